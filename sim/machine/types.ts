@@ -1,0 +1,216 @@
+// What the simulated vCenter's front asks of its simulated hardware. Morefs, XML and HTTP are not known here.
+
+/** A vSphere fault by its API name ('FileFault', 'InvalidArgument', …), raised by the machine, sent by the front. */
+export class SimFault extends Error {
+  readonly fault: string
+  readonly properties: Readonly<Record<string, string | number | boolean>>
+
+  constructor(fault: string, message: string, properties: Readonly<Record<string, string | number | boolean>> = {}) {
+    super(message)
+    this.fault = fault
+    this.properties = properties
+  }
+}
+
+export type DiskMode = 'persistent' | 'nonpersistent' | 'independent_persistent' | 'independent_nonpersistent'
+
+/** One file of a disk's chain. Paths are datastore paths, e.g. "[ds1] web-01/web-01.vmdk". */
+export interface SimLayer {
+  readonly descriptorPath: string
+  /** The data file: "[ds1] web-01/web-01-flat.vmdk" for a base, "…-000001-delta.vmdk" for a delta. */
+  readonly extentPath: string
+  readonly uuid: string
+  /** False for the layer that a running VM writes: /folder refuses it. */
+  readonly frozen: boolean
+  /** Whether reading the extent gives the plain disk (a base), not a delta's own format. */
+  readonly flat: boolean
+}
+
+export interface SimDisk {
+  /** VirtualDevice.key, from 2000. */
+  readonly deviceKey: number
+  readonly label: string
+  readonly controllerKey: number
+  readonly unitNumber: number
+  readonly capacityBytes: number
+  readonly mode: DiskMode
+  readonly rdm: 'physicalMode' | 'virtualMode' | null
+  readonly thin: boolean
+  readonly datastore: string
+  /** Base first, active layer last. */
+  chain(): readonly SimLayer[]
+}
+
+export type SimSnapshotDisk = {
+  readonly deviceKey: number
+  /** The frozen layer that the snapshot's config points at, and its ancestors' paths, base first. */
+  readonly chain: readonly SimLayer[]
+  /** Null when changed block tracking was not active on this disk at that moment. */
+  readonly changeId: string | null
+}
+
+export interface SimSnapshot {
+  /** Counts up per VM from 1, as VirtualMachineSnapshotTree.id does. */
+  readonly id: number
+  readonly name: string
+  readonly description: string
+  readonly createdMs: number
+  readonly quiesced: boolean
+  readonly parent: SimSnapshot | null
+  readonly children: readonly SimSnapshot[]
+  readonly disks: readonly SimSnapshotDisk[]
+  /** The machine's config as it was: reconfiguring the VM does not change it. */
+  readonly config: SimConfig
+}
+
+export type SimNic = {
+  readonly deviceKey: number
+  readonly type: 'VirtualVmxnet3' | 'VirtualE1000e'
+  readonly macAddress: string
+  readonly network: string
+  readonly connected: boolean
+}
+
+export type SimController = {
+  readonly deviceKey: number
+  readonly type: 'ParaVirtualSCSIController' | 'VirtualLsiLogicController' | 'VirtualAHCIController'
+  readonly busNumber: number
+}
+
+export type SimConfig = {
+  readonly name: string
+  readonly instanceUuid: string
+  readonly biosUuid: string
+  readonly version: string
+  readonly guestId: string
+  readonly guestFullName: string
+  readonly firmware: 'bios' | 'efi'
+  readonly secureBoot: boolean
+  readonly cpus: number
+  readonly coresPerSocket: number
+  readonly memoryMB: number
+  readonly annotation: string
+  readonly template: boolean
+  /** The VM's home directory, e.g. "[ds1] web-01/", and its files in it. */
+  readonly vmPathName: string
+  readonly nvramFile: string
+  readonly extraConfig: Readonly<Record<string, string>>
+  readonly controllers: readonly SimController[]
+  readonly nics: readonly SimNic[]
+}
+
+export type QuiesceWish =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'tools' }
+  | { readonly kind: 'windows'; readonly timeoutMinutes: number; readonly context: string }
+
+export type ChangedAreas = {
+  readonly startOffset: number
+  readonly length: number
+  readonly changedArea: readonly { readonly start: number; readonly length: number }[]
+}
+
+/** A virtual machine: hardware, guest, disks and snapshots. Methods throw SimFault with the API's fault name. */
+export interface SimMachine {
+  readonly config: SimConfig
+  readonly disks: readonly SimDisk[]
+  readonly powerState: 'poweredOn' | 'poweredOff' | 'suspended'
+  readonly toolsRunning: boolean
+  readonly ipAddresses: readonly string[]
+  readonly hostName: string
+  /** config.changeTrackingEnabled; tracking is real per disk only after the next stun. */
+  readonly changeTrackingEnabled: boolean
+  readonly consolidationNeeded: boolean
+  readonly rootSnapshots: readonly SimSnapshot[]
+  readonly currentSnapshot: SimSnapshot | null
+
+  powerOn(): void
+  powerOff(): void
+  setChangeTracking(enabled: boolean): void
+  /** Adds a disk (zeroed) or removes one; false when the key is unknown. */
+  addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): SimDisk
+  removeDisk(deviceKey: number): boolean
+  /** The instant of the cut: the guest's writes before it are in, those after are not. */
+  createSnapshot(options: { readonly name: string; readonly description: string; readonly quiesce: QuiesceWish }): SimSnapshot
+  removeSnapshot(snapshot: SimSnapshot, options: { readonly removeChildren: boolean; readonly consolidate: boolean }): void
+  removeAllSnapshots(): void
+  revertTo(snapshot: SimSnapshot): void
+  consolidate(): void
+  changedAreas(query: {
+    /** Null: the powered-off VM itself. */
+    readonly snapshot: SimSnapshot | null
+    readonly deviceKey: number
+    readonly startOffset: number
+    readonly changeId: string
+  }): ChangedAreas
+}
+
+/** A file below /folder: an extent, a descriptor, a .vmx, a .nvram. */
+export interface SimFile {
+  readonly sizeBytes: number
+  /** Throws SimFault FileLocked when a running VM writes this file. */
+  read(range: { readonly offsetBytes: number; readonly target: Uint8Array }): void
+}
+
+export interface SimDatastore {
+  readonly name: string
+  readonly type: 'VMFS' | 'NFS' | 'vsan'
+  readonly capacityBytes: number
+  freeBytes(): number
+  /** By path inside the datastore, e.g. "web-01/web-01-flat.vmdk"; null when there is no such file. */
+  file(path: string): SimFile | null
+  /** Writes a whole small file (an upload below /folder). */
+  store(path: string, bytes: Uint8Array): void
+}
+
+/** Where a machine stands in the inventory; names are unique inside their parent only. */
+export type SimPlace = {
+  readonly datacenter: string
+  /** Folder names below the datacenter's vm folder, outermost first. */
+  readonly folders: readonly string[]
+  readonly cluster: string
+  readonly host: string
+  /** "Resources" is the cluster's root pool. */
+  readonly resourcePool: string
+  /** "category/tag" */
+  readonly tags: readonly string[]
+}
+
+export interface SimEstate {
+  readonly seed: number
+  readonly datacenters: readonly {
+    readonly name: string
+    readonly folders: readonly (readonly string[])[]
+    readonly clusters: readonly { readonly name: string; readonly hosts: readonly string[]; readonly resourcePools: readonly string[] }[]
+    readonly networks: readonly string[]
+  }[]
+  readonly datastores: readonly SimDatastore[]
+  machines(): readonly { readonly machine: SimMachine; readonly place: SimPlace }[]
+  /** Creates a powered-off machine with blank disks; a caller then writes its disks through its datastore. */
+  createMachine(options: {
+    readonly config: SimConfig
+    readonly place: SimPlace
+    readonly disks: readonly { readonly capacityBytes: number; readonly thin: boolean; readonly controllerKey: number; readonly unitNumber: number }[]
+    readonly nvram: Uint8Array | null
+  }): SimMachine
+}
+
+/** Faults by call and by chance, read from a scenario file; the same seed gives the same faults. */
+export interface SimScenario {
+  /** Asked before a method is carried out, with its API name ('CreateSnapshot_Task', '/folder', …). Null: go on. */
+  faultBefore(call: string): SimMishap | null
+}
+
+export type SimMishap =
+  | { readonly kind: 'fault'; readonly fault: string; readonly message: string }
+  /** The task, if the call makes one, starts and then fails. */
+  | { readonly kind: 'task-fault'; readonly fault: string; readonly message: string }
+  /** Carried out, then reported as failed. */
+  | { readonly kind: 'task-fault-after'; readonly fault: string; readonly message: string }
+  | { readonly kind: 'delay'; readonly delayMs: number }
+  | { readonly kind: 'drop-connection' }
+  | { readonly kind: 'expire-session' }
+  | { readonly kind: 'http-status'; readonly status: number }
+  /** /folder only: fewer bytes than Content-Range says, or a wrong Content-Range. */
+  | { readonly kind: 'short-body' }
+  | { readonly kind: 'wrong-range' }
