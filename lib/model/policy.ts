@@ -1,0 +1,106 @@
+// A policy: what to protect, when, how consistently, how long. Written as YAML (lib/wire/policy.ts reads it).
+
+import { type PolicyName, parsePolicyName } from './ids.ts'
+
+export type Grade = 'application' | 'filesystem' | 'crash'
+
+export type TransportName = 'san' | 'hotadd' | 'nbdssl' | 'nbd' | 'datastore' | 'lease'
+
+/** One condition on a VM; the fields that are set must all hold. Patterns: '*' any run of characters, '?' one. */
+export type Selector = {
+  readonly name?: string
+  /** "category/tag" */
+  readonly tag?: string
+  /** "/DC/folder", with everything below it. */
+  readonly folder?: string
+  readonly cluster?: string
+  readonly resourcePool?: string
+  readonly datastore?: string
+}
+
+/** A VM is selected when it matches one of `any`, all of `all`, and none of `none`. */
+export type Selection = {
+  readonly any: readonly Selector[]
+  readonly all: readonly Selector[]
+  readonly none: readonly Selector[]
+}
+
+export type ScriptBundle = {
+  readonly bundle: string
+  readonly sha256: string
+  readonly entry: string
+  readonly timeoutMs: number
+  readonly successCodes: readonly number[]
+  readonly elevated: boolean
+}
+
+export type ScriptSet = { readonly preFreeze?: ScriptBundle; readonly postThaw?: ScriptBundle }
+
+export type Policy = {
+  readonly name: PolicyName
+  readonly select: Selection
+  /** Patterns of disk labels or file names ("[ds] dir/name.vmdk") that are left out, by name, and listed on the point. */
+  readonly disks: { readonly exclude: readonly string[] }
+  readonly schedule: {
+    readonly cron: string | null
+    readonly rpoMs: number | null
+    readonly timeZone: string
+    /** "HH:MM" local to the time zone. */
+    readonly windowClose: string | null
+  } | null
+  readonly consistency: { readonly want: Grade; readonly require: Grade }
+  readonly guest: {
+    readonly mode: 'require' | 'try' | 'off'
+    readonly order: readonly ('network' | 'vix')[]
+    readonly credentials: string | null
+    readonly hostKey: 'pinned' | 'first-seen'
+  }
+  readonly scripts: {
+    readonly linux: ScriptSet
+    readonly windows: ScriptSet
+    readonly freezeLimitMs: number
+  }
+  readonly transport: readonly TransportName[]
+  readonly retention: {
+    readonly last: number
+    readonly daily: number
+    readonly weekly: number
+    readonly monthly: number
+    readonly yearly: number
+    readonly timeZone: string
+  } | null
+  /** zstd level 1 to 19 for new chunks. */
+  readonly compressionLevel: number
+  /** How often a job may capture anew after a failure that may pass. */
+  readonly attemptsMax: number
+}
+
+/** Used when no policy is given: quiesce tried, crash-consistent accepted, no guest processing, transport datastore. */
+export function defaultPolicy(): Policy {
+  return {
+    name: parsePolicyName('default'),
+    select: { any: [], all: [], none: [] },
+    disks: { exclude: [] },
+    schedule: null,
+    consistency: { want: 'filesystem', require: 'crash' },
+    guest: { mode: 'off', order: ['network', 'vix'], credentials: null, hostKey: 'pinned' },
+    scripts: { linux: {}, windows: {}, freezeLimitMs: 180_000 },
+    transport: ['datastore'],
+    retention: null,
+    compressionLevel: 1,
+    attemptsMax: 3,
+  }
+}
+
+const GRADE_ORDER: readonly Grade[] = ['crash', 'filesystem', 'application']
+
+/** Whether `reached` is at least as consistent as `needed`; a powered-off VM ('offline') satisfies every grade. */
+export function gradeSatisfies(reached: Grade | 'offline', needed: Grade): boolean {
+  return reached === 'offline' || GRADE_ORDER.indexOf(reached) >= GRADE_ORDER.indexOf(needed)
+}
+
+/** Whether `text` matches a pattern of '*' and '?', case not counted, whole text. */
+export function matchesPattern(text: string, pattern: string): boolean {
+  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  return new RegExp(`^${source}$`, 'is').test(text)
+}

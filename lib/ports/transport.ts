@@ -1,0 +1,22 @@
+// A transport: one way to read a snapshot's disk. No code.
+
+import type { Cancel } from '../base/time-limit.ts'
+import type { Moref } from '../model/ids.ts'
+import type { TransportName } from '../model/policy.ts'
+import type { VmDisk } from '../model/vm.ts'
+import type { DiskSource } from './disk.ts'
+
+export type DiskRequest = {
+  readonly vm: Moref
+  readonly snapshot: Moref
+  readonly datacenter: string
+  readonly disk: VmDisk
+}
+
+export interface Transport {
+  readonly name: TransportName
+  /** Why this transport cannot read this disk, in words; null when it can, as far as the description tells. */
+  refusal(request: DiskRequest): string | null
+  /** @throws BackupError `transport-refused` or `disk-read-failed` when the disk cannot be opened */
+  open(request: DiskRequest, cancel: Cancel): Promise<DiskSource>
+}

@@ -1,0 +1,76 @@
+// vCenter as the stages need it. No code. Every call may throw BackupError with the codes of lib/adapters/vsphere.
+
+import type { Cancel } from '../base/time-limit.ts'
+import type { Extent } from '../model/extent.ts'
+import type { Moref } from '../model/ids.ts'
+import type { SnapshotState, VmConfig, VmState, VmSummary } from '../model/vm.ts'
+
+export type Quiesce =
+  | { readonly kind: 'none' }
+  /** VMware Tools decides: VSS or the sync driver. */
+  | { readonly kind: 'tools' }
+  /** CreateSnapshotEx_Task with VirtualMachineWindowsQuiesceSpec; timeoutMinutes 5 to 240. */
+  | { readonly kind: 'windows'; readonly timeoutMinutes: number; readonly context: 'ctx_auto' | 'ctx_backup' }
+
+/** One reply of QueryChangedDiskAreas: what changed between startOffset and startOffset + length. */
+export type ChangedAreas = {
+  readonly startOffset: number
+  readonly length: number
+  readonly areas: readonly Extent[]
+}
+
+/** Opens sessions of one vCenter; a stage opens its own and closes it. */
+export interface Vsphere {
+  /**
+   * Logs in.
+   * @throws BackupError `vcenter-unreachable`, `vcenter-thumbprint` (both fingerprints named), `vcenter-login`
+   */
+  open(cancel: Cancel): Promise<VsphereSession>
+}
+
+export interface VsphereSession extends AsyncDisposable {
+  /** AboutInfo: instanceUuid tells vCenters apart; null where the server has none (a lone ESXi host). */
+  readonly about: {
+    readonly fullName: string
+    readonly apiVersion: string
+    readonly instanceUuid: string | null
+  }
+  listVms(cancel: Cancel): Promise<readonly VmSummary[]>
+  /** @throws BackupError `vm-not-found` when the reference does not exist (ManagedObjectNotFound) */
+  readVm(vm: Moref, cancel: Cancel): Promise<VmState>
+  /** @throws BackupError `snapshot-not-found` */
+  readSnapshot(snapshot: Moref, cancel: Cancel): Promise<SnapshotState>
+  /**
+   * Creates a snapshot without memory and waits for its task until the signal ends it. When the task's fate stays unknown the tree
+   * must be searched by name.
+   * @throws BackupError `snapshot-quiesce-failed` (ApplicationQuiesceFault, FilesystemQuiesceFault), `snapshot-failed`
+   */
+  createSnapshot(
+    request: { readonly vm: Moref; readonly name: string; readonly description: string; readonly quiesce: Quiesce },
+    cancel: Cancel,
+  ): Promise<Moref>
+  /** Starts RemoveSnapshot_Task(removeChildren=false, consolidate=true) and waits; an absent snapshot is `snapshot-not-found`. */
+  removeSnapshot(snapshot: Moref, cancel: Cancel): Promise<void>
+  /** Starts ConsolidateVMDisks_Task and waits. */
+  consolidate(vm: Moref, cancel: Cancel): Promise<void>
+  /** ReconfigVM_Task(changeTrackingEnabled); the caller does the stun cycle. */
+  setChangeTracking(request: { readonly vm: Moref; readonly enabled: boolean }, cancel: Cancel): Promise<void>
+  /**
+   * QueryChangedDiskAreas once; the loop is the caller's.
+   * @throws BackupError `cbt-unavailable` (FileFault, InvalidArgument, MethodNotFound, NotSupported), retry 'as-full'
+   */
+  changedAreas(
+    query: {
+      readonly vm: Moref
+      readonly snapshot: Moref
+      readonly deviceKey: number
+      readonly startOffset: number
+      readonly changeId: string
+    },
+    cancel: Cancel,
+  ): Promise<ChangedAreas>
+  /** Hardware, .vmx and .nvram of the VM as it is at this snapshot. */
+  captureConfig(request: { readonly vm: Moref; readonly snapshot: Moref }, cancel: Cancel): Promise<VmConfig>
+  /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
+  runningTasks(vm: Moref, cancel: Cancel): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
+}
