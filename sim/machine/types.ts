@@ -19,7 +19,10 @@ export interface SimLayer {
   readonly descriptorPath: string
   /** The data file: "[ds1] web-01/web-01-flat.vmdk" for a base, "…-000001-delta.vmdk" for a delta. */
   readonly extentPath: string
+  /** ddb.uuid as backing.uuid prints it ("6000C29a-…"); the same for every layer of one disk. */
   readonly uuid: string
+  /** The descriptor's CID: eight hex digits. */
+  readonly contentId: string
   /** False for the layer that a running VM writes: /folder refuses it. */
   readonly frozen: boolean
   /** Whether reading the extent gives the plain disk (a base), not a delta's own format. */
@@ -39,10 +42,12 @@ export interface SimDisk {
   readonly datastore: string
   /** Base first, active layer last. */
   chain(): readonly SimLayer[]
+  /** The live backing's changeId: what a snapshot taken now would carry; null while tracking is not active. */
+  readonly changeId: string | null
 }
 
-export type SimSnapshotDisk = {
-  readonly deviceKey: number
+/** A disk of a snapshot's config. Disks that snapshots leave alone (independent, physical RDM) are in `leftOut`. */
+export type SimSnapshotDisk = Omit<SimDisk, 'chain' | 'changeId'> & {
   /** The frozen layer that the snapshot's config points at, and its ancestors' paths, base first. */
   readonly chain: readonly SimLayer[]
   /** Null when changed block tracking was not active on this disk at that moment. */
@@ -59,6 +64,8 @@ export interface SimSnapshot {
   readonly parent: SimSnapshot | null
   readonly children: readonly SimSnapshot[]
   readonly disks: readonly SimSnapshotDisk[]
+  /** The disks that were present and that snapshots do not cover, as they are now. */
+  readonly leftOut: readonly SimDisk[]
   /** The machine's config as it was: reconfiguring the VM does not change it. */
   readonly config: SimConfig
 }
@@ -99,6 +106,11 @@ export type SimConfig = {
   readonly nics: readonly SimNic[]
 }
 
+/** What ReconfigVM_Task may change of the config itself; a key of extraConfig set to '' is removed. */
+export type SimConfigChanges = Partial<
+  Pick<SimConfig, 'name' | 'guestId' | 'guestFullName' | 'cpus' | 'coresPerSocket' | 'memoryMB' | 'annotation' | 'extraConfig'>
+>
+
 export type QuiesceWish =
   | { readonly kind: 'none' }
   | { readonly kind: 'tools' }
@@ -110,7 +122,11 @@ export type ChangedAreas = {
   readonly changedArea: readonly { readonly start: number; readonly length: number }[]
 }
 
-/** A virtual machine: hardware, guest, disks and snapshots. Methods throw SimFault with the API's fault name. */
+/**
+ * A virtual machine: hardware, guest, disks and snapshots. Methods throw SimFault with the API's fault name:
+ * InvalidPowerState, InvalidArgument (property invalidProperty), FileFault (property file), ApplicationQuiesceFault,
+ * FilesystemQuiesceFault, NotFound, InvalidSnapshotState.
+ */
 export interface SimMachine {
   readonly config: SimConfig
   readonly disks: readonly SimDisk[]
@@ -120,13 +136,20 @@ export interface SimMachine {
   readonly hostName: string
   /** config.changeTrackingEnabled; tracking is real per disk only after the next stun. */
   readonly changeTrackingEnabled: boolean
+  /** Milliseconds since 1970 of the last power-on; null when powered off. */
+  readonly bootedMs: number | null
   readonly consolidationNeeded: boolean
   readonly rootSnapshots: readonly SimSnapshot[]
   readonly currentSnapshot: SimSnapshot | null
 
   powerOn(): void
   powerOff(): void
+  /**
+   * Powered off without snapshots, tracking is real at once. Otherwise it is from the end of the next stun on: the
+   * snapshot that is made in that stun has no changeId yet, the next one has.
+   */
   setChangeTracking(enabled: boolean): void
+  reconfigure(changes: SimConfigChanges): void
   /** Adds a disk (zeroed) or removes one; false when the key is unknown. */
   addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): SimDisk
   removeDisk(deviceKey: number): boolean
@@ -150,6 +173,10 @@ export interface SimFile {
   readonly sizeBytes: number
   /** Throws SimFault FileLocked when a running VM writes this file. */
   read(range: { readonly offsetBytes: number; readonly target: Uint8Array }): void
+  /** Whether write() works: the flat extent of a base that nothing was snapshotted over, of a machine that is off. */
+  readonly writable: boolean
+  /** Throws SimFault FileLocked when the file is not writable now. */
+  write(range: { readonly offsetBytes: number; readonly bytes: Uint8Array }): void
 }
 
 export interface SimDatastore {
@@ -159,6 +186,8 @@ export interface SimDatastore {
   freeBytes(): number
   /** By path inside the datastore, e.g. "web-01/web-01-flat.vmdk"; null when there is no such file. */
   file(path: string): SimFile | null
+  /** Every path that file() knows now, ascending. */
+  paths(): readonly string[]
   /** Writes a whole small file (an upload below /folder). */
   store(path: string, bytes: Uint8Array): void
 }
@@ -186,6 +215,8 @@ export interface SimEstate {
   }[]
   readonly datastores: readonly SimDatastore[]
   machines(): readonly { readonly machine: SimMachine; readonly place: SimPlace }[]
+  /** Removes a powered-off machine and its files. */
+  destroyMachine(machine: SimMachine): void
   /** Creates a powered-off machine with blank disks; a caller then writes its disks through its datastore. */
   createMachine(options: {
     readonly config: SimConfig
