@@ -71,6 +71,20 @@ export interface VsphereSession extends AsyncDisposable {
   ): Promise<ChangedAreas>
   /** Hardware, .vmx and .nvram of the VM as it is at this snapshot. */
   captureConfig(request: { readonly vm: Moref; readonly snapshot: Moref }, cancel: Cancel): Promise<VmConfig>
+  /**
+   * Creates an equivalent, powered-off VM with blank disks from a captured config: firmware, controllers, NICs, NVRAM, extra config.
+   * What cannot be recreated is listed in `missing`.
+   */
+  createVm(
+    request: {
+      readonly config: VmConfig
+      readonly name: string
+      readonly datacenter: string
+      readonly cluster: string
+      readonly datastore: string
+    },
+    cancel: Cancel,
+  ): Promise<{ readonly vm: Moref; readonly missing: readonly string[] }>
   /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
   runningTasks(vm: Moref, cancel: Cancel): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
 }
