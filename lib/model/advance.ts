@@ -1,0 +1,121 @@
+// The one function that moves a job on. Pure: an event that no longer fits changes nothing and is no error.
+
+import { unreachable } from '../base/errors.ts'
+import type { PointId } from './ids.ts'
+import type { Capture, Job, JobCounts, JobState } from './job.ts'
+import type { JobStageKind } from './message.ts'
+import type { Notice, Outcome } from './outcome.ts'
+
+export type JobEvent =
+  | { readonly kind: 'prepare-started'; readonly at: string }
+  | { readonly kind: 'prepared'; readonly tracking: Job['tracking'] }
+  /** Nothing to do for this VM; only while nothing is owed. */
+  | { readonly kind: 'skipped'; readonly outcome: Outcome; readonly at: string }
+  | { readonly kind: 'captured'; readonly capture: Capture; readonly at: string }
+  | { readonly kind: 'transfer-started' }
+  | { readonly kind: 'transferred'; readonly pointId: PointId; readonly counts: JobCounts; readonly notices: readonly Notice[]; readonly at: string }
+  /** The candidate may not be published but the snapshot still serves: read again. */
+  | { readonly kind: 'candidate-refused'; readonly notice: Notice }
+  | { readonly kind: 'committed'; readonly at: string }
+  /** From any state before the commit: the outcome is fixed and everything owed is given back. */
+  | { readonly kind: 'failed'; readonly outcome: Outcome }
+  /** Everything owed is given back. */
+  | { readonly kind: 'released'; readonly at: string }
+  | { readonly kind: 'finished'; readonly at: string }
+
+/** The stage that works on a job in this state. */
+export function stageOf(state: JobState): JobStageKind | null {
+  switch (state) {
+    case 'waiting':
+    case 'preparing':
+      return 'prepare'
+    case 'capturing':
+      return 'capture'
+    case 'captured':
+    case 'transferring':
+      return 'transfer'
+    case 'transferred':
+      return 'commit'
+    case 'committed':
+    case 'releasing':
+      return 'release'
+    case 'finishing':
+      return 'finish'
+    case 'done':
+      return null
+    default:
+      return unreachable(state)
+  }
+}
+
+/** @returns the job after the event, or the same object when the event does not fit its state */
+export function advance(job: Job, event: JobEvent): Job {
+  switch (event.kind) {
+    case 'prepare-started':
+      return job.state === 'waiting' ? moved(job, { state: 'preparing', times: { ...job.times, startedAt: event.at } }) : job
+    case 'prepared':
+      return job.state === 'preparing' ? moved(job, { state: 'capturing', tracking: event.tracking }) : job
+    case 'skipped':
+      return afterSkip(job, event)
+    case 'captured':
+      return job.state === 'capturing'
+        ? moved(job, { state: 'captured', capture: event.capture, freezeDeadlineMs: null, times: { ...job.times, capturedAt: event.at } })
+        : job
+    case 'transfer-started':
+      return job.state === 'captured' ? moved(job, { state: 'transferring' }) : job
+    case 'transferred':
+      return afterTransfer(job, event)
+    case 'candidate-refused':
+      return job.state === 'transferred'
+        ? moved(job, { state: 'captured', pointId: null, notices: [...job.notices, event.notice] })
+        : job
+    case 'committed':
+      return job.state === 'transferred'
+        ? moved(job, { state: 'committed', outcome: outcomeOfSuccess(job), times: { ...job.times, committedAt: event.at } })
+        : job
+    case 'failed':
+      return isBeforeCommit(job.state) ? moved(job, { state: 'releasing', outcome: event.outcome, freezeDeadlineMs: null }) : job
+    case 'released':
+      return job.state === 'committed' || job.state === 'releasing'
+        ? moved(job, { state: 'finishing', times: { ...job.times, releasedAt: event.at } })
+        : job
+    case 'finished':
+      return job.state === 'finishing' ? moved(job, { state: 'done', times: { ...job.times, doneAt: event.at } }) : job
+    default:
+      return unreachable(event)
+  }
+}
+
+/** Whether a failure in this state still decides the job's outcome. */
+export function isBeforeCommit(state: JobState): boolean {
+  return state !== 'committed' && state !== 'releasing' && state !== 'finishing' && state !== 'done'
+}
+
+/** Every move wakes the next stage from its first round. */
+function moved(job: Job, change: Partial<Job> & { readonly state: JobState }): Job {
+  return { ...job, ...change, nextStage: stageOf(change.state), round: 0, waitSinceMs: null, waitsFor: null }
+}
+
+function afterSkip(job: Job, event: Extract<JobEvent, { kind: 'skipped' }>): Job {
+  if (job.state !== 'waiting' && job.state !== 'preparing') return job
+  if (job.owes.length > 0) return moved(job, { state: 'releasing', outcome: event.outcome })
+  return moved(job, { state: 'done', outcome: event.outcome, times: { ...job.times, doneAt: event.at } })
+}
+
+function afterTransfer(job: Job, event: Extract<JobEvent, { kind: 'transferred' }>): Job {
+  if (job.state !== 'transferring') return job
+  return moved(job, {
+    state: 'transferred',
+    pointId: event.pointId,
+    counts: event.counts,
+    notices: [...job.notices, ...event.notices],
+    times: { ...job.times, transferredAt: event.at },
+  })
+}
+
+/** A point that was written with notices is a warning that names the first of them. */
+function outcomeOfSuccess(job: Job): Outcome {
+  const first = job.notices[0]
+  if (first === undefined) return { kind: 'success', code: 'ok', message: `Restore point of "${job.vm.name}" written`, hint: null }
+  return { kind: 'warning', code: first.code, message: first.message, hint: first.hint }
+}

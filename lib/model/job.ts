@@ -1,0 +1,123 @@
+// A job: one VM in a run, and the record that is the authority on how far it has come.
+
+import type { GradeRecord } from './grade.ts'
+import type { JobId, Moref, PointId, RunId, VmId } from './ids.ts'
+import type { JobStageKind } from './message.ts'
+import type { Notice, Outcome } from './outcome.ts'
+import type { ExcludedDisk } from './point.ts'
+import type { Policy } from './policy.ts'
+import type { PowerState, VmConfig, VmDisk } from './vm.ts'
+
+export type JobState =
+  | 'waiting'
+  | 'preparing'
+  | 'capturing'
+  | 'captured'
+  | 'transferring'
+  | 'transferred'
+  | 'committed'
+  | 'releasing'
+  | 'finishing'
+  | 'done'
+
+/** Who works on the job now. A lapsed claim may be taken over. */
+export type Claim = { readonly stage: JobStageKind | 'abandon'; readonly invocation: string; readonly untilMs: number }
+
+/** What others must clean up if we die; recorded before it is made. */
+export type Debt =
+  /** A place in a shared resource, for example the VM's lease. */
+  | { readonly kind: 'place'; readonly resource: string }
+  /** A snapshot of ours; it may or may not exist under this name, once or more often. */
+  | { readonly kind: 'snapshot'; readonly name: string }
+  /** A mover of this attempt that may run. */
+  | { readonly kind: 'mover'; readonly attempt: number; readonly clientToken: string; readonly taskId: string | null }
+
+/** What capture froze: complete or absent, never in between. */
+export type Capture = {
+  readonly snapshotName: string
+  readonly snapshot: Moref
+  readonly takenAt: string
+  readonly powerState: PowerState
+  readonly grade: GradeRecord
+  readonly config: VmConfig
+  readonly disks: readonly VmDisk[]
+  readonly excludedDisks: readonly ExcludedDisk[]
+}
+
+export type JobTimes = {
+  readonly createdAt: string
+  readonly startedAt: string | null
+  readonly capturedAt: string | null
+  readonly transferredAt: string | null
+  readonly committedAt: string | null
+  readonly releasedAt: string | null
+  readonly doneAt: string | null
+}
+
+export type JobCounts = {
+  readonly readBytes: number
+  readonly newPlainBytes: number
+  readonly storedBytes: number
+}
+
+export type Job = {
+  readonly id: JobId
+  readonly runId: RunId
+  readonly vm: { readonly moref: Moref; readonly vmId: VmId; readonly name: string; readonly datacenter: string }
+  readonly policy: Policy
+  /** From 1; a new one for every new capture. */
+  readonly attempt: number
+  readonly state: JobState
+  readonly claim: Claim | null
+  /** The stage whose message is due, and when it is overdue; null when done. */
+  readonly nextStage: JobStageKind | null
+  readonly wakeAtMs: number | null
+  readonly round: number
+  /** When this stage's present wait began; bounds long waits. */
+  readonly waitSinceMs: number | null
+  /** What the job waits for, in words, for people. */
+  readonly waitsFor: string | null
+  /** Fixed on entering 'releasing'. */
+  readonly outcome: Outcome | null
+  readonly owes: readonly Debt[]
+  readonly freezeDeadlineMs: number | null
+  readonly notices: readonly Notice[]
+  /** Whether changed block tracking may be used by this attempt, and why not. */
+  readonly tracking: { readonly active: boolean; readonly reason: string | null }
+  readonly excludedDisks: readonly ExcludedDisk[]
+  readonly capture: Capture | null
+  readonly pointId: PointId | null
+  readonly times: JobTimes
+  readonly counts: JobCounts
+}
+
+/** Progress of one disk in the mover. */
+export type DiskProgress = {
+  readonly key: number
+  readonly label: string
+  readonly totalBytes: number
+  readonly doneBytes: number
+  readonly transport: string
+}
+
+/**
+ * The mover's own record of an attempt, written by it alone once it holds it. `heldUntilMs` is renewed while it works;
+ * a mover that could not renew stops reading before it passes.
+ */
+export type Attempt = {
+  readonly jobId: JobId
+  readonly attempt: number
+  readonly holder: string
+  readonly heldUntilMs: number
+  readonly progress: readonly DiskProgress[]
+  readonly result:
+    | null
+    | { readonly kind: 'sealed'; readonly pointId: PointId; readonly sequence: number; readonly counts: JobCounts; readonly notices: readonly Notice[] }
+    | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string | null; readonly retry: 'no' | 'later' | 'as-full' }
+}
+
+/** A shared resource and who holds how much of it; places expire by their time, compared when one is taken. */
+export type Resource = {
+  readonly name: string
+  readonly places: readonly { readonly holder: string; readonly units: number; readonly untilMs: number }[]
+}

@@ -1,0 +1,26 @@
+// Stages and the messages that wake them. A message carries ids only: the job record is the authority.
+
+import type { JobId, RunId } from './ids.ts'
+
+/** One stage is one name: message kind, queue, function, file. */
+export const STAGE_KINDS = ['plan', 'prepare', 'capture', 'transfer', 'commit', 'release', 'finish', 'abandon'] as const
+export type StageKind = (typeof STAGE_KINDS)[number]
+
+/** The stages that work on one job. */
+export type JobStageKind = Exclude<StageKind, 'plan' | 'abandon'>
+
+export type PlanMessage = { readonly v: 1; readonly kind: 'plan'; readonly runId: RunId }
+
+export type JobMessage = {
+  readonly v: 1
+  readonly kind: JobStageKind
+  readonly jobId: JobId
+  readonly attempt: number
+  /** Counts the times a stage has sent itself on, from 0. */
+  readonly round: number
+}
+
+/** A job whose message died, or whose mover stopped without an answer. */
+export type AbandonMessage = { readonly v: 1; readonly kind: 'abandon'; readonly jobId: JobId; readonly attempt: number; readonly reason: string }
+
+export type StageMessage = PlanMessage | JobMessage | AbandonMessage

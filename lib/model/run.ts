@@ -1,0 +1,21 @@
+// A run: one start of a policy, by a schedule, a request or an alarm. Its result is asked of its jobs, never counted up.
+
+import type { JobId, RunId } from './ids.ts'
+import type { Outcome } from './outcome.ts'
+import type { Policy } from './policy.ts'
+
+export type Door = 'schedule' | 'api' | 'alarm'
+
+export type Run = {
+  readonly id: RunId
+  readonly door: Door
+  readonly policy: Policy
+  /** Names or morefs that an on-demand request named; null: the policy's selection. */
+  readonly vms: readonly string[] | null
+  readonly requestedAt: string
+  readonly state: 'requested' | 'planned' | 'refused'
+  /** Fixed by plan, in the inventory's order. */
+  readonly jobIds: readonly JobId[]
+  /** Why nothing was planned; null unless refused. */
+  readonly refusal: Outcome | null
+}

@@ -1,0 +1,31 @@
+// State: versioned single-item records. The authority that messages only wake. No code.
+
+import type { Cancel } from '../base/time-limit.ts'
+import type { JobId, RunId, SessionId } from '../model/ids.ts'
+import type { Attempt, Job, Resource } from '../model/job.ts'
+import type { Run } from '../model/run.ts'
+
+/** A record as read: `version` counts its writes from 1 and is what a replacing write must name. */
+export type Versioned<Value> = { readonly value: Value; readonly version: number }
+
+/** Reads are consistent: they see every write that was answered before. */
+export interface Records<Id extends string, Value> {
+  create(id: Id, value: Value, cancel: Cancel): Promise<'created' | 'exists'>
+  get(id: Id, cancel: Cancel): Promise<Versioned<Value> | null>
+  /** Writes only if the record still has this version; then it has version + 1. */
+  replace(id: Id, next: Versioned<Value>, cancel: Cancel): Promise<'replaced' | 'conflict'>
+}
+
+export interface JobStore {
+  readonly runs: Records<RunId, Run>
+  readonly jobs: Records<JobId, Job>
+  /** By session id: one attempt of one job. */
+  readonly attempts: Records<SessionId, Attempt>
+  readonly resources: Records<string, Resource>
+  jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
+  /** Jobs that are not done and whose wakeAtMs is at or before `beforeMs`, most overdue first. May lag behind writes. */
+  dueJobs(query: { readonly beforeMs: number; readonly limit: number }, cancel: Cancel): Promise<readonly Versioned<Job>[]>
+  /** Newest first, by creation. */
+  recentJobs(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Job[]>
+  recentRuns(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Run[]>
+}
