@@ -1,0 +1,16 @@
+// How the tests run: one worker process a file, so that a test may own child processes, signals and the environment.
+
+import { defineConfig } from 'vitest/config'
+import { summaryReporter } from './scripts/test-summary.ts'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/kit/install-peers.ts'],
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
+    reporters: ['default', summaryReporter()],
+  },
+})
