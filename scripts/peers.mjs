@@ -1,0 +1,125 @@
+// Installs the independent programs that real tests run against: from Debian's packages when root, and vcsim from
+// Debian's govmomi library with our own main.go. Plain JavaScript without packages: it runs before npm has installed
+// anything. Says nothing and takes little time when all is there. Settings: COLDFRAME_REAL=skip does nothing at all.
+
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const required = process.env.COLDFRAME_REAL === 'required'
+
+/** Debian's packages, each with a file that shows it is installed (cheaper to look at than to ask dpkg). */
+const packages = [
+  ['golang-go', '/usr/bin/go'],
+  ['golang-github-vmware-govmomi-dev', '/usr/share/gocode/src/github.com/vmware/govmomi/simulator'],
+  ['python3-pyvmomi', '/usr/lib/python3/dist-packages/pyVmomi'],
+  ['libvirt-clients', '/usr/bin/virsh'],
+  ['nbdkit', '/usr/bin/nbdkit'],
+  ['nbdkit-plugin-dev', '/usr/include/nbdkit-plugin.h'],
+  ['gcc', '/usr/bin/gcc'],
+  ['libc6-dev', '/usr/include/stdio.h'],
+  ['libnbd-bin', '/usr/bin/nbdcopy'],
+  ['qemu-utils', '/usr/bin/qemu-img'],
+  ['e2fsprogs', '/sbin/mke2fs'],
+  ['zstd', '/usr/bin/zstd'],
+  ['gnutls-bin', '/usr/bin/certtool'],
+  ['openssh-server', '/usr/sbin/sshd'],
+  ['openssl', '/usr/bin/openssl'],
+]
+
+if (process.env.COLDFRAME_REAL !== 'skip') {
+  const complete = installPackages() && buildVcsim()
+  process.exitCode = complete || !required ? 0 : 1
+}
+
+/** @returns whether every package is there afterwards */
+function installPackages() {
+  const missing = packages.filter(([, sign]) => !existsSync(sign)).map(([name]) => name)
+  if (missing.length === 0) return true
+  const why = whyNot()
+  if (why !== undefined) return complain(`not installed: ${missing.join(' ')} (${why})`)
+  say(`installing ${missing.join(' ')}`)
+  const installed = withoutStartingServers(
+    () => apt(['update']) && apt(['install', '-y', '--no-install-recommends', ...missing]),
+  )
+  if (!installed) return complain(`apt-get could not install ${missing.join(' ')}`)
+  const absent = packages.filter(([, sign]) => !existsSync(sign)).map(([name, sign]) => `${name} (${sign})`)
+  return absent.length === 0 || complain(`installed, but without the expected files: ${absent.join(', ')}`)
+}
+
+/** @returns {string | undefined} why packages cannot be installed on this machine */
+function whyNot() {
+  if (process.getuid?.() !== 0) return 'only root can'
+  return existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get') ? undefined : 'this is not Debian'
+}
+
+/** @param {readonly string[]} args */
+function apt(args) {
+  const options = ['-q', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
+  return run('apt-get', [...options, ...args], { DEBIAN_FRONTEND: 'noninteractive' })
+}
+
+/** Debian starts a server when it installs one; tests start their own, on loopback. @param {() => boolean} install */
+function withoutStartingServers(install) {
+  const policy = '/usr/sbin/policy-rc.d'
+  if (existsSync(policy)) return install()
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    return install()
+  } finally {
+    rmSync(policy, { force: true })
+  }
+}
+
+/** Builds build/peers/vcsim unless it was built from these very sources. @returns whether it is there */
+function buildVcsim() {
+  const source = join(root, 'test', 'real', 'vcsim', 'main.go')
+  const folder = join(root, 'build', 'peers')
+  const target = join(folder, 'vcsim')
+  const govmomi = '/usr/share/gocode/src/github.com/vmware/govmomi/simulator/simulator.go'
+  const version = `${statSync(govmomi).mtimeMs} ${statSync('/usr/bin/go').mtimeMs}`
+  const stamp = createHash('sha256').update(readFileSync(source)).update(version).digest('hex')
+  const stampPath = `${target}.sha256`
+  if (existsSync(target) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return true
+
+  say('building vcsim (about half a minute, once)')
+  mkdirSync(folder, { recursive: true })
+  const made = join(folder, `vcsim.${process.pid}`)
+  const built = run('/usr/bin/go', ['build', '-o', made, source], {
+    GO111MODULE: 'off',
+    GOFLAGS: '',
+    GOPROXY: 'off',
+    GOTOOLCHAIN: 'local',
+    CGO_ENABLED: '0',
+    GOPATH: `${join(folder, 'gopath')}:/usr/share/gocode`,
+    GOCACHE: process.env.GOCACHE ?? join(folder, 'gocache'),
+  })
+  if (!built) return complain('vcsim did not compile')
+  renameSync(made, target)
+  writeFileSync(stampPath, stamp)
+  return true
+}
+
+/** @param {string} command @param {readonly string[]} args @param {Record<string, string>} environment */
+function run(command, args, environment) {
+  const { status, error } = spawnSync(command, args, {
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, ...environment },
+  })
+  if (error !== undefined) say(`cannot start ${command}: ${error.message}`)
+  return status === 0
+}
+
+/** @param {string} text */
+function say(text) {
+  process.stderr.write(`peers: ${text}\n`)
+}
+
+/** @param {string} text @returns {false} */
+function complain(text) {
+  process.stderr.write(`\n*** peers: ${text} ***\n${required ? '' : '*** tests against them are skipped ***\n'}\n`)
+  return false
+}

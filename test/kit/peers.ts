@@ -1,0 +1,90 @@
+// Finds the independent programs that some tests run against, and decides what a missing one means.
+//
+//   const vcsim = peer('vcsim')                     at the top of the file: its path, or undefined after a loud line
+//   describe.skipIf(!vcsim)('…', () => { … requirePeer('vcsim') … })
+//
+// With COLDFRAME_REAL=required (which .ci/run sets) a missing peer fails the file instead of skipping its tests.
+// scripts/peers.mjs installs them.
+
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+export type PeerName =
+  | 'e2fsck'
+  | 'gcc'
+  | 'mke2fs'
+  | 'nbdcopy'
+  | 'nbdinfo'
+  | 'nbdkit'
+  | 'pyvmomi'
+  | 'qemu-img'
+  | 'qemu-io'
+  | 'sftp-server'
+  | 'sshd'
+  | 'vcsim'
+  | 'virsh'
+  | 'zstd'
+
+/** vcsim as scripts/peers.mjs builds it from test/real/vcsim/main.go. */
+const vcsimPath = join(import.meta.dirname, '..', '..', 'build', 'peers', 'vcsim')
+/** Debian's pyVmomi belongs to Debian's Python, which need not be the first in PATH. */
+const debianPython = '/usr/bin/python3'
+const systemFolders = ['/usr/sbin', '/sbin', '/usr/bin', '/usr/lib/openssh']
+
+const found = new Map<PeerName, string | undefined>()
+
+/**
+ * @returns the absolute path of the peer's program (for pyvmomi: of a Python that can import it), or undefined
+ * @throws when it is missing and COLDFRAME_REAL=required
+ */
+export function peer(name: PeerName): string | undefined {
+  if (!found.has(name)) {
+    found.set(name, locate(name))
+    if (found.get(name) === undefined) reportMissing(name)
+  }
+  return found.get(name)
+}
+
+/** As `peer`, for code that runs only when the peer is there. */
+export function requirePeer(name: PeerName): string {
+  const path = peer(name)
+  if (path === undefined)
+    throw new Error(`The peer "${name}" is not installed: run "node scripts/peers.mjs" as root on Debian`)
+  return path
+}
+
+/** Whether tests that need all of these must be skipped: `describe.skipIf(peerSkip('nbdkit', 'nbdcopy'))`. */
+export function peerSkip(...names: readonly PeerName[]): boolean {
+  return names.map(peer).includes(undefined)
+}
+
+function locate(name: PeerName): string | undefined {
+  switch (name) {
+    case 'vcsim':
+      return isExecutable(vcsimPath) ? vcsimPath : undefined
+    case 'pyvmomi':
+      return spawnSync(debianPython, ['-c', 'import pyVmomi']).status === 0 ? debianPython : undefined
+    default:
+      return [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders]
+        .map((folder) => join(folder, name))
+        .find(isExecutable)
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function reportMissing(name: PeerName): void {
+  const text = `The peer "${name}" is not installed: tests against it`
+  if (process.env['COLDFRAME_REAL'] === 'required') {
+    throw new Error(`${text} cannot run, and COLDFRAME_REAL=required`)
+  }
+  process.stderr.write(`\n*** SKIPPED: ${text} do not run here. Run "node scripts/peers.mjs" as root on Debian ***\n`)
+}
