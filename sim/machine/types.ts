@@ -98,7 +98,7 @@ export type SimConfig = {
   readonly memoryMB: number
   readonly annotation: string
   readonly template: boolean
-  /** The VM's home directory, e.g. "[ds1] web-01/", and its files in it. */
+  /** The .vmx file, e.g. "[ds1] web-01/web-01.vmx"; the nvram file (a bare name) lies beside it. */
   readonly vmPathName: string
   readonly nvramFile: string
   readonly extraConfig: Readonly<Record<string, string>>
@@ -108,7 +108,10 @@ export type SimConfig = {
 
 /** What ReconfigVM_Task may change of the config itself; a key of extraConfig set to '' is removed. */
 export type SimConfigChanges = Partial<
-  Pick<SimConfig, 'name' | 'guestId' | 'guestFullName' | 'cpus' | 'coresPerSocket' | 'memoryMB' | 'annotation' | 'extraConfig'>
+  Pick<
+    SimConfig,
+    'name' | 'guestId' | 'guestFullName' | 'cpus' | 'coresPerSocket' | 'memoryMB' | 'annotation' | 'extraConfig'
+  >
 >
 
 export type QuiesceWish =
@@ -154,8 +157,15 @@ export interface SimMachine {
   addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): SimDisk
   removeDisk(deviceKey: number): boolean
   /** The instant of the cut: the guest's writes before it are in, those after are not. */
-  createSnapshot(options: { readonly name: string; readonly description: string; readonly quiesce: QuiesceWish }): SimSnapshot
-  removeSnapshot(snapshot: SimSnapshot, options: { readonly removeChildren: boolean; readonly consolidate: boolean }): void
+  createSnapshot(options: {
+    readonly name: string
+    readonly description: string
+    readonly quiesce: QuiesceWish
+  }): SimSnapshot
+  removeSnapshot(
+    snapshot: SimSnapshot,
+    options: { readonly removeChildren: boolean; readonly consolidate: boolean },
+  ): void
   removeAllSnapshots(): void
   revertTo(snapshot: SimSnapshot): void
   consolidate(): void
@@ -210,7 +220,11 @@ export interface SimEstate {
   readonly datacenters: readonly {
     readonly name: string
     readonly folders: readonly (readonly string[])[]
-    readonly clusters: readonly { readonly name: string; readonly hosts: readonly string[]; readonly resourcePools: readonly string[] }[]
+    readonly clusters: readonly {
+      readonly name: string
+      readonly hosts: readonly string[]
+      readonly resourcePools: readonly string[]
+    }[]
     readonly networks: readonly string[]
   }[]
   readonly datastores: readonly SimDatastore[]
@@ -221,7 +235,12 @@ export interface SimEstate {
   createMachine(options: {
     readonly config: SimConfig
     readonly place: SimPlace
-    readonly disks: readonly { readonly capacityBytes: number; readonly thin: boolean; readonly controllerKey: number; readonly unitNumber: number }[]
+    readonly disks: readonly {
+      readonly capacityBytes: number
+      readonly thin: boolean
+      readonly controllerKey: number
+      readonly unitNumber: number
+    }[]
     readonly nvram: Uint8Array | null
   }): SimMachine
 }

@@ -1,0 +1,399 @@
+// A simulated virtual machine: config, power, disks, snapshots, change tracking and guest. It knows no morefs and no XML.
+
+import type { Clock } from '../../lib/base/clock.ts'
+import type { Random } from '../../lib/base/random.ts'
+import { epochOf, type FrozenTracking, pageOfAreas } from './change-tracking.ts'
+import { deviceKeyOf, diskUuid, fileFault, invalidArgument, powerFault } from './devices.ts'
+import { digestOfDisk, type FrozenLedger } from './digest.ts'
+import { Disk, type Layer } from './disk.ts'
+import type { StoreMaker } from './grain-store.ts'
+import { Guest } from './guest.ts'
+import { homeOf, parseDatastorePath, stemOf } from './paths.ts'
+import { type KeptDisk, Snapshot } from './snapshot.ts'
+import {
+  type ChangedAreas,
+  type DiskMode,
+  type QuiesceWish,
+  type SimConfig,
+  type SimConfigChanges,
+  SimFault,
+  type SimMachine,
+  type SimSnapshot,
+} from './types.ts'
+
+/** What the machine gets from its estate. */
+export type MachineWorld = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly stores: StoreMaker
+  readonly ledger: FrozenLedger
+}
+
+export type MachineDisk = {
+  readonly capacityBytes: number
+  readonly thin: boolean
+  readonly datastore: string
+  readonly controllerKey: number
+  readonly unitNumber: number
+  readonly mode: DiskMode
+  readonly rdm: 'physicalMode' | 'virtualMode' | null
+}
+
+export type MachineOptions = {
+  readonly config: SimConfig
+  readonly disks: readonly MachineDisk[]
+  readonly nvram: Uint8Array | null
+  readonly toolsInstalled: boolean
+  readonly ipAddresses: readonly string[]
+  readonly hostName: string
+  /** 'vmfs': `*` gives the allocated areas. 'whole': it gives the whole disk, as NFS and vSAN do. */
+  readonly allocation: 'vmfs' | 'whole'
+  /** No reply of changedAreas() covers more than this; Infinity for no bound. */
+  readonly changeWindowBytes: number
+}
+
+export type QuiesceFault = 'ApplicationQuiesceFault' | 'FilesystemQuiesceFault'
+
+export class Machine implements SimMachine {
+  readonly guest: Guest
+  nvram: Uint8Array | null
+  toolsInstalled: boolean
+  #config: SimConfig
+  #disks: readonly Disk[] = []
+  #roots: readonly Snapshot[] = []
+  #current: Snapshot | null = null
+  #snapshotsMade = 0
+  #poweredOn = false
+  #bootedMs: number | null = null
+  #changeTrackingEnabled = false
+  #quiesceFaults: readonly QuiesceFault[] = []
+  readonly #options: MachineOptions
+  readonly #world: MachineWorld
+
+  constructor(options: MachineOptions, world: MachineWorld) {
+    this.#options = options
+    this.#world = world
+    this.#config = options.config
+    this.nvram = options.nvram
+    this.toolsInstalled = options.toolsInstalled
+    for (const disk of options.disks) this.#attach(disk)
+    this.guest = new Guest({
+      identity: options.config.instanceUuid,
+      random: world.random,
+      disks: () => this.#disks.filter((disk) => disk.covered),
+    })
+  }
+
+  get config(): SimConfig {
+    return this.#config
+  }
+
+  get disks(): readonly Disk[] {
+    return this.#disks
+  }
+
+  get powerState(): 'poweredOn' | 'poweredOff' {
+    return this.#poweredOn ? 'poweredOn' : 'poweredOff'
+  }
+
+  get bootedMs(): number | null {
+    return this.#bootedMs
+  }
+
+  get toolsRunning(): boolean {
+    return this.#poweredOn && this.toolsInstalled
+  }
+
+  get ipAddresses(): readonly string[] {
+    return this.toolsRunning ? this.#options.ipAddresses : []
+  }
+
+  get hostName(): string {
+    return this.toolsRunning ? this.#options.hostName : ''
+  }
+
+  get changeTrackingEnabled(): boolean {
+    return this.#changeTrackingEnabled
+  }
+
+  get consolidationNeeded(): boolean {
+    const owned = this.#ownedLayers()
+    return this.#disks.some((disk) => disk.needsConsolidation(owned))
+  }
+
+  get rootSnapshots(): readonly Snapshot[] {
+    return this.#roots
+  }
+
+  get currentSnapshot(): Snapshot | null {
+    return this.#current
+  }
+
+  /** Every snapshot, parents before children. */
+  get snapshots(): readonly Snapshot[] {
+    return this.#roots.flatMap((root) => root.subtree())
+  }
+
+  /** The disks of the machine and those that only snapshots still hold. */
+  get allDisks(): readonly Disk[] {
+    return [...new Set([...this.#disks, ...this.snapshots.flatMap((one) => one.kept.map(({ disk }) => disk))])]
+  }
+
+  powerOn(): void {
+    if (this.#poweredOn) throw powerFault('poweredOff', 'poweredOn')
+    this.#setPower(true)
+    this.guest.boot()
+    this.#endStun()
+  }
+
+  powerOff(): void {
+    if (!this.#poweredOn) throw powerFault('poweredOn', 'poweredOff')
+    this.#setPower(false)
+  }
+
+  setChangeTracking(enabled: boolean): void {
+    this.#changeTrackingEnabled = enabled
+    if (!enabled) for (const disk of this.#disks) disk.stopTracking()
+    else if (!this.#poweredOn && this.#roots.length === 0) this.#endStun()
+  }
+
+  reconfigure(changes: SimConfigChanges): void {
+    const { extraConfig, ...plain } = changes
+    const merged = Object.entries({ ...this.#config.extraConfig, ...extraConfig }).filter(([, value]) => value !== '')
+    this.#config = { ...this.#config, ...plain, extraConfig: Object.fromEntries(merged) }
+  }
+
+  addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): Disk {
+    const controller = this.#config.controllers[0]
+    if (controller === undefined) throw invalidArgument('spec.deviceChange', 'The machine has no controller')
+    const used = new Set(
+      this.#disks.filter((one) => one.controllerKey === controller.deviceKey).map((one) => one.unitNumber),
+    )
+    let unitNumber = 0
+    while (used.has(unitNumber) || unitNumber === 7) unitNumber++
+    return this.#attach({ ...options, controllerKey: controller.deviceKey, unitNumber, mode: 'persistent', rdm: null })
+  }
+
+  removeDisk(deviceKey: number): boolean {
+    const disk = this.#disks.find((one) => one.deviceKey === deviceKey)
+    if (disk === undefined) return false
+    this.#disks = this.#disks.filter((one) => one !== disk)
+    disk.lock(false)
+    if (!this.allDisks.includes(disk)) disk.dispose()
+    return true
+  }
+
+  createSnapshot(options: {
+    readonly name: string
+    readonly description: string
+    readonly quiesce: QuiesceWish
+  }): Snapshot {
+    const quiesced = this.#quiesce(options.quiesce)
+    const covered = this.#disks.filter((disk) => disk.covered)
+    const leftOut = this.#disks.filter((disk) => !disk.covered)
+    const kept: readonly KeptDisk[] = covered.map((disk) => ({ disk, ...disk.freeze() }))
+    const { name, description } = options
+    const createdMs = this.#world.clock.nowMs()
+    const id = ++this.#snapshotsMade
+    const frozen = this.#world.ledger.add(
+      {
+        vm: this.#config.name,
+        instanceUuid: this.#config.instanceUuid,
+        snapshot: name,
+        snapshotId: id,
+        createdMs,
+        quiesced,
+      },
+      kept,
+    )
+    const changeTrackingEnabled = this.#changeTrackingEnabled
+    const parent = this.#current
+    const snapshot = new Snapshot({
+      ...{ id, name, description, createdMs, quiesced, config: this.#config, leftOut, kept, frozen },
+      ...{ changeTrackingEnabled, parent },
+    })
+    if (parent === null) this.#roots = [...this.#roots, snapshot]
+    else parent.children = [...parent.children, snapshot]
+    this.#current = snapshot
+    this.#endStun()
+    return snapshot
+  }
+
+  removeSnapshot(
+    snapshot: SimSnapshot,
+    options: { readonly removeChildren: boolean; readonly consolidate: boolean },
+  ): void {
+    const node = this.#own(snapshot)
+    const gone = options.removeChildren ? node.subtree() : [node]
+    for (const one of gone) one.frozen.finish()
+    const orphans = options.removeChildren ? [] : node.children
+    const { parent } = node
+    for (const orphan of orphans) orphan.parent = parent
+    const replace = (list: readonly Snapshot[]) => list.flatMap((one) => (one === node ? orphans : [one]))
+    if (parent === null) this.#roots = replace(this.#roots)
+    else parent.children = replace(parent.children)
+    if (this.#current !== null && gone.includes(this.#current)) this.#current = parent
+    this.#disposeUnheld(gone)
+    if (options.consolidate) this.consolidate()
+    this.#endStun()
+  }
+
+  removeAllSnapshots(): void {
+    const gone = this.snapshots
+    for (const one of gone) one.frozen.finish()
+    this.#roots = []
+    this.#current = null
+    this.#disposeUnheld(gone)
+    this.consolidate()
+    this.#endStun()
+  }
+
+  /** The snapshots hold no memory: a machine is off after going back to one. */
+  revertTo(snapshot: SimSnapshot): void {
+    const node = this.#own(snapshot)
+    const before = this.#disks
+    this.#setPower(false)
+    for (const { disk, layer } of node.kept) disk.revertTo(layer)
+    this.#disks = [...node.kept.map(({ disk }) => disk), ...before.filter((disk) => !disk.covered)].toSorted(
+      (a, b) => a.deviceKey - b.deviceKey,
+    )
+    this.#config = node.config
+    this.setChangeTracking(node.changeTrackingEnabled)
+    this.#current = node
+    for (const disk of before) if (!this.allDisks.includes(disk)) disk.dispose()
+    this.#endStun()
+  }
+
+  consolidate(): void {
+    const owned = this.#ownedLayers()
+    for (const disk of this.allDisks) disk.consolidate(owned)
+  }
+
+  changedAreas(query: {
+    readonly snapshot: SimSnapshot | null
+    readonly deviceKey: number
+    readonly startOffset: number
+    readonly changeId: string
+  }): ChangedAreas {
+    const { disk, layer, tracking } = this.#queried(query)
+    const { startOffset } = query
+    if (!(startOffset >= 0 && startOffset < disk.capacityBytes)) {
+      throw invalidArgument(
+        'startOffset',
+        `The start offset ${startOffset} is outside the disk of ${disk.capacityBytes} bytes`,
+      )
+    }
+    const page = { startOffset, capacityBytes: disk.capacityBytes, windowBytes: this.#options.changeWindowBytes }
+    const path = disk.pathsOf(disk.present(layer)).descriptorPath
+    if (tracking === null) throw fileFault(path, 'Change tracking is not active on this disk')
+    if (query.changeId === '*') {
+      const wanted = this.#options.allocation === 'vmfs' ? disk.allocated(layer) : () => true
+      return pageOfAreas({ ...page, wanted })
+    }
+    const since = epochOf(query.changeId, tracking)
+    if (since === null) throw fileFault(path, `The change id "${query.changeId}" is not known here`)
+    return pageOfAreas({ ...page, wanted: (block) => (tracking.epochs[block] ?? 0) > since })
+  }
+
+  /** The next quiesced snapshots fail with these faults, one each. */
+  failQuiesce(faults: readonly QuiesceFault[]): void {
+    this.#quiesceFaults = faults
+  }
+
+  /** The SHA-256 of a disk as it is now; null when there is no such disk. */
+  digestNow(deviceKey: number): string | null {
+    const disk = this.#disks.find((one) => one.deviceKey === deviceKey)
+    return disk === undefined ? null : digestOfDisk(disk, { layer: disk.active })
+  }
+
+  /** Gives every disk's layers back; the machine must not be used after it. */
+  dispose(): void {
+    for (const one of this.snapshots) one.frozen.finish()
+    for (const disk of this.allDisks) disk.dispose()
+  }
+
+  #queried(query: { readonly snapshot: SimSnapshot | null; readonly deviceKey: number }): {
+    readonly disk: Disk
+    readonly layer: Layer
+    readonly tracking: FrozenTracking | null
+  } {
+    const noDisk = () =>
+      invalidArgument('deviceKey', `The device ${query.deviceKey} is not a disk that a snapshot covers`)
+    if (query.snapshot !== null) {
+      const kept = this.#own(query.snapshot).kept.find(({ disk }) => disk.deviceKey === query.deviceKey)
+      if (kept === undefined) throw noDisk()
+      return kept
+    }
+    const disk = this.#disks.find((one) => one.deviceKey === query.deviceKey)
+    if (disk === undefined || !disk.covered) throw noDisk()
+    if (this.#poweredOn) {
+      throw fileFault(disk.pathsOf(disk.active).descriptorPath, 'The disk is written by a running machine')
+    }
+    return { disk, layer: disk.active, tracking: disk.tracking }
+  }
+
+  /** Tools act only on a running guest that has them; otherwise the wish is ignored (API reference, CreateSnapshot_Task). */
+  #quiesce(wish: QuiesceWish): boolean {
+    if (wish.kind === 'none' || !this.toolsRunning) return false
+    const [fault, ...later] = this.#quiesceFaults
+    this.#quiesceFaults = later
+    if (fault !== undefined) throw new SimFault(fault, 'The guest could not be quiesced')
+    this.guest.freeze()
+    return true
+  }
+
+  /** What ends every stun: tracking begins where it is wanted and is not active. */
+  #endStun(): void {
+    if (!this.#changeTrackingEnabled) return
+    for (const disk of this.#disks) if (disk.covered && disk.changeId === null) disk.startTracking()
+  }
+
+  #setPower(on: boolean): void {
+    this.#poweredOn = on
+    this.#bootedMs = on ? this.#world.clock.nowMs() : null
+    for (const disk of this.#disks) disk.lock(on)
+  }
+
+  #own(snapshot: SimSnapshot): Snapshot {
+    const node = this.snapshots.find((one) => one === snapshot)
+    if (node === undefined) throw new SimFault('ManagedObjectNotFound', `The snapshot "${snapshot.name}" is gone`)
+    return node
+  }
+
+  #ownedLayers(): ReadonlySet<Layer> {
+    return new Set(this.snapshots.flatMap((one) => one.kept.map(({ disk, layer }) => disk.present(layer))))
+  }
+
+  #disposeUnheld(gone: readonly Snapshot[]): void {
+    const held = new Set(this.allDisks)
+    for (const disk of new Set(gone.flatMap((one) => one.kept.map((kept) => kept.disk)))) {
+      if (!held.has(disk)) disk.dispose()
+    }
+  }
+
+  #attach(wanted: MachineDisk): Disk {
+    const disk = new Disk(
+      {
+        ...wanted,
+        deviceKey: deviceKeyOf(wanted, { controllers: this.#config.controllers }),
+        label: `Hard disk ${this.#disks.length + 1}`,
+        stem: this.#freeStem(wanted.datastore),
+        uuid: diskUuid(this.#world.random),
+      },
+      { stores: this.#world.stores, random: this.#world.random },
+    )
+    disk.lock(this.#poweredOn)
+    this.#disks = [...this.#disks, disk].toSorted((a, b) => a.deviceKey - b.deviceKey)
+    return disk
+  }
+
+  #freeStem(datastore: string): string {
+    const folder = parseDatastorePath(homeOf(this.#config.vmPathName))?.path ?? ''
+    const name = stemOf(this.#config.vmPathName).replace(/^.*[/\]] ?/, '')
+    const used = new Set(this.allDisks.map((disk) => disk.options.stem))
+    for (let index = 0; ; index++) {
+      const stem = `[${datastore}] ${folder}${name}${index === 0 ? '' : `_${index}`}`
+      if (!used.has(stem)) return stem
+    }
+  }
+}
