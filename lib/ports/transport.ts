@@ -14,7 +14,8 @@ export type DiskRequest = {
 }
 
 export interface Transport {
-  readonly name: TransportName
+  /** 'image' reads files of this machine; no policy names it. */
+  readonly name: TransportName | 'image'
   /** Why this transport cannot read this disk, in words; null when it can, as far as the description tells. */
   refusal(request: DiskRequest): string | null
   /** @throws BackupError `transport-refused` or `disk-read-failed` when the disk cannot be opened */
