@@ -1,0 +1,199 @@
+// State records as JSON text and back: runs, jobs, attempts, shared resources. Strict: an unknown key is a newer
+// program's, and writing the record back would lose it.
+
+import * as z from 'zod'
+import { BackupError } from '../base/errors.ts'
+import type { GradeRecord } from '../model/grade.ts'
+import type { Attempt, Capture, Claim, Debt, Job, Resource } from '../model/job.ts'
+import type { Notice, Outcome } from '../model/outcome.ts'
+import type { ExcludedDisk } from '../model/point.ts'
+import type { Run } from '../model/run.ts'
+import { grade, policyRecord } from './policy-record.ts'
+import { attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
+import { powerState, vmConfig, vmDisk } from './vm.ts'
+
+export const notice = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().nullable(),
+}) satisfies z.ZodType<Notice>
+
+const outcome = z.strictObject({
+  kind: z.enum(['success', 'warning', 'failed', 'skipped']),
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().nullable(),
+}) satisfies z.ZodType<Outcome>
+
+export const gradeRecord = z.strictObject({
+  requested: grade,
+  reached: z.enum(['application', 'filesystem', 'crash', 'offline']),
+  quiesced: z.boolean(),
+  method: z.enum(['tools', 'windows-vss', 'scripts', 'none']),
+  freezeMs: z.number().min(0),
+  snapshotMs: z.number().min(0),
+  fallbacks: z.array(z.string()),
+}) satisfies z.ZodType<GradeRecord>
+
+export const excludedDisk = z.strictObject({
+  key: z.int(),
+  label: z.string(),
+  fileName: z.string(),
+  reason: z.string(),
+}) satisfies z.ZodType<ExcludedDisk>
+
+const jobStage = z.enum(['prepare', 'capture', 'transfer', 'commit', 'release', 'finish'])
+
+const claim = z.strictObject({
+  stage: z.enum([...jobStage.options, 'abandon']),
+  invocation: z.string(),
+  untilMs: z.number(),
+}) satisfies z.ZodType<Claim>
+
+const debt = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('place'), resource: z.string() }),
+  z.strictObject({ kind: z.literal('snapshot'), name: z.string() }),
+  z.strictObject({
+    kind: z.literal('mover'),
+    attempt: attemptNumber,
+    clientToken: z.string(),
+    taskId: z.string().nullable(),
+  }),
+]) satisfies z.ZodType<Debt>
+
+const capture = z.strictObject({
+  snapshotName: z.string(),
+  snapshot: moref,
+  takenAt: time,
+  powerState,
+  grade: gradeRecord,
+  config: vmConfig,
+  disks: z.array(vmDisk),
+  excludedDisks: z.array(excludedDisk),
+}) satisfies z.ZodType<Capture>
+
+const counts = z.strictObject({ readBytes: count, newPlainBytes: count, storedBytes: count })
+
+const job = z.strictObject({
+  id: jobId,
+  runId,
+  vm: z.strictObject({ moref, vmId, name: z.string(), datacenter: z.string() }),
+  policy: policyRecord,
+  attempt: attemptNumber,
+  state: z.enum([
+    'waiting',
+    'preparing',
+    'capturing',
+    'captured',
+    'transferring',
+    'transferred',
+    'committed',
+    'releasing',
+    'finishing',
+    'done',
+  ]),
+  claim: claim.nullable(),
+  nextStage: jobStage.nullable(),
+  wakeAtMs: z.number().nullable(),
+  round: count,
+  waitSinceMs: z.number().nullable(),
+  failingSinceMs: z.number().nullable(),
+  waitsFor: z.string().nullable(),
+  outcome: outcome.nullable(),
+  owes: z.array(debt),
+  freezeDeadlineMs: z.number().nullable(),
+  notices: z.array(notice),
+  tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
+  excludedDisks: z.array(excludedDisk),
+  capture: capture.nullable(),
+  pointId: pointId.nullable(),
+  times: z.strictObject({
+    createdAt: time,
+    startedAt: time.nullable(),
+    capturedAt: time.nullable(),
+    transferredAt: time.nullable(),
+    committedAt: time.nullable(),
+    releasedAt: time.nullable(),
+    doneAt: time.nullable(),
+  }),
+  counts,
+}) satisfies z.ZodType<Job>
+
+const run = z.strictObject({
+  id: runId,
+  door: z.enum(['schedule', 'api', 'alarm']),
+  policy: policyRecord,
+  vms: z.array(z.string()).nullable(),
+  requestedAt: time,
+  state: z.enum(['requested', 'planned', 'refused']),
+  jobIds: z.array(jobId),
+  refusal: outcome.nullable(),
+}) satisfies z.ZodType<Run>
+
+const attempt = z.strictObject({
+  jobId,
+  attempt: attemptNumber,
+  holder: z.string(),
+  heldUntilMs: z.number(),
+  progress: z.array(
+    z.strictObject({
+      key: z.int(),
+      label: z.string(),
+      totalBytes: count,
+      doneBytes: count,
+      transport: z.string(),
+    }),
+  ),
+  result: z
+    .discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('sealed'),
+        pointId,
+        sequence: z.int().min(1),
+        counts,
+        notices: z.array(notice),
+      }),
+      z.strictObject({
+        kind: z.literal('failed'),
+        code: z.string(),
+        message: z.string(),
+        hint: z.string().nullable(),
+        retry: z.enum(['no', 'later', 'as-full']),
+      }),
+    ])
+    .nullable(),
+}) satisfies z.ZodType<Attempt>
+
+const resource = z.strictObject({
+  name: z.string(),
+  places: z.array(z.strictObject({ holder: z.string(), units: z.number(), untilMs: z.number() })),
+}) satisfies z.ZodType<Resource>
+
+/** One kind of record: both ways through text. The text is `{"v":1,"value":…}`. */
+export type RecordCodec<Value> = {
+  encode(value: Value): string
+  /** @throws BackupError `state-malformed` */
+  parse(text: string): Value
+}
+
+export const jobRecord: RecordCodec<Job> = codec('job', job)
+export const runRecord: RecordCodec<Run> = codec('run', run)
+export const attemptRecord: RecordCodec<Attempt> = codec('attempt', attempt)
+export const resourceRecord: RecordCodec<Resource> = codec('resource', resource)
+
+function codec<Value>(what: string, value: z.ZodType<Value>): RecordCodec<Value> {
+  const schema = z.strictObject({ v: z.literal(1), value })
+  return {
+    encode: (record) => JSON.stringify({ v: 1, value: record }),
+    parse: (text) =>
+      parseJson(text, {
+        schema,
+        refuse: (reason) =>
+          new BackupError(`Cannot read the state record of a ${what}: ${reason}`, {
+            code: 'state-malformed',
+            hint: 'It was written by another version of Coldframe; finish its jobs with that version',
+            facts: { what, reason },
+          }),
+      }).value,
+  }
+}

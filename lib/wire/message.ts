@@ -1,0 +1,52 @@
+// Stage messages as queue bodies: JSON text, version 1, strict. A body that does not fit is refused whole.
+
+import * as z from 'zod'
+import { BackupError, quote } from '../base/errors.ts'
+import type { AbandonMessage, JobMessage, PlanMessage, StageMessage } from '../model/message.ts'
+import { attemptNumber, count, jobId, parseJson, runId } from './scalars.ts'
+
+const plan = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal('plan'),
+  runId,
+}) satisfies z.ZodType<PlanMessage>
+
+const job = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(['prepare', 'capture', 'transfer', 'commit', 'release', 'finish']),
+  jobId,
+  attempt: attemptNumber,
+  round: count,
+}) satisfies z.ZodType<JobMessage>
+
+const abandon = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal('abandon'),
+  jobId,
+  attempt: attemptNumber,
+  reason: z.string().max(4000),
+}) satisfies z.ZodType<AbandonMessage>
+
+/** Exported for the JSON Schema of the queues; everybody else calls parseStageMessage(). */
+export const stageMessage = z.discriminatedUnion('kind', [plan, job, abandon]) satisfies z.ZodType<StageMessage>
+
+/**
+ * @param text a queue body
+ * @throws BackupError `message-malformed`: it will never become readable, so it is not to be tried again
+ */
+export function parseStageMessage(text: string): StageMessage {
+  return parseJson(text, {
+    schema: stageMessage,
+    refuse: (reason) =>
+      new BackupError(`Cannot read the stage message ${quote(text)}: ${reason}`, {
+        code: 'message-malformed',
+        hint: 'It was written by another version of Coldframe or by another program',
+        facts: { reason },
+      }),
+  })
+}
+
+/** At most a few hundred bytes: ids only. */
+export function encodeStageMessage(message: StageMessage): string {
+  return JSON.stringify(message)
+}

@@ -1,0 +1,63 @@
+// A policy as runs and jobs keep it: the model's own form, complete and strict. Not the YAML a person writes (policy.ts).
+
+import * as z from 'zod'
+import type { Policy } from '../model/policy.ts'
+import { count, policyName } from './scalars.ts'
+
+export const grade = z.enum(['application', 'filesystem', 'crash'])
+export const transportName = z.enum(['san', 'hotadd', 'nbdssl', 'nbd', 'datastore', 'lease'])
+
+const selector = z.strictObject({
+  name: z.exactOptional(z.string()),
+  tag: z.exactOptional(z.string()),
+  folder: z.exactOptional(z.string()),
+  cluster: z.exactOptional(z.string()),
+  resourcePool: z.exactOptional(z.string()),
+  datastore: z.exactOptional(z.string()),
+})
+
+const bundle = z.strictObject({
+  bundle: z.string(),
+  sha256: z.string(),
+  entry: z.string(),
+  timeoutMs: count,
+  successCodes: z.array(z.int()),
+  elevated: z.boolean(),
+})
+
+const scriptSet = z.strictObject({ preFreeze: z.exactOptional(bundle), postThaw: z.exactOptional(bundle) })
+
+export const policyRecord = z.strictObject({
+  name: policyName,
+  select: z.strictObject({ any: z.array(selector), all: z.array(selector), none: z.array(selector) }),
+  disks: z.strictObject({ exclude: z.array(z.string()) }),
+  schedule: z
+    .strictObject({
+      cron: z.string().nullable(),
+      rpoMs: count.nullable(),
+      timeZone: z.string(),
+      windowClose: z.string().nullable(),
+    })
+    .nullable(),
+  consistency: z.strictObject({ want: grade, require: grade }),
+  guest: z.strictObject({
+    mode: z.enum(['require', 'try', 'off']),
+    order: z.array(z.enum(['network', 'vix'])),
+    credentials: z.string().nullable(),
+    hostKey: z.enum(['pinned', 'first-seen']),
+  }),
+  scripts: z.strictObject({ linux: scriptSet, windows: scriptSet, freezeLimitMs: count }),
+  transport: z.array(transportName),
+  retention: z
+    .strictObject({
+      last: count,
+      daily: count,
+      weekly: count,
+      monthly: count,
+      yearly: count,
+      timeZone: z.string(),
+    })
+    .nullable(),
+  compressionLevel: z.int().min(1).max(19),
+  attemptsMax: z.int().min(1).max(9999),
+}) satisfies z.ZodType<Policy>

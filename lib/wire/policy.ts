@@ -1,0 +1,242 @@
+// A policy as a person writes it: YAML, version 1 of DESIGN's form. Every fault is listed with its line.
+
+import * as z from 'zod'
+import { BackupError, messageOf } from '../base/errors.ts'
+import {
+  defaultPolicy,
+  gradeSatisfies,
+  type Policy,
+  type ScriptBundle,
+  type ScriptSet,
+  type Selector,
+} from '../model/policy.ts'
+import { grade, transportName } from './policy-record.ts'
+import { policyName } from './scalars.ts'
+import { faultLines, readYaml } from './yaml-reader.ts'
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY }
+
+/**
+ * @param file only named in the message
+ * @throws BackupError `policy-malformed` (kind usage); facts.faults holds one line a fault
+ */
+export function parsePolicy(text: string, file: string): Policy {
+  const result = readYaml(text, policyText)
+  if (result.kind === 'read') return policyOf(result.value)
+  const faults = faultLines(result.faults)
+  throw new BackupError(
+    `Cannot read policy "${file}": ${faults.length === 1 ? '1 fault' : `${faults.length} faults`}`,
+    {
+      code: 'policy-malformed',
+      kind: 'usage',
+      hint: 'Correct the lines that are named; nothing was started',
+      facts: { file, faults },
+    },
+  )
+}
+
+/** "180s", "5m", "4h", "1d", "500ms" in milliseconds; null when it is none of these. */
+export function parseDuration(text: string): number | null {
+  const match = /^([0-9]{1,9})(ms|s|m|h|d)$/.exec(text)
+  return match === null ? null : Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0)
+}
+
+function duration(range: {
+  readonly leastMs: number
+  readonly mostMs: number
+  readonly words: string
+}): z.ZodType<number> {
+  const form = `must be a time such as "90s", "5m" or "4h", ${range.words}`
+  return z.string({ error: form }).transform((text, context) => {
+    const ms = parseDuration(text)
+    if (ms !== null && ms >= range.leastMs && ms <= range.mostMs) return ms
+    context.addIssue({ code: 'custom', message: `"${text}" ${form}` })
+    return z.NEVER
+  })
+}
+
+const timeZone = z.string().refine(isTimeZone, { error: 'must be a time zone such as "Europe/Berlin" or "UTC"' })
+const pattern = z.string().min(1, 'must not be empty').max(500)
+const kept = z.int().min(0).max(100_000)
+
+const selector = z
+  .strictObject({
+    name: z.exactOptional(pattern),
+    tag: z.exactOptional(pattern.regex(/^[^/]+\/.+$/, 'must be "category/tag"')),
+    folder: z.exactOptional(pattern.regex(/^\//, 'must start with "/", for example "/DC/folder"')),
+    cluster: z.exactOptional(pattern),
+    resourcePool: z.exactOptional(pattern),
+    datastore: z.exactOptional(pattern),
+  })
+  .refine((conditions) => Object.keys(conditions).length > 0, {
+    error: 'an empty condition would match every VM; write {name: "*"} if you mean that',
+  })
+
+const bundle = z.strictObject({
+  bundle: z.string().min(1),
+  sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the bundle: 64 hex digits'),
+  entry: z.string().min(1),
+  timeout: duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' }).default(5 * MINUTE),
+  successCodes: z.array(z.int().min(0).max(255)).min(1).default([0]),
+  elevated: z.boolean().default(false),
+})
+
+const scriptSet = z.strictObject({ preFreeze: z.exactOptional(bundle), postThaw: z.exactOptional(bundle) })
+
+const schedule = z
+  .strictObject({
+    cron: z.exactOptional(z.string().refine(isCron, { error: 'must be five cron fields, for example "0 22 * * *"' })),
+    rpo: z.exactOptional(duration({ leastMs: 5 * MINUTE, mostMs: 30 * DAY, words: '5 m to 30 d' })),
+    timeZone: timeZone.default('UTC'),
+    window: z.exactOptional(
+      z.strictObject({
+        close: z
+          .string()
+          .regex(/^([01][0-9]|2[0-3]):[0-5][0-9]$/, 'must be a time of day in quotes, for example "06:00"'),
+      }),
+    ),
+  })
+  .refine((given) => (given.cron === undefined) !== (given.rpo === undefined), {
+    error: 'needs either cron or rpo, and not both',
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
+
+const policyText = z
+  .strictObject({
+    name: policyName,
+    select: z.exactOptional(
+      z.strictObject({
+        any: z.array(selector).min(1, 'needs at least one condition'),
+        all: z.array(selector).default([]),
+        none: z.array(selector).default([]),
+      }),
+    ),
+    disks: z.exactOptional(z.strictObject({ exclude: z.array(pattern).default([]) })),
+    schedule: z.exactOptional(schedule),
+    consistency: z.exactOptional(
+      z
+        .strictObject({ want: grade, require: grade.default('crash') })
+        .refine(({ want, require }) => gradeSatisfies(want, require), {
+          path: ['require'],
+          error: 'asks for more than want does',
+        }),
+    ),
+    guest: z.exactOptional(
+      z.strictObject({
+        mode: z.enum(['require', 'try', 'off']),
+        order: z
+          .array(z.enum(['network', 'vix']))
+          .min(1)
+          .refine(isSet, { error: 'names one twice' })
+          .default(['network', 'vix']),
+        credentials: z.exactOptional(z.string().min(1)),
+        hostKey: z.enum(['pinned', 'first-seen']).default('pinned'),
+      }),
+    ),
+    scripts: z.exactOptional(
+      z.strictObject({
+        linux: scriptSet.default({}),
+        windows: scriptSet.default({}),
+        freezeLimit: duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' }).default(3 * MINUTE),
+      }),
+    ),
+    transport: z.exactOptional(
+      z.array(transportName).min(1, 'needs at least one').refine(isSet, { error: 'names one twice' }),
+    ),
+    retention: z.exactOptional(
+      z.strictObject({
+        last: kept.default(0),
+        daily: kept.default(0),
+        weekly: kept.default(0),
+        monthly: kept.default(0),
+        yearly: kept.default(0),
+        timeZone: timeZone.default('UTC'),
+      }),
+    ),
+    compressionLevel: z.exactOptional(z.int().min(1).max(19)),
+    attempts: z.exactOptional(z.int().min(1).max(20)),
+  })
+  .refine((policy) => policy.scripts === undefined || (policy.guest !== undefined && policy.guest.mode !== 'off'), {
+    path: ['scripts'],
+    error: 'scripts run in the guest: set guest.mode to "require" or "try"',
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
+
+type PolicyText = z.output<typeof policyText>
+type BundleText = z.output<typeof bundle>
+
+/** The policy's JSON Schema, for editors. */
+export function policyJsonSchema(): unknown {
+  return z.toJSONSchema(policyText, { io: 'input', unrepresentable: 'any' })
+}
+
+function policyOf(text: PolicyText): Policy {
+  const base = defaultPolicy()
+  const { schedule: when, guest, scripts } = text
+  return {
+    name: text.name,
+    select: text.select === undefined ? base.select : selectionOf(text.select),
+    disks: text.disks ?? base.disks,
+    schedule:
+      when === undefined
+        ? null
+        : {
+            cron: when.cron ?? null,
+            rpoMs: when.rpo ?? null,
+            timeZone: when.timeZone,
+            windowClose: when.window?.close ?? null,
+          },
+    consistency: text.consistency ?? base.consistency,
+    guest: guest === undefined ? base.guest : { ...guest, credentials: guest.credentials ?? null },
+    scripts:
+      scripts === undefined
+        ? base.scripts
+        : {
+            linux: scriptsOf(scripts.linux),
+            windows: scriptsOf(scripts.windows),
+            freezeLimitMs: scripts.freezeLimit,
+          },
+    transport: text.transport ?? base.transport,
+    retention: text.retention ?? null,
+    compressionLevel: text.compressionLevel ?? base.compressionLevel,
+    attemptsMax: text.attempts ?? base.attemptsMax,
+  }
+}
+
+function selectionOf(select: { readonly [part in keyof Policy['select']]: readonly Selector[] }): Policy['select'] {
+  return { any: select.any, all: select.all, none: select.none }
+}
+
+function scriptsOf(set: z.output<typeof scriptSet>): ScriptSet {
+  return {
+    ...(set.preFreeze === undefined ? {} : { preFreeze: bundleOf(set.preFreeze) }),
+    ...(set.postThaw === undefined ? {} : { postThaw: bundleOf(set.postThaw) }),
+  }
+}
+
+function bundleOf({ timeout, sha256, ...rest }: BundleText): ScriptBundle {
+  return { ...rest, sha256: sha256.toLowerCase(), timeoutMs: timeout }
+}
+
+function isSet(values: readonly string[]): boolean {
+  return new Set(values).size === values.length
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== null
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw new Error(`Cannot judge time zone: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Five fields of numbers, ranges, lists, steps, or names of months and days. */
+function isCron(text: string): boolean {
+  const fields = text.trim().split(/\s+/)
+  return fields.length === 5 && fields.every((field) => /^[0-9A-Za-z*?,/#-]+$/.test(field))
+}

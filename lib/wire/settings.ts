@@ -1,0 +1,229 @@
+// What a program is told from outside: environment variables and an optional coldframe.yaml, checked once, all faults
+// listed. Holds no secret: only where each one is found, so that settings can be printed and logged.
+
+import { resolve } from 'node:path'
+import * as z from 'zod'
+import { BackupError, quote } from '../base/errors.ts'
+import { faultLines, readYaml } from './yaml-reader.ts'
+
+/** Where a secret is found when it is needed. */
+export type SecretReference =
+  | { readonly kind: 'environment'; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string }
+
+export type VcenterTrust =
+  /** SHA-256 of the server's certificate, 64 lower-case hex digits. */
+  | { readonly kind: 'thumbprint'; readonly sha256: string }
+  | { readonly kind: 'ca-file'; readonly path: string }
+  /** The machine's own certificate authorities. */
+  | { readonly kind: 'system' }
+
+export type VcenterSettings = {
+  /** "https://host[:port]/sdk" */
+  readonly url: string
+  readonly user: string
+  readonly password: SecretReference
+  readonly trust: VcenterTrust
+}
+
+export type Settings = {
+  /** Absolute folder of state, queues and logs. */
+  readonly home: string
+  readonly vcenter: VcenterSettings | null
+  /** Absolute folder. */
+  readonly repository: { readonly kind: 'folder'; readonly folder: string } | null
+  readonly passphrase: SecretReference | null
+}
+
+/** What a command cannot do without. */
+export type SettingsNeed = 'vcenter' | 'repository'
+
+export type SettingsSource = {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** coldframe.yaml of the working folder; null when there is none. */
+  readonly file: { readonly path: string; readonly text: string } | null
+  /** What relative paths are relative to. */
+  readonly folder: string
+}
+
+const NPM_START = 'To try Coldframe without a vCenter, run "npm start": it backs up and restores simulated VMs'
+
+const fileSchema = z.strictObject({
+  vcenter: z.exactOptional(
+    z.strictObject({
+      url: z.exactOptional(z.string()),
+      user: z.exactOptional(z.string()),
+      passwordFile: z.exactOptional(z.string()),
+      thumbprint: z.exactOptional(z.string()),
+      caFile: z.exactOptional(z.string()),
+    }),
+  ),
+  home: z.exactOptional(z.string()),
+  repository: z.exactOptional(z.string()),
+  passphraseFile: z.exactOptional(z.string()),
+})
+
+/** A value and the name an operator knows it by. */
+type Given = { readonly name: string; readonly text: string }
+type Names = Readonly<Record<string, Given | undefined>>
+
+/**
+ * @param needs what the calling command cannot do without
+ * @throws BackupError `settings-faulty` (kind usage); facts.faults holds one line a fault, never a secret
+ */
+export function parseSettings(source: SettingsSource, needs: readonly SettingsNeed[]): Settings {
+  const faults: string[] = []
+  const given = gather(source, faults)
+  const settings: Settings = {
+    home: resolve(source.folder, given.home?.text ?? '.coldframe'),
+    vcenter: vcenterOf(given, { faults, needed: needs.includes('vcenter'), folder: source.folder }),
+    repository: repositoryOf(given, { faults, needed: needs.includes('repository'), folder: source.folder }),
+    passphrase: secretOf(given, {
+      faults,
+      needed: needs.includes('repository'),
+      folder: source.folder,
+      secret: 'passphrase',
+      variable: 'COLDFRAME_PASSPHRASE',
+      why: 'the passphrase of the repository',
+    }),
+  }
+  if (faults.length > 0) {
+    throw new BackupError(
+      `Cannot start: ${faults.length === 1 ? '1 setting is' : `${faults.length} settings are`} missing or wrong`,
+      {
+        code: 'settings-faulty',
+        kind: 'usage',
+        hint:
+          needs.includes('vcenter') && given.url === undefined
+            ? NPM_START
+            : 'Set them in the environment or in coldframe.yaml',
+        facts: { faults },
+      },
+    )
+  }
+  return settings
+}
+
+function gather(source: SettingsSource, faults: string[]): Names {
+  const file = fileValues(source.file, faults)
+  const pick = (variable: string, key: string | undefined, value: string | undefined): Given | undefined => {
+    const text = source.environment[variable]
+    if (text !== undefined && text !== '') return { name: variable, text }
+    return value === undefined || value === '' ? undefined : { name: `${key} of coldframe.yaml`, text: value }
+  }
+  const engine = source.environment['COLDFRAME_ENGINE']
+  if (engine !== undefined && engine !== '' && engine !== 'local') {
+    faults.push(`COLDFRAME_ENGINE is ${quote(engine)}: this program runs "local" only`)
+  }
+  const { vcenter } = file
+  return {
+    home: pick('COLDFRAME_HOME', 'home', file.home),
+    url: pick('COLDFRAME_VCENTER', 'vcenter.url', vcenter?.url),
+    user: pick('COLDFRAME_VCENTER_USER', 'vcenter.user', vcenter?.user),
+    password: pick('COLDFRAME_VCENTER_PASSWORD', undefined, undefined),
+    passwordFile: pick('COLDFRAME_VCENTER_PASSWORD_FILE', 'vcenter.passwordFile', vcenter?.passwordFile),
+    thumbprint: pick('COLDFRAME_VCENTER_THUMBPRINT', 'vcenter.thumbprint', vcenter?.thumbprint),
+    caFile: pick('COLDFRAME_VCENTER_CA_FILE', 'vcenter.caFile', vcenter?.caFile),
+    repository: pick('COLDFRAME_REPOSITORY', 'repository', file.repository),
+    passphrase: pick('COLDFRAME_PASSPHRASE', undefined, undefined),
+    passphraseFile: pick('COLDFRAME_PASSPHRASE_FILE', 'passphraseFile', file.passphraseFile),
+  }
+}
+
+function fileValues(file: SettingsSource['file'], faults: string[]): z.output<typeof fileSchema> {
+  if (file === null) return {}
+  const result = readYaml(file.text, fileSchema)
+  if (result.kind === 'read') return result.value
+  const secretNote = 'secrets are not kept in this file: name a file that holds it'
+  for (const line of faultLines(result.faults)) {
+    faults.push(
+      `${file.path} ${/unknown key "pass(word|phrase)"/.test(line) ? `${line.split(' (')[0]}: ${secretNote}` : line}`,
+    )
+  }
+  return {}
+}
+
+type Reading = { readonly faults: string[]; readonly needed: boolean; readonly folder: string }
+
+function vcenterOf(given: Names, reading: Reading): VcenterSettings | null {
+  const { faults } = reading
+  if (given.url === undefined) {
+    if (reading.needed) faults.push('COLDFRAME_VCENTER is not set: no vCenter to talk to (https://host[:port])')
+    return null
+  }
+  const url = urlOf(given.url, faults)
+  if (given.user === undefined) faults.push('COLDFRAME_VCENTER_USER is not set: the account to log in with')
+  const password = secretOf(given, {
+    ...reading,
+    needed: true,
+    secret: 'password',
+    variable: 'COLDFRAME_VCENTER_PASSWORD',
+    why: "that account's password",
+  })
+  const trust = trustOf(given, reading)
+  if (url === null || given.user === undefined || password === null || trust === null) return null
+  return { url, user: given.user.text, password, trust }
+}
+
+function urlOf({ name, text }: Given, faults: string[]): string | null {
+  const url = URL.parse(text)
+  if (url !== null && (url.username !== '' || url.password !== '')) {
+    faults.push(`${name} holds an account: give it as COLDFRAME_VCENTER_USER and COLDFRAME_VCENTER_PASSWORD instead`)
+    return null
+  }
+  if (url === null || url.protocol !== 'https:' || url.search !== '' || url.hash !== '') {
+    faults.push(`${name} is ${quote(text)}: must be https://host[:port][/sdk]`)
+    return null
+  }
+  if (!['', '/', '/sdk', '/sdk/'].includes(url.pathname)) {
+    faults.push(`${name} is ${quote(text)}: the path must be /sdk or nothing`)
+    return null
+  }
+  return `${url.origin}/sdk`
+}
+
+function trustOf(given: Names, { faults, folder }: Reading): VcenterTrust | null {
+  const { thumbprint, caFile } = given
+  if (thumbprint !== undefined && caFile !== undefined) {
+    faults.push(`${thumbprint.name} and ${caFile.name} are both set: one of them decides whom to trust`)
+    return null
+  }
+  if (caFile !== undefined) return { kind: 'ca-file', path: resolve(folder, caFile.text) }
+  if (thumbprint === undefined) return { kind: 'system' }
+  const sha256 = thumbprint.text
+    .replaceAll(/[:\s-]/g, '')
+    .replace(/^sha256/i, '')
+    .toLowerCase()
+  if (/^[0-9a-f]{64}$/.test(sha256)) return { kind: 'thumbprint', sha256 }
+  const sha1 = /^[0-9a-f]{40}$/.test(sha256) ? ' (this is a SHA-1 thumbprint)' : ''
+  faults.push(`${thumbprint.name} is ${quote(thumbprint.text)}: must be a SHA-256 of 64 hex digits${sha1}`)
+  return null
+}
+
+function repositoryOf(given: Names, { faults, needed, folder }: Reading): Settings['repository'] {
+  const { repository } = given
+  if (repository === undefined) {
+    if (needed) faults.push('COLDFRAME_REPOSITORY is not set: where restore points are kept (file:DIR)')
+    return null
+  }
+  const match = /^file:(?:\/\/(?=\/))?(.+)$/.exec(repository.text)
+  if (match?.[1] !== undefined) return { kind: 'folder', folder: resolve(folder, match[1]) }
+  faults.push(`${repository.name} is ${quote(repository.text)}: must be file:DIR`)
+  return null
+}
+
+function secretOf(
+  given: Names,
+  reading: Reading & { readonly secret: string; readonly variable: string; readonly why: string },
+): SecretReference | null {
+  const text = given[reading.secret]
+  const file = given[`${reading.secret}File`]
+  if (text !== undefined && file !== undefined) {
+    reading.faults.push(`${text.name} and ${file.name} are both set: give one`)
+    return null
+  }
+  if (text !== undefined) return { kind: 'environment', name: text.name }
+  if (file !== undefined) return { kind: 'file', path: resolve(reading.folder, file.text) }
+  if (reading.needed) reading.faults.push(`${reading.variable} or ${reading.variable}_FILE is not set: ${reading.why}`)
+  return null
+}

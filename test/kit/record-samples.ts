@@ -1,0 +1,198 @@
+// Complete state records for tests, each a plausible one; override what a test is about.
+
+import {
+  type JobId,
+  jobIdOf,
+  parseJobId,
+  parseMoref,
+  parsePointId,
+  parseRunId,
+  parseSessionId,
+  parseVmId,
+} from '../../lib/model/ids.ts'
+import type { Attempt, Job, Resource } from '../../lib/model/job.ts'
+import { defaultPolicy } from '../../lib/model/policy.ts'
+import type { Run } from '../../lib/model/run.ts'
+import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
+
+const at = '2026-01-02T03:04:05.678Z'
+
+export const sampleRunId = parseRunId('0123456789abcdef0123456789abcdef')
+export const samplePointId = parsePointId('fedcba9876543210fedcba9876543210')
+
+/** A different job for every number; `run` names the run it belongs to. */
+export function sampleJobId(number: number): JobId {
+  return jobIdOf(sampleRunId, parseVmId(`00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`))
+}
+
+export function sampleJob(change: Partial<Job> = {}): Job {
+  return {
+    id: parseJobId('00112233445566778899aabbccddeeff'),
+    runId: sampleRunId,
+    vm: {
+      moref: parseMoref('vm-101'),
+      vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
+      name: 'db-1 / "täst"',
+      datacenter: 'DC0',
+    },
+    policy: defaultPolicy(),
+    attempt: 1,
+    state: 'waiting',
+    claim: null,
+    nextStage: 'prepare',
+    wakeAtMs: 1_760_000_000_000,
+    round: 0,
+    waitSinceMs: null,
+    failingSinceMs: null,
+    waitsFor: null,
+    outcome: null,
+    owes: [],
+    freezeDeadlineMs: null,
+    notices: [],
+    tracking: { active: true, reason: null },
+    excludedDisks: [],
+    capture: null,
+    pointId: null,
+    times: {
+      createdAt: at,
+      startedAt: null,
+      capturedAt: null,
+      transferredAt: null,
+      committedAt: null,
+      releasedAt: null,
+      doneAt: null,
+    },
+    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
+    ...change,
+  }
+}
+
+/** A job with every optional part filled. */
+export function fullJob(): Job {
+  const disk = sampleDisk()
+  return sampleJob({
+    state: 'releasing',
+    nextStage: 'release',
+    claim: { stage: 'abandon', invocation: 'engine-1/7', untilMs: 1_760_000_060_000 },
+    waitSinceMs: 5,
+    failingSinceMs: 6,
+    waitsFor: 'a place',
+    outcome: { kind: 'warning', code: 'cbt-unavailable', message: 'Read in full', hint: 'Nothing to do' },
+    owes: [
+      { kind: 'place', resource: 'vm:1' },
+      { kind: 'snapshot', name: 'coldframe-x' },
+      { kind: 'mover', attempt: 1, clientToken: 't', taskId: null },
+    ],
+    notices: [{ code: 'cbt-unavailable', message: 'Read in full', hint: null }],
+    excludedDisks: [{ key: 2001, label: 'Hard disk 2', fileName: '[ds] a/b.vmdk', reason: 'independent' }],
+    capture: {
+      snapshotName: 'coldframe-x',
+      snapshot: parseMoref('snapshot-9'),
+      takenAt: at,
+      powerState: 'poweredOn',
+      grade: {
+        requested: 'filesystem',
+        reached: 'crash',
+        quiesced: false,
+        method: 'none',
+        freezeMs: 0,
+        snapshotMs: 1234.5,
+        fallbacks: ['Tools are not running'],
+      },
+      config: sampleConfig(),
+      disks: [disk],
+      excludedDisks: [],
+    },
+    pointId: samplePointId,
+    counts: { readBytes: 10, newPlainBytes: 9, storedBytes: 8 },
+  })
+}
+
+export function sampleDisk(): VmDisk {
+  return {
+    key: 2000,
+    label: 'Hard disk 1',
+    capacityBytes: 1 << 30,
+    controllerKey: 1000,
+    unitNumber: 0,
+    mode: 'persistent',
+    backing: 'flat',
+    fileName: '[ds1] db-1/db-1.vmdk',
+    parents: [],
+    uuid: '6000C29a-0000-0000-0000-000000000000',
+    changeId: '52 de c0/1',
+    thin: null,
+    encrypted: false,
+    sharing: false,
+  }
+}
+
+export function sampleConfig(): VmConfig {
+  return {
+    name: 'db-1',
+    vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
+    biosUuid: '422f',
+    annotation: '',
+    hardwareVersion: 'vmx-19',
+    guestId: 'debian11_64Guest',
+    guestFullName: 'Debian',
+    firmware: 'efi',
+    secureBoot: true,
+    cpus: 2,
+    coresPerSocket: 1,
+    memoryMB: 2048,
+    folder: '/DC0/vms',
+    resourcePool: null,
+    extraConfig: { 'disk.EnableUUID': 'TRUE' },
+    controllers: [{ key: 1000, type: 'ParaVirtualSCSIController', busNumber: 0, sharedBus: 'noSharing' }],
+    nics: [
+      {
+        key: 4000,
+        type: 'VirtualVmxnet3',
+        label: 'Network adapter 1',
+        macAddress: '00:50:56:00:00:01',
+        addressType: 'assigned',
+        network: 'VM Network',
+        connected: true,
+        startConnected: true,
+      },
+    ],
+    disks: [sampleDisk()],
+    otherDevices: [{ key: 12000, type: 'VirtualMachineVMCIDevice', label: 'VMCI device' }],
+    vmx: '.encoding = "UTF-8"\n',
+    nvramBase64: 'AAEC',
+    missing: [],
+  }
+}
+
+export function sampleRun(change: Partial<Run> = {}): Run {
+  return {
+    id: sampleRunId,
+    door: 'api',
+    policy: defaultPolicy(),
+    vms: ['db-1'],
+    requestedAt: at,
+    state: 'requested',
+    jobIds: [],
+    refusal: null,
+    ...change,
+  }
+}
+
+export function sampleAttempt(change: Partial<Attempt> = {}): Attempt {
+  return {
+    jobId: sampleJob().id,
+    attempt: 1,
+    holder: 'mover-1',
+    heldUntilMs: 1_760_000_060_000,
+    progress: [{ key: 2000, label: 'Hard disk 1', totalBytes: 100, doneBytes: 10, transport: 'datastore' }],
+    result: null,
+    ...change,
+  }
+}
+
+export const sampleSessionId = parseSessionId(`${sampleJob().id}-1`)
+
+export function sampleResource(change: Partial<Resource> = {}): Resource {
+  return { name: 'vm:1', places: [{ holder: 'job-1', units: 1, untilMs: 1_760_000_060_000 }], ...change }
+}

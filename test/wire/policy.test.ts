@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { BackupError } from '../../lib/base/errors.ts'
+import { defaultPolicy } from '../../lib/model/policy.ts'
+import { parseDuration, parsePolicy } from '../../lib/wire/policy.ts'
+
+const sha256 = 'ab'.repeat(32)
+
+const gold = `name: gold
+select: {any: [{tag: backup/gold}, {name: "db-*"}], none: [{folder: /DC/lab}]}
+disks: {exclude: ["scratch*"]}
+schedule: {cron: "0 22 * * *", timeZone: Europe/Berlin, window: {close: "06:00"}} # or rpo: 4h
+consistency: {want: application, require: crash}
+guest: {mode: try, order: [network, vix], credentials: secret-name, hostKey: pinned}   # mode: require | try | off
+scripts:
+  linux:
+    preFreeze: {bundle: scripts/db.tgz, sha256: "${sha256}", entry: freeze.sh, timeout: 5m, successCodes: [0]}
+    postThaw: {bundle: scripts/db.tgz, sha256: "${sha256}", entry: thaw.sh}
+  freezeLimit: 180s
+transport: [nbdssl, datastore, lease]
+retention: {last: 3, daily: 7, weekly: 4, monthly: 12, timeZone: Europe/Berlin}
+`
+
+function faultsOf(text: string): readonly string[] {
+  try {
+    parsePolicy(text, 'p.yaml')
+  } catch (error) {
+    expect(error).toBeInstanceOf(BackupError)
+    if (!(error instanceof BackupError)) throw error
+    expect(error.code).toBe('policy-malformed')
+    expect(error.kind).toBe('usage')
+    return Array.isArray(error.facts['faults']) ? error.facts['faults'] : []
+  }
+  throw new Error('the policy was accepted')
+}
+
+describe('parsePolicy()', () => {
+  it('reads the documented example', () => {
+    expect(parsePolicy(gold, 'gold.yaml')).toMatchObject({
+      name: 'gold',
+      select: { any: [{ tag: 'backup/gold' }, { name: 'db-*' }], all: [], none: [{ folder: '/DC/lab' }] },
+      disks: { exclude: ['scratch*'] },
+      schedule: { cron: '0 22 * * *', rpoMs: null, timeZone: 'Europe/Berlin', windowClose: '06:00' },
+      consistency: { want: 'application', require: 'crash' },
+      guest: { mode: 'try', order: ['network', 'vix'], credentials: 'secret-name', hostKey: 'pinned' },
+      scripts: {
+        linux: {
+          preFreeze: { timeoutMs: 300_000, successCodes: [0], elevated: false },
+          postThaw: { timeoutMs: 300_000 },
+        },
+        windows: {},
+        freezeLimitMs: 180_000,
+      },
+      transport: ['nbdssl', 'datastore', 'lease'],
+      retention: { last: 3, daily: 7, weekly: 4, monthly: 12, yearly: 0, timeZone: 'Europe/Berlin' },
+    })
+  })
+
+  it('fills what is left out as the default policy does', () => {
+    expect(parsePolicy('name: default', 'p.yaml')).toEqual(defaultPolicy())
+  })
+
+  it('lists every fault with its line, in the order of the lines', () => {
+    const faults = faultsOf(`name: Gold!
+select:
+  any:
+    - {tag: gold}
+    - {}
+consistency: {want: crash, require: application}
+retentoin: {last: 3}
+transport: [nbdssl, carrier-pigeon]
+schedule: {cron: "22:00", rpo: 4h, timeZone: Mars/Base}
+scripts:
+  freezeLimit: 180
+`)
+    expect(faults.map((fault) => fault.split(':')[0])).toEqual([
+      'line 1',
+      'line 4',
+      'line 5',
+      'line 6',
+      'line 7',
+      'line 8',
+      'line 9',
+      'line 9',
+      'line 9',
+      'line 11',
+      'line 11',
+    ])
+    expect(faults.join('\n')).toMatchInlineSnapshot(`
+      "line 1: name: Cannot read policy name "Gold!": must be 1 to 64 of a-z, 0-9 and "-", starting with a letter or digit
+      line 4: select.any.0.tag: must be "category/tag"
+      line 5: select.any.1: an empty condition would match every VM; write {name: "*"} if you mean that
+      line 6: consistency.require: asks for more than want does
+      line 7: unknown key "retentoin" (did you mean "retention"?)
+      line 8: transport.1: must be "san" or "hotadd" or "nbdssl" or "nbd" or "datastore" or "lease"
+      line 9: schedule.cron: must be five cron fields, for example "0 22 * * *"
+      line 9: schedule.timeZone: must be a time zone such as "Europe/Berlin" or "UTC"
+      line 9: schedule: needs either cron or rpo, and not both
+      line 11: scripts.freezeLimit: must be a time such as "90s", "5m" or "4h", 1 s to 1 h
+      line 11: scripts: scripts run in the guest: set guest.mode to "require" or "try""
+    `)
+  })
+
+  it('refuses text that is not YAML, and a key given twice, with the line', () => {
+    expect(faultsOf('name: "gold\nselect: {')[0]).toMatch(/^line \d+: not YAML/)
+    expect(faultsOf('name: gold\nname: silver\n')).toEqual(['line 2: this key is given twice'])
+  })
+
+  it('refuses an empty file and a list by saying what is needed', () => {
+    expect(faultsOf('')).toEqual(['name: missing: string needed'])
+    expect(faultsOf('- a')[0]).toMatch(/object/)
+  })
+
+  it('never matches every VM by an empty condition', () => {
+    expect(faultsOf('name: a\nselect: {any: []}')).toEqual(['line 2: select.any: needs at least one condition'])
+  })
+})
+
+it('parseDuration() knows ms, s, m, h and d and nothing else', () => {
+  expect(['500ms', '180s', '5m', '4h', '1d'].map(parseDuration)).toEqual([
+    500, 180_000, 300_000, 14_400_000, 86_400_000,
+  ])
+  expect(['', '5', '5 m', '-5m', '1.5h', '5w'].map(parseDuration)).toEqual([null, null, null, null, null, null])
+})

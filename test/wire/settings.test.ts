@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest'
+import { BackupError } from '../../lib/base/errors.ts'
+import { parseSettings, type Settings, type SettingsNeed } from '../../lib/wire/settings.ts'
+
+const whole = {
+  COLDFRAME_VCENTER: 'https://vc.example:8443',
+  COLDFRAME_VCENTER_USER: 'backup@vsphere.local',
+  COLDFRAME_VCENTER_PASSWORD: 'hunter2',
+  COLDFRAME_VCENTER_THUMBPRINT: `${'AB:'.repeat(31)}AB`,
+  COLDFRAME_REPOSITORY: 'file:backups',
+  COLDFRAME_PASSPHRASE: 'correct horse',
+}
+const both: readonly SettingsNeed[] = ['vcenter', 'repository']
+
+function parse(environment: Record<string, string>, yaml?: string): Settings {
+  return parseSettings(
+    { environment, folder: '/srv', file: yaml === undefined ? null : { path: 'coldframe.yaml', text: yaml } },
+    both,
+  )
+}
+
+function errorOf(environment: Record<string, string>, yaml?: string): BackupError {
+  try {
+    parse(environment, yaml)
+  } catch (error) {
+    if (error instanceof BackupError) return error
+    throw error
+  }
+  throw new Error('the settings were accepted')
+}
+
+function faultsOf(environment: Record<string, string>, yaml?: string): string {
+  const { faults } = errorOf(environment, yaml).facts
+  return Array.isArray(faults) ? faults.join('\n') : ''
+}
+
+describe('parseSettings()', () => {
+  it('reads the environment and makes paths absolute', () => {
+    expect(parse(whole)).toEqual({
+      home: '/srv/.coldframe',
+      vcenter: {
+        url: 'https://vc.example:8443/sdk',
+        user: 'backup@vsphere.local',
+        password: { kind: 'environment', name: 'COLDFRAME_VCENTER_PASSWORD' },
+        trust: { kind: 'thumbprint', sha256: 'ab'.repeat(32) },
+      },
+      repository: { kind: 'folder', folder: '/srv/backups' },
+      passphrase: { kind: 'environment', name: 'COLDFRAME_PASSPHRASE' },
+    })
+  })
+
+  it('never holds the text of a secret', () => {
+    expect(JSON.stringify(parse(whole))).not.toMatch(/hunter2|correct horse/)
+  })
+
+  it('reads coldframe.yaml, and the environment wins over it', () => {
+    const settings = parse(
+      { COLDFRAME_VCENTER_USER: 'other', COLDFRAME_PASSPHRASE_FILE: '/run/pass' },
+      'vcenter: {url: "https://vc/sdk", user: me, passwordFile: secrets/vc, caFile: ca.pem}\nhome: state\nrepository: file:///data/r\n',
+    )
+    expect(settings).toEqual({
+      home: '/srv/state',
+      vcenter: {
+        url: 'https://vc/sdk',
+        user: 'other',
+        password: { kind: 'file', path: '/srv/secrets/vc' },
+        trust: { kind: 'ca-file', path: '/srv/ca.pem' },
+      },
+      repository: { kind: 'folder', folder: '/data/r' },
+      passphrase: { kind: 'file', path: '/run/pass' },
+    })
+  })
+
+  it('without a vCenter says so and names the simulator', () => {
+    const error = errorOf({})
+    expect(error).toMatchObject({ code: 'settings-faulty', kind: 'usage' })
+    expect(error.hint).toContain('npm start')
+    expect(faultsOf({})).toMatch(/COLDFRAME_VCENTER is not set/)
+    expect(faultsOf({})).toMatch(/COLDFRAME_REPOSITORY is not set/)
+    expect(faultsOf({})).toMatch(/COLDFRAME_PASSPHRASE or COLDFRAME_PASSPHRASE_FILE is not set/)
+  })
+
+  it('needs nothing for a command that needs nothing', () => {
+    expect(parseSettings({ environment: {}, folder: '/srv', file: null }, [])).toEqual({
+      home: '/srv/.coldframe',
+      vcenter: null,
+      repository: null,
+      passphrase: null,
+    })
+  })
+
+  it('lists all faults at once, without secrets', () => {
+    const faults = faultsOf({
+      COLDFRAME_VCENTER: 'http://vc',
+      COLDFRAME_VCENTER_PASSWORD: 'hunter2',
+      COLDFRAME_VCENTER_PASSWORD_FILE: '/x',
+      COLDFRAME_VCENTER_THUMBPRINT: 'ab'.repeat(20),
+      COLDFRAME_REPOSITORY: 's3://bucket',
+      COLDFRAME_PASSPHRASE: 'p',
+      COLDFRAME_ENGINE: 'aws:prod',
+    })
+    expect(faults.split('\n')).toHaveLength(6)
+    expect(faults).toMatch(/must be https/)
+    expect(faults).toMatch(/SHA-1/)
+    expect(faults).toMatch(/must be file:DIR/)
+    expect(faults).not.toContain('hunter2')
+  })
+
+  it('never repeats an account written into the address', () => {
+    expect(JSON.stringify(errorOf({ ...whole, COLDFRAME_VCENTER: 'https://me:hunter2@vc' }))).not.toContain('hunter2')
+    expect(faultsOf({ ...whole, COLDFRAME_VCENTER: 'https://me:hunter2@vc' })).toMatch(/COLDFRAME_VCENTER_USER/)
+  })
+
+  it('refuses a secret in coldframe.yaml with what to do instead', () => {
+    expect(faultsOf(whole, 'passphrase: hello\n')).toBe(
+      'coldframe.yaml line 1: unknown key "passphrase": secrets are not kept in this file: name a file that holds it',
+    )
+  })
+})
