@@ -13,14 +13,22 @@ export type JobEvent =
   | { readonly kind: 'skipped'; readonly outcome: Outcome; readonly at: string }
   | { readonly kind: 'captured'; readonly capture: Capture; readonly at: string }
   | { readonly kind: 'transfer-started' }
-  | { readonly kind: 'transferred'; readonly pointId: PointId; readonly counts: JobCounts; readonly notices: readonly Notice[]; readonly at: string }
+  | {
+      readonly kind: 'transferred'
+      readonly pointId: PointId
+      readonly counts: JobCounts
+      readonly notices: readonly Notice[]
+      readonly at: string
+    }
   /** The candidate may not be published but the snapshot still serves: read again. */
   | { readonly kind: 'candidate-refused'; readonly notice: Notice }
   | { readonly kind: 'committed'; readonly at: string }
+  /** The mover ended without a candidate and the snapshot still serves: another mover, as a new attempt. */
+  | { readonly kind: 'transfer-again'; readonly notice: Notice | null }
   /** From any state before the commit: the outcome is fixed and everything owed is given back. */
   | { readonly kind: 'failed'; readonly outcome: Outcome }
   /** Everything owed is given back. */
-  | { readonly kind: 'released'; readonly at: string }
+  | { readonly kind: 'released'; readonly at: string; readonly notice: Notice | null }
   | { readonly kind: 'finished'; readonly at: string }
 
 /** The stage that works on a job in this state. */
@@ -52,33 +60,44 @@ export function stageOf(state: JobState): JobStageKind | null {
 export function advance(job: Job, event: JobEvent): Job {
   switch (event.kind) {
     case 'prepare-started':
-      return job.state === 'waiting' ? moved(job, { state: 'preparing', times: { ...job.times, startedAt: event.at } }) : job
+      return job.state === 'waiting'
+        ? moved(job, { state: 'preparing', times: { ...job.times, startedAt: event.at } })
+        : job
     case 'prepared':
       return job.state === 'preparing' ? moved(job, { state: 'capturing', tracking: event.tracking }) : job
     case 'skipped':
       return afterSkip(job, event)
     case 'captured':
       return job.state === 'capturing'
-        ? moved(job, { state: 'captured', capture: event.capture, freezeDeadlineMs: null, times: { ...job.times, capturedAt: event.at } })
+        ? moved(job, {
+            state: 'captured',
+            capture: event.capture,
+            freezeDeadlineMs: null,
+            times: { ...job.times, capturedAt: event.at },
+          })
         : job
     case 'transfer-started':
       return job.state === 'captured' ? moved(job, { state: 'transferring' }) : job
     case 'transferred':
       return afterTransfer(job, event)
     case 'candidate-refused':
-      return job.state === 'transferred'
-        ? moved(job, { state: 'captured', pointId: null, notices: [...job.notices, event.notice] })
-        : job
+      return job.state === 'transferred' ? readAgain(job, event.notice) : job
+    case 'transfer-again':
+      return job.state === 'transferring' ? readAgain(job, event.notice) : job
     case 'committed':
       return job.state === 'transferred'
-        ? moved(job, { state: 'committed', outcome: outcomeOfSuccess(job), times: { ...job.times, committedAt: event.at } })
+        ? moved(job, {
+            state: 'committed',
+            outcome: outcomeOfSuccess(job),
+            times: { ...job.times, committedAt: event.at },
+          })
         : job
     case 'failed':
-      return isBeforeCommit(job.state) ? moved(job, { state: 'releasing', outcome: event.outcome, freezeDeadlineMs: null }) : job
-    case 'released':
-      return job.state === 'committed' || job.state === 'releasing'
-        ? moved(job, { state: 'finishing', times: { ...job.times, releasedAt: event.at } })
+      return isBeforeCommit(job.state)
+        ? moved(job, { state: 'releasing', outcome: event.outcome, freezeDeadlineMs: null })
         : job
+    case 'released':
+      return afterRelease(job, event)
     case 'finished':
       return job.state === 'finishing' ? moved(job, { state: 'done', times: { ...job.times, doneAt: event.at } }) : job
     default:
@@ -93,7 +112,15 @@ export function isBeforeCommit(state: JobState): boolean {
 
 /** Every move wakes the next stage from its first round. */
 function moved(job: Job, change: Partial<Job> & { readonly state: JobState }): Job {
-  return { ...job, ...change, nextStage: stageOf(change.state), round: 0, waitSinceMs: null, waitsFor: null }
+  return {
+    ...job,
+    ...change,
+    nextStage: stageOf(change.state),
+    round: 0,
+    waitSinceMs: null,
+    failingSinceMs: null,
+    waitsFor: null,
+  }
 }
 
 function afterSkip(job: Job, event: Extract<JobEvent, { kind: 'skipped' }>): Job {
@@ -113,9 +140,25 @@ function afterTransfer(job: Job, event: Extract<JobEvent, { kind: 'transferred' 
   })
 }
 
+/** The same snapshot, a new attempt: its session and client token are new, so an old mover cannot be taken for it. */
+function readAgain(job: Job, notice: Notice | null): Job {
+  const notices = notice === null ? job.notices : [...job.notices, notice]
+  return moved(job, { state: 'captured', attempt: job.attempt + 1, pointId: null, notices })
+}
+
+function afterRelease(job: Job, event: Extract<JobEvent, { kind: 'released' }>): Job {
+  if (job.state !== 'committed' && job.state !== 'releasing') return job
+  const { notice } = event
+  const after = moved(job, { state: 'finishing', times: { ...job.times, releasedAt: event.at } })
+  if (notice === null) return after
+  const outcome = job.outcome?.kind === 'success' ? { ...notice, kind: 'warning' as const } : job.outcome
+  return { ...after, notices: [...job.notices, notice], outcome }
+}
+
 /** A point that was written with notices is a warning that names the first of them. */
 function outcomeOfSuccess(job: Job): Outcome {
   const first = job.notices[0]
-  if (first === undefined) return { kind: 'success', code: 'ok', message: `Restore point of "${job.vm.name}" written`, hint: null }
+  if (first === undefined)
+    return { kind: 'success', code: 'ok', message: `Restore point of "${job.vm.name}" written`, hint: null }
   return { kind: 'warning', code: first.code, message: first.message, hint: first.hint }
 }

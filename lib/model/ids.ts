@@ -24,13 +24,15 @@ export type ChunkId = Brand<string, 'ChunkId'>
 export type PolicyName = Brand<string, 'PolicyName'>
 
 export function parseMoref(text: string): Moref {
-  if (!/^[\x21-\x7e]{1,250}$/.test(text)) throw malformed('managed object reference', text, 'must be 1 to 250 printable characters')
+  if (!/^[\x21-\x7e]{1,250}$/.test(text))
+    throw malformed('managed object reference', text, 'must be 1 to 250 printable characters')
   return text as Moref
 }
 
 export function parseVmId(text: string): VmId {
   const lower = text.toLowerCase()
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower)) throw malformed('VM instance uuid', text, 'must be a uuid')
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower))
+    throw malformed('VM instance uuid', text, 'must be a uuid')
   return lower as VmId
 }
 
@@ -43,7 +45,8 @@ export function parseJobId(text: string): JobId {
 }
 
 export function parseSessionId(text: string): SessionId {
-  if (!/^[0-9a-f]{32}-[1-9][0-9]{0,3}$/.test(text)) throw malformed('session id', text, 'must be a job id, "-" and the attempt')
+  if (!/^[0-9a-f]{32}-[1-9][0-9]{0,3}$/.test(text))
+    throw malformed('session id', text, 'must be a job id, "-" and the attempt')
   return text as SessionId
 }
 
@@ -83,7 +86,11 @@ export function sessionIdOf(job: JobId, attempt: number): SessionId {
 export type SnapshotPurpose = 'backup' | 'stun'
 
 /** The one form of our snapshots' names; what does not parse is not ours. */
-export function snapshotNameOf(owner: { readonly job: JobId; readonly purpose: SnapshotPurpose; readonly attempt: number }): string {
+export function snapshotNameOf(owner: {
+  readonly job: JobId
+  readonly purpose: SnapshotPurpose
+  readonly attempt: number
+}): string {
   return `coldframe-${owner.job}-${owner.purpose}-${owner.attempt}`
 }
 

@@ -73,8 +73,9 @@ export type Job = {
   readonly nextStage: JobStageKind | null
   readonly wakeAtMs: number | null
   readonly round: number
-  /** When this stage's present wait began; bounds long waits. */
+  /** When this stage's present wait began, and its present row of failures; they bound both. */
   readonly waitSinceMs: number | null
+  readonly failingSinceMs: number | null
   /** What the job waits for, in words, for people. */
   readonly waitsFor: string | null
   /** Fixed on entering 'releasing'. */
@@ -112,8 +113,20 @@ export type Attempt = {
   readonly progress: readonly DiskProgress[]
   readonly result:
     | null
-    | { readonly kind: 'sealed'; readonly pointId: PointId; readonly sequence: number; readonly counts: JobCounts; readonly notices: readonly Notice[] }
-    | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string | null; readonly retry: 'no' | 'later' | 'as-full' }
+    | {
+        readonly kind: 'sealed'
+        readonly pointId: PointId
+        readonly sequence: number
+        readonly counts: JobCounts
+        readonly notices: readonly Notice[]
+      }
+    | {
+        readonly kind: 'failed'
+        readonly code: string
+        readonly message: string
+        readonly hint: string | null
+        readonly retry: 'no' | 'later' | 'as-full'
+      }
 }
 
 /** A shared resource and who holds how much of it; places expire by their time, compared when one is taken. */

@@ -20,7 +20,26 @@ export type JobMessage = {
   readonly round: number
 }
 
-/** A job whose message died, or whose mover stopped without an answer. */
-export type AbandonMessage = { readonly v: 1; readonly kind: 'abandon'; readonly jobId: JobId; readonly attempt: number; readonly reason: string }
+/** A job or a run whose message died, or whose mover stopped without an answer. */
+export type AbandonMessage = {
+  readonly v: 1
+  readonly kind: 'abandon'
+  readonly target:
+    | { readonly kind: 'job'; readonly jobId: JobId; readonly attempt: number }
+    | { readonly kind: 'run'; readonly runId: RunId }
+  readonly reason: string
+}
 
 export type StageMessage = PlanMessage | JobMessage | AbandonMessage
+
+/** What becomes of a message that was delivered too often without success. */
+export function abandonOf(dead: StageMessage, reason: string): AbandonMessage {
+  switch (dead.kind) {
+    case 'abandon':
+      return dead
+    case 'plan':
+      return { v: 1, kind: 'abandon', target: { kind: 'run', runId: dead.runId }, reason }
+    default:
+      return { v: 1, kind: 'abandon', target: { kind: 'job', jobId: dead.jobId, attempt: dead.attempt }, reason }
+  }
+}

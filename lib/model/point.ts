@@ -44,7 +44,12 @@ export type PointDisk = {
   readonly newStoredBytes: number
 }
 
-export type ExcludedDisk = { readonly key: number; readonly label: string; readonly fileName: string; readonly reason: string }
+export type ExcludedDisk = {
+  readonly key: number
+  readonly label: string
+  readonly fileName: string
+  readonly reason: string
+}
 
 /** The sealed part of a point. */
 export type PointBody = {

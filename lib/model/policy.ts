@@ -101,6 +101,9 @@ export function gradeSatisfies(reached: Grade | 'offline', needed: Grade): boole
 
 /** Whether `text` matches a pattern of '*' and '?', case not counted, whole text. */
 export function matchesPattern(text: string, pattern: string): boolean {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^${source}$`, 'is').test(text)
 }

@@ -23,7 +23,13 @@ export type VmSummary = {
 }
 
 /** VirtualDisk backing modes (VirtualDiskMode); independent ones take no part in snapshots. */
-export type DiskMode = 'persistent' | 'nonpersistent' | 'undoable' | 'append' | 'independent_persistent' | 'independent_nonpersistent'
+export type DiskMode =
+  | 'persistent'
+  | 'nonpersistent'
+  | 'undoable'
+  | 'append'
+  | 'independent_persistent'
+  | 'independent_nonpersistent'
 
 export type VmDisk = {
   /** VirtualDevice.key: stays the same for the life of the disk in its VM. */
@@ -117,7 +123,12 @@ export type VmConfig = {
   readonly missing: readonly string[]
 }
 
-export type VmController = { readonly key: number; readonly type: string; readonly busNumber: number; readonly sharedBus: string | null }
+export type VmController = {
+  readonly key: number
+  readonly type: string
+  readonly busNumber: number
+  readonly sharedBus: string | null
+}
 
 export type VmNic = {
   readonly key: number

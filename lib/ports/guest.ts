@@ -24,7 +24,10 @@ export interface GuestChannel extends AsyncDisposable {
   run(request: ProgramRequest, cancel: Cancel): Promise<ProgramResult>
   /** A fresh directory that only this account can enter. */
   makeDirectory(cancel: Cancel): Promise<string>
-  put(file: { readonly path: string; readonly bytes: Uint8Array; readonly executable: boolean }, cancel: Cancel): Promise<void>
+  put(
+    file: { readonly path: string; readonly bytes: Uint8Array; readonly executable: boolean },
+    cancel: Cancel,
+  ): Promise<void>
   get(path: string, cancel: Cancel): Promise<Uint8Array>
   remove(path: string, cancel: Cancel): Promise<void>
 }

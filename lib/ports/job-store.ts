@@ -24,7 +24,10 @@ export interface JobStore {
   readonly resources: Records<string, Resource>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose wakeAtMs is at or before `beforeMs`, most overdue first. May lag behind writes. */
-  dueJobs(query: { readonly beforeMs: number; readonly limit: number }, cancel: Cancel): Promise<readonly Versioned<Job>[]>
+  dueJobs(
+    query: { readonly beforeMs: number; readonly limit: number },
+    cancel: Cancel,
+  ): Promise<readonly Versioned<Job>[]>
   /** Newest first, by creation. */
   recentJobs(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Job[]>
   recentRuns(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Run[]>

@@ -12,7 +12,10 @@ export type ObjectFacts = {
 /** Keys: 1 to 512 characters of a-z, A-Z, 0-9, '.', '_', '-', '/', '#'; no empty, '.' or '..' part. */
 export interface ObjectStore {
   /** Stores the whole object durably, only if the key is absent: of two at once exactly one is told 'stored'. */
-  putIfAbsent(object: { readonly key: string; readonly bytes: Uint8Array }, cancel: Cancel): Promise<'stored' | 'exists'>
+  putIfAbsent(
+    object: { readonly key: string; readonly bytes: Uint8Array },
+    cancel: Cancel,
+  ): Promise<'stored' | 'exists'>
   /** @returns null only when the store says that there is no such key; a refusal is an error */
   get(key: string, cancel: Cancel): Promise<Uint8Array | null>
   /**

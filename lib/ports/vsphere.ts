@@ -86,5 +86,8 @@ export interface VsphereSession extends AsyncDisposable {
     cancel: Cancel,
   ): Promise<{ readonly vm: Moref; readonly missing: readonly string[] }>
   /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
-  runningTasks(vm: Moref, cancel: Cancel): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
+  runningTasks(
+    vm: Moref,
+    cancel: Cancel,
+  ): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
 }

@@ -1,0 +1,39 @@
+// The on-demand door: writes the run, then wakes plan. The same key gives the same run.
+
+import type { Clock } from '../base/clock.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import { type RunId, runIdOf } from '../model/ids.ts'
+import type { Policy } from '../model/policy.ts'
+import type { Door, Run } from '../model/run.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { MessageSender } from '../ports/queue.ts'
+
+export type RunRequest = {
+  readonly door: Door
+  readonly policy: Policy
+  /** Names, references or instance uuids; null: the policy's selection. */
+  readonly vms: readonly string[] | null
+  /** Idempotency key: scheduled time, event id, or whatever the caller repeats. */
+  readonly key: string
+}
+
+export async function requestRun(
+  request: RunRequest,
+  deps: { readonly clock: Clock; readonly jobStore: JobStore; readonly sender: MessageSender },
+  cancel: Cancel,
+): Promise<RunId> {
+  const id = runIdOf({ policy: request.policy.name, key: request.key })
+  const run: Run = {
+    id,
+    door: request.door,
+    policy: request.policy,
+    vms: request.vms,
+    requestedAt: new Date(deps.clock.nowMs()).toISOString(),
+    state: 'requested',
+    jobIds: [],
+    refusal: null,
+  }
+  await deps.jobStore.runs.create(id, run, cancel)
+  await deps.sender.send({ v: 1, kind: 'plan', runId: id }, { delayMs: 0 }, cancel)
+  return id
+}

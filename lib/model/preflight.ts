@@ -1,0 +1,164 @@
+// What of a VM can be backed up, and how: pure judgement of its description against a policy.
+
+import { parseSnapshotName } from './ids.ts'
+import type { Notice } from './outcome.ts'
+import type { ExcludedDisk } from './point.ts'
+import type { Policy } from './policy.ts'
+import { matchesPattern } from './policy.ts'
+import { flattenSnapshots, type VmDisk, type VmSnapshot, type VmState } from './vm.ts'
+
+export type Preflight = {
+  /** Each stops the job; all are reported. */
+  readonly faults: readonly Notice[]
+  /** The job goes on and ends with a warning. */
+  readonly notices: readonly Notice[]
+  readonly excludedDisks: readonly ExcludedDisk[]
+  /** Snapshots that are not ours. */
+  readonly foreignSnapshots: readonly VmSnapshot[]
+}
+
+/** Judges a VM before anything is done to it. */
+export function preflight(vm: VmState, policy: Policy): Preflight {
+  const faults: Notice[] = []
+  const notices: Notice[] = []
+  const excludedDisks: ExcludedDisk[] = []
+  const foreignSnapshots = flattenSnapshots(vm.snapshots).filter(
+    (snapshot) => parseSnapshotName(snapshot.name) === null,
+  )
+
+  if (vm.template)
+    faults.push(
+      fault(
+        'vm-template',
+        `VM "${vm.name}" is a template: templates cannot be snapshotted`,
+        'Leave templates out of the policy',
+      ),
+    )
+  if (vm.faultTolerant)
+    faults.push(
+      fault(
+        'vm-fault-tolerant',
+        `VM "${vm.name}" is protected by Fault Tolerance, which allows no snapshots`,
+        'Leave the VM out of the policy, or turn Fault Tolerance off',
+      ),
+    )
+  if (vm.connectionState !== 'connected') {
+    faults.push(
+      fault(
+        'vm-not-connected',
+        `VM "${vm.name}" is "${vm.connectionState}", not "connected"`,
+        'Bring its host back or remove the VM from the inventory',
+      ),
+    )
+  }
+  for (const disk of vm.disks) {
+    const reason = whyNotSnapshotted(disk)
+    if (isExcluded(disk, policy)) {
+      excludedDisks.push({
+        key: disk.key,
+        label: disk.label,
+        fileName: disk.fileName,
+        reason: reason ?? 'excluded by the policy',
+      })
+      if (reason !== null) notices.push(missingDisk(disk, reason))
+    } else if (reason !== null) {
+      faults.push(
+        fault(
+          'disk-unsupported',
+          `Disk "${disk.label}" ("${disk.fileName}") of VM "${vm.name}" is ${reason}: a snapshot does not hold it`,
+          `Exclude it by name in the policy (disks.exclude: ["${disk.label}"]); the restore point then lists it as missing`,
+        ),
+      )
+    }
+  }
+  if (vm.disks.length > 0 && excludedDisks.length === vm.disks.length) {
+    faults.push(
+      fault(
+        'no-disks',
+        `Every disk of VM "${vm.name}" is excluded by the policy`,
+        'Exclude fewer disks, or leave the VM out of the policy',
+      ),
+    )
+  }
+  if (foreignSnapshots.length > 0 && policy.transport.every((transport) => transport === 'datastore')) {
+    const names = foreignSnapshots.map((snapshot) => `"${snapshot.name}"`).join(', ')
+    faults.push(
+      fault(
+        'foreign-snapshot',
+        `VM "${vm.name}" has snapshots of others: ${names}; transport "datastore" reads only a disk without deltas`,
+        'Remove those snapshots, or choose a transport that reads delta chains',
+      ),
+    )
+  }
+  faults.push(...guestFaults(policy))
+  return { faults, notices, excludedDisks, foreignSnapshots }
+}
+
+/** Whether the policy leaves this disk out, by its label, file name or path. */
+export function isExcluded(disk: VmDisk, policy: Policy): boolean {
+  const fileName = disk.fileName.replace(/^\[[^\]]*\]\s*/, '')
+  const names = [
+    disk.label,
+    disk.fileName,
+    fileName,
+    fileName.split('/').at(-1) ?? '',
+    (fileName.split('/').at(-1) ?? '').replace(/\.vmdk$/, ''),
+  ]
+  return policy.disks.exclude.some((pattern) => names.some((name) => matchesPattern(name, pattern)))
+}
+
+function whyNotSnapshotted(disk: VmDisk): string | null {
+  if (disk.mode === 'independent_persistent' || disk.mode === 'independent_nonpersistent')
+    return `independent (mode "${disk.mode}")`
+  if (disk.mode !== 'persistent') return `in mode "${disk.mode}"`
+  if (disk.backing === 'rdm-physical') return 'a raw device mapping in physical compatibility mode'
+  if (disk.sharing) return 'shared with other VMs (multi-writer)'
+  return null
+}
+
+/** What a policy asks of guests that this release cannot do is refused, never left out silently. */
+function guestFaults(policy: Policy): readonly Notice[] {
+  const hint = 'Set guest.mode to "off", leave scripts out, and set consistency.require to "filesystem" or "crash"'
+  const faults: Notice[] = []
+  if (policy.guest.mode === 'require') {
+    faults.push(
+      fault(
+        'guest-processing-unavailable',
+        `Policy "${policy.name}" requires guest processing, which this release does not have`,
+        hint,
+      ),
+    )
+  }
+  const scripts = [policy.scripts.linux, policy.scripts.windows].flatMap((set) => [set.preFreeze, set.postThaw])
+  if (policy.guest.mode !== 'off' && scripts.some((script) => script !== undefined)) {
+    faults.push(
+      fault(
+        'guest-scripts-unavailable',
+        `Policy "${policy.name}" has guest scripts, which this release cannot run`,
+        hint,
+      ),
+    )
+  }
+  if (policy.consistency.require === 'application') {
+    faults.push(
+      fault(
+        'grade-unavailable',
+        `Policy "${policy.name}" requires grade "application", which needs guest processing`,
+        hint,
+      ),
+    )
+  }
+  return faults
+}
+
+function missingDisk(disk: VmDisk, reason: string): Notice {
+  return {
+    code: 'disk-excluded',
+    message: `Disk "${disk.label}" ("${disk.fileName}") is ${reason} and not in the restore point, as the policy says`,
+    hint: 'Protect it by other means',
+  }
+}
+
+function fault(code: string, message: string, hint: string): Notice {
+  return { code, message, hint }
+}

@@ -1,0 +1,61 @@
+// abandon: the end of every dead letter. The job fails visibly and gives back what it owes.
+
+import type { Cancel } from '../base/time-limit.ts'
+import { advance, isBeforeCommit } from '../model/advance.ts'
+import type { RunId } from '../model/ids.ts'
+import type { AbandonMessage } from '../model/message.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { StageDeps } from './deps.ts'
+import { sendNext, withWake } from './send.ts'
+
+export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
+  const { target } = message
+  if (target.kind === 'run') return abandonRun(target.runId, message.reason, { deps, cancel })
+  const found = await deps.jobStore.jobs.get(target.jobId, cancel)
+  if (found === null || found.value.state === 'done' || found.value.attempt !== target.attempt) {
+    deps.log.warn('abandon.nothing-to-do', { job: target.jobId, reason: message.reason })
+    return
+  }
+  const job = found.value
+  const nowMs = deps.clock.nowMs()
+  if (job.claim !== null && deps.isClaimLive(job.claim, nowMs)) {
+    await deps.sender.send(message, { delayMs: deps.limits.claimMs }, cancel)
+    return
+  }
+  const outcome: Outcome = {
+    kind: 'failed',
+    code: 'abandoned',
+    message: `The backup of VM "${job.vm.name}" was given up while "${job.state}": ${message.reason}`,
+    hint: 'The log of the stage tells more; start the backup again',
+  }
+  // After the commit nothing can fail any more: what is left to do is done again.
+  const next = isBeforeCommit(job.state) ? advance(job, { kind: 'failed', outcome }) : { ...job, round: job.round + 1 }
+  const delayMs = isBeforeCommit(job.state) ? 0 : deps.limits.againMostMs
+  const value = withWake({ ...next, claim: null }, deps, delayMs)
+  const answer = await deps.jobStore.jobs.replace(job.id, { value, version: found.version }, cancel)
+  if (answer === 'conflict') return deps.sender.send(message, { delayMs: deps.limits.claimMs }, cancel)
+  deps.log.error('job.abandoned', outcome.message, { job: job.id, state: job.state })
+  await sendNext(value, deps, { delayMs, ...cancel })
+}
+
+async function abandonRun(
+  id: RunId,
+  reason: string,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<void> {
+  const found = await deps.jobStore.runs.get(id, cancel)
+  if (found === null || found.value.state !== 'requested') return
+  const message = `Run "${id}" of policy "${found.value.policy.name}" was given up before it was planned: ${reason}`
+  const refusal: Outcome = {
+    kind: 'failed',
+    code: 'abandoned',
+    message,
+    hint: 'The log of plan tells more; start the backup again',
+  }
+  await deps.jobStore.runs.replace(
+    id,
+    { value: { ...found.value, state: 'refused', refusal }, version: found.version },
+    cancel,
+  )
+  deps.log.error('run.abandoned', message, { run: id })
+}

@@ -1,0 +1,77 @@
+// What stages act through, and the limits they keep. No code.
+
+import type { Clock } from '../base/clock.ts'
+import type { Claim } from '../model/job.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { Events, Log, Metrics } from '../ports/log.ts'
+import type { MessageSender } from '../ports/queue.ts'
+import type { Tasks } from '../ports/tasks.ts'
+import type { Vsphere } from '../ports/vsphere.ts'
+import type { Repository } from '../repository/repository.ts'
+
+export type StageLimits = {
+  /** How long a claim holds without a heartbeat; the heartbeat comes three times in it. */
+  readonly claimMs: number
+  /** After this long beyond its due time a message counts as lost and watch sends it again. */
+  readonly overdueMs: number
+  /** How long a job's places in shared resources hold; every stage renews them. */
+  readonly placeMs: number
+  /** How often a mover is asked for, and how often a long vSphere task. */
+  readonly pollMs: number
+  /** The first and the longest wait before a stage is tried again after a failure that may pass. */
+  readonly againFirstMs: number
+  readonly againMostMs: number
+  /** How long one stage may go on waiting or failing before the job fails. */
+  readonly stageMs: number
+  /** How long a mover may take, all its attempts on one snapshot together. */
+  readonly transferMs: number
+  /** How long release goes on trying before it hands the rest to hunt. */
+  readonly releaseMs: number
+  /** How long a VM that is busy (another job, another product's task) is waited for. */
+  readonly busyMs: number
+  /** The longest that one capture may take, its snapshot task included. */
+  readonly captureMs: number
+  /** How often a quiesced snapshot is tried before the next rung of the ladder, and the wait between. */
+  readonly quiesceTries: number
+  readonly quiesceWaitMs: number
+  /** Added to a mover's hold before it counts as gone without word. */
+  readonly moverMarginMs: number
+}
+
+export const defaultStageLimits: StageLimits = {
+  claimMs: 60_000,
+  overdueMs: 60_000,
+  placeMs: 2 * 3_600_000,
+  pollMs: 15_000,
+  againFirstMs: 5_000,
+  againMostMs: 300_000,
+  stageMs: 3_600_000,
+  transferMs: 7 * 24 * 3_600_000,
+  releaseMs: 24 * 3_600_000,
+  busyMs: 6 * 3_600_000,
+  captureMs: 840_000,
+  quiesceTries: 3,
+  quiesceWaitMs: 5_000,
+  moverMarginMs: 30_000,
+}
+
+export type StageDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly events: Events
+  readonly jobStore: JobStore
+  readonly sender: MessageSender
+  readonly vsphere: Vsphere
+  readonly tasks: Tasks
+  /** Opened when first needed: only commit needs it. */
+  readonly repository: (cancel: { readonly signal: AbortSignal }) => Promise<Repository>
+  readonly limits: StageLimits
+  /** Whether whoever made this claim may still be at work. */
+  readonly isClaimLive: (claim: Claim, nowMs: number) => boolean
+}
+
+/** A claim lives until its time has passed. One machine's engine knows more: its predecessor's claims are dead. */
+export function claimLivesUntilItsTime(claim: Claim, nowMs: number): boolean {
+  return claim.untilMs > nowMs
+}

@@ -1,0 +1,17 @@
+// The sentence that a failed job or a refused run keeps of an error.
+
+import { BackupError, messageOf } from '../base/errors.ts'
+import type { Outcome } from '../model/outcome.ts'
+
+export function outcomeOfError(error: unknown): Outcome {
+  const known = firstBackupError(error)
+  if (known !== null) return { kind: 'failed', code: known.code, message: known.message, hint: known.hint ?? null }
+  return { kind: 'failed', code: 'failed', message: messageOf(error), hint: null }
+}
+
+/** The error itself, or the first of an aggregate's members, that speaks of the world. */
+export function firstBackupError(error: unknown): BackupError | null {
+  if (error instanceof BackupError) return error
+  if (error instanceof AggregateError) return error.errors.map(firstBackupError).find((found) => found !== null) ?? null
+  return null
+}

@@ -1,0 +1,154 @@
+// plan: which VMs now. Resolves a run against the live inventory and makes one job per VM; no guest is contacted.
+
+import { BackupError } from '../base/errors.ts'
+import { nearNames } from '../base/text.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import { stageOf } from '../model/advance.ts'
+import { jobIdOf } from '../model/ids.ts'
+import type { Job } from '../model/job.ts'
+import type { PlanMessage } from '../model/message.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Run } from '../model/run.ts'
+import { selectVms } from '../model/selection.ts'
+import type { VmSummary } from '../model/vm.ts'
+import type { Versioned } from '../ports/job-store.ts'
+import type { StageDeps } from './deps.ts'
+import { outcomeOfError } from './outcome-of-error.ts'
+import { sendNext, withWake } from './send.ts'
+
+/** Errors that may pass are thrown, so that the message comes again; the others refuse the run. A second plan finds its own jobs. */
+export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
+  const found = await deps.jobStore.runs.get(message.runId, cancel)
+  if (found === null)
+    throw new BackupError(`Cannot plan run "${message.runId}": there is no such run`, { code: 'run-unknown' })
+  const run = found.value
+  if (run.state === 'refused') return
+  if (run.state === 'planned') return sendWaiting(run, deps, cancel)
+
+  let vms: readonly VmSummary[]
+  try {
+    await using session = await deps.vsphere.open(cancel)
+
+    vms = await session.listVms(cancel)
+  } catch (error) {
+    // Whoever asks on demand waits for the answer and asks again; a schedule or an alarm does not.
+    if (!(error instanceof BackupError) || (error.retry === 'later' && run.door !== 'api')) throw error
+    return refuse(found, outcomeOfError(error), { deps, cancel })
+  }
+  const choice = chooseVms(run, vms)
+  if ('refusal' in choice) return refuse(found, choice.refusal, { deps, cancel })
+  const jobs = choice.vms.map((vm) => newJob(run, vm, deps))
+  for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
+  const planned: Run = { ...run, state: 'planned', jobIds: jobs.map((job) => job.id) }
+  await deps.jobStore.runs.replace(run.id, { value: planned, version: found.version }, cancel)
+  deps.log.info('run.planned', { run: run.id, jobs: jobs.length })
+  await sendWaiting(planned, deps, cancel)
+}
+
+async function sendWaiting(run: Run, deps: StageDeps, cancel: Cancel): Promise<void> {
+  for (const id of run.jobIds) {
+    const found = await deps.jobStore.jobs.get(id, cancel)
+    if (found?.value.state === 'waiting' && found.value.round === 0)
+      await sendNext(found.value, deps, { delayMs: 0, ...cancel })
+  }
+}
+
+async function refuse(
+  found: Versioned<Run>,
+  refusal: Outcome,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<void> {
+  const value: Run = { ...found.value, state: 'refused', refusal }
+  await deps.jobStore.runs.replace(value.id, { value, version: found.version }, cancel)
+  deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })
+}
+
+type Choice = { readonly vms: readonly VmSummary[] } | { readonly refusal: Outcome }
+
+/** The VMs that a run means, by name, reference or uuid, or by the policy's selection. Pure. */
+export function chooseVms(run: Pick<Run, 'vms' | 'policy'>, inventory: readonly VmSummary[]): Choice {
+  if (run.vms === null) {
+    const vms = selectVms(inventory, run.policy.select)
+    if (vms.length > 0) return { vms }
+    return refusal(
+      'nothing-selected',
+      `Policy "${run.policy.name}" selects none of the ${inventory.length} VMs`,
+      "Check the policy's select section against the names, tags and folders in vCenter",
+    )
+  }
+  const chosen = new Map<string, VmSummary>()
+  for (const wanted of run.vms) {
+    const matches = inventory.filter(
+      (vm) => vm.name === wanted || vm.moref === wanted || vm.vmId === wanted.toLowerCase(),
+    )
+    const [vm] = matches
+    if (vm === undefined) return unknownVm(wanted, inventory)
+    if (matches.length > 1) return ambiguousVm(wanted, matches)
+    if (vm.template)
+      return refusal('vm-template', `"${wanted}" is a template: templates cannot be snapshotted`, 'Name a VM')
+    chosen.set(vm.vmId, vm)
+  }
+  return { vms: [...chosen.values()] }
+}
+
+function unknownVm(wanted: string, inventory: readonly VmSummary[]): Choice {
+  const near = nearNames(
+    wanted,
+    inventory.map((vm) => vm.name),
+  )
+  const hint =
+    near.length > 0
+      ? `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`
+      : `vCenter lists ${inventory.length} VMs to this account`
+  return refusal('vm-not-found', `Cannot find VM "${wanted}"`, hint)
+}
+
+function ambiguousVm(wanted: string, matches: readonly VmSummary[]): Choice {
+  const list = matches.map((vm) => `"${vm.moref}" in "${vm.folder}"`).join(', ')
+  return refusal(
+    'vm-ambiguous',
+    `${matches.length} VMs are named "${wanted}": ${list}`,
+    'Name the VM by its reference (for example --vm vm-101) or instance uuid',
+  )
+}
+
+function refusal(code: string, message: string, hint: string): Choice {
+  return { refusal: { kind: 'failed', code, message, hint } }
+}
+
+function newJob(run: Run, vm: VmSummary, deps: StageDeps): Job {
+  const times = {
+    startedAt: null,
+    capturedAt: null,
+    transferredAt: null,
+    committedAt: null,
+    releasedAt: null,
+    doneAt: null,
+  }
+  const job: Job = {
+    id: jobIdOf(run.id, vm.vmId),
+    runId: run.id,
+    vm: { moref: vm.moref, vmId: vm.vmId, name: vm.name, datacenter: vm.datacenter },
+    policy: run.policy,
+    attempt: 1,
+    state: 'waiting',
+    claim: null,
+    nextStage: stageOf('waiting'),
+    wakeAtMs: null,
+    round: 0,
+    waitSinceMs: null,
+    failingSinceMs: null,
+    waitsFor: null,
+    outcome: null,
+    owes: [],
+    freezeDeadlineMs: null,
+    notices: [],
+    tracking: { active: false, reason: null },
+    excludedDisks: [],
+    capture: null,
+    pointId: null,
+    times: { createdAt: new Date(deps.clock.nowMs()).toISOString(), ...times },
+    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
+  }
+  return withWake(job, deps, 0)
+}

@@ -1,0 +1,138 @@
+// prepare: lease the VM, judge it, and make changed block tracking real, before anything in it is frozen.
+
+import { BackupError } from '../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
+import { advance } from '../model/advance.ts'
+import { parseSnapshotName, snapshotNameOf } from '../model/ids.ts'
+import type { Job } from '../model/job.ts'
+import type { Outcome } from '../model/outcome.ts'
+import { preflight } from '../model/preflight.ts'
+import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
+import type { VsphereSession } from '../ports/vsphere.ts'
+import { owe, pay } from './debts.ts'
+import type { StageDeps } from './deps.ts'
+import type { JobHold } from './hold.ts'
+import { takePlace, vmResource } from './places.ts'
+import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { movedBy, type StageCall, type Step } from './step.ts'
+
+export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
+  const at = new Date(deps.clock.nowMs()).toISOString()
+  if (hold.job().state === 'waiting') await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
+  const busy = await leaseVm(hold, deps, call)
+  if (busy !== null) return busy
+  await using session = await deps.vsphere.open(call)
+
+  const job = hold.job()
+  let vm = await session.readVm(job.vm.moref, call)
+  const stranger = whyAnotherVm(vm, job)
+  if (stranger !== null) return movedBy({ kind: 'failed', outcome: stranger })
+
+  vm = await consolidated({ session, vm }, deps, call)
+  if (vm.consolidationNeeded) return wait(deps, "the consolidation of the VM's disks")
+  const leftovers = await ownLeftovers(vm, job, deps, call)
+  if (leftovers.length > 0) {
+    vm = await removeSnapshots({ session, vm: vm.moref, snapshots: leftovers }, deps, call)
+    if (vm.consolidationNeeded) return wait(deps, "the consolidation of the VM's disks")
+  }
+  const tasks = await session.runningTasks(vm.moref, call)
+  if (tasks.length > 0)
+    return waitForOthers(hold, deps, `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`)
+
+  const judged = preflight(vm, job.policy)
+  const [fault] = judged.faults
+  if (fault !== undefined) {
+    const message = judged.faults.map((each) => each.message).join('; ')
+    return movedBy({ kind: 'failed', outcome: { kind: 'failed', code: fault.code, message, hint: fault.hint } })
+  }
+  await hold.update((each) => ({ ...each, excludedDisks: judged.excludedDisks, notices: judged.notices }), call)
+  const tracking = await trackChanges({ session, vm, foreign: judged.foreignSnapshots.length }, hold, { deps, call })
+  return movedBy({ kind: 'prepared', tracking })
+}
+
+/** One job at a time works on a VM. @returns the step to take when another does */
+async function leaseVm(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
+  const job = hold.job()
+  const resource = vmResource(job.vm.vmId)
+  await owe(hold, { kind: 'place', resource }, cancel)
+  const inTheWay = await takePlace({ resource, holder: job.id, units: 1, unitsMax: 1 }, deps, cancel)
+  return inTheWay === null ? null : waitForOthers(hold, deps, `job ${inTheWay.join(', ')}, which works on this VM`)
+}
+
+function wait(deps: StageDeps, waitsFor: string): Step {
+  return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
+}
+
+/** Waits for work of others on the VM, in bounds; then the job is skipped, which harms nothing. */
+function waitForOthers(hold: JobHold, deps: StageDeps, waitsFor: string): Step {
+  const nowMs = deps.clock.nowMs()
+  if (nowMs - (hold.job().waitSinceMs ?? nowMs) < deps.limits.busyMs) return wait(deps, waitsFor)
+  const message = `VM "${hold.job().vm.name}" was not backed up: it was busy for too long with ${waitsFor}`
+  const outcome: Outcome = {
+    kind: 'skipped',
+    code: 'vm-busy',
+    message,
+    hint: 'Start the backup again when the VM is free',
+  }
+  return movedBy({ kind: 'skipped', outcome, at: new Date(nowMs).toISOString() })
+}
+
+function whyAnotherVm(vm: VmState, job: Job): Outcome | null {
+  if (vm.vmId === job.vm.vmId) return null
+  const message = `"${job.vm.moref}" is now VM "${vm.name}" (${vm.vmId}), not "${job.vm.name}" (${job.vm.vmId})`
+  return { kind: 'failed', code: 'vm-replaced', message, hint: 'Start the backup again: it looks the VM up anew' }
+}
+
+/** Snapshots that earlier jobs of ours left: only those whose job our own records know. */
+async function ownLeftovers(vm: VmState, job: Job, deps: StageDeps, cancel: Cancel): Promise<readonly VmSnapshot[]> {
+  const leftovers: VmSnapshot[] = []
+  for (const snapshot of flattenSnapshots(vm.snapshots)) {
+    const owner = parseSnapshotName(snapshot.name)
+    if (owner === null) continue
+    if (owner.job === job.id || (await deps.jobStore.jobs.get(owner.job, cancel)) !== null) leftovers.push(snapshot)
+  }
+  return leftovers
+}
+
+type Tracking = Job['tracking']
+
+/** Turns changed block tracking on where that is safe: with no snapshot present, followed by a stun cycle. */
+async function trackChanges(
+  found: { readonly session: VsphereSession; readonly vm: VmState; readonly foreign: number },
+  hold: JobHold,
+  { deps, call }: { readonly deps: StageDeps; readonly call: StageCall },
+): Promise<Tracking> {
+  const { session, vm } = found
+  if (vm.changeTrackingEnabled) return { active: true, reason: null }
+  if (vm.changeTrackingSupported === false)
+    return { active: false, reason: "this VM's hardware cannot track changed blocks" }
+  if (vm.snapshots.length > 0)
+    return { active: false, reason: 'changed block tracking is off and cannot be turned on while snapshots exist' }
+  const job = hold.job()
+  const name = snapshotNameOf({ job: job.id, purpose: 'stun', attempt: job.attempt })
+  await owe(hold, { kind: 'snapshot', name }, call)
+  await session.setChangeTracking({ vm: vm.moref, enabled: true }, call)
+  // Tracking becomes real at the next stun; a snapshot made and removed is one (VDDK guide, "About CBT").
+  const description = `Coldframe job ${job.id}: makes changed block tracking take effect`
+  const limited = { signal: withTimeLimit(call.signal, deps.limits.captureMs) }
+  await session.createSnapshot({ vm: vm.moref, name, description, quiesce: { kind: 'none' } }, limited)
+  const withStun = await session.readVm(vm.moref, call)
+  const after = await removeSnapshots(
+    { session, vm: vm.moref, snapshots: snapshotsOfJob(withStun, job.id, 'stun') },
+    deps,
+    call,
+  )
+  if (after.consolidationNeeded || snapshotsOfJob(after, job.id, 'stun').length > 0) {
+    throw new BackupError(
+      `Cannot remove snapshot "${name}" of VM "${vm.name}": it is still in the tree or its disks need consolidation`,
+      {
+        code: 'snapshot-removal-failed',
+        retry: 'later',
+        hint: "It is tried again; look at the VM's tasks in vCenter if this lasts",
+      },
+    )
+  }
+  await pay(hold, { kind: 'snapshot', name }, call)
+  deps.log.info('tracking.enabled', { vm: vm.name })
+  return { active: true, reason: null }
+}

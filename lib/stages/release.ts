@@ -1,0 +1,96 @@
+// release: gives back everything the job owes, after success and failure alike, with a fresh login.
+
+import { hasCode } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import { sessionIdOf } from '../model/ids.ts'
+import type { Debt } from '../model/job.ts'
+import type { Notice } from '../model/outcome.ts'
+import { pay } from './debts.ts'
+import type { StageDeps } from './deps.ts'
+import type { JobHold } from './hold.ts'
+import { givePlaceBack } from './places.ts'
+import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { movedBy, type Step } from './step.ts'
+
+/** Order: no mover reads any more, then the snapshots go, then others may have the VM. */
+export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
+  for (const debt of hold.job().owes) {
+    if (debt.kind !== 'mover') continue
+    const busy = await stopMover(hold, debt, { deps, cancel })
+    if (busy !== null) return busy
+  }
+  const waiting = await removeOwnSnapshots(hold, deps, cancel)
+  if (waiting !== null) return waiting
+  for (const debt of hold.job().owes) {
+    if (debt.kind !== 'place') continue
+    await givePlaceBack({ resource: debt.resource, holder: hold.job().id }, deps, cancel)
+    await pay(hold, debt, cancel)
+  }
+  return movedBy({ kind: 'released', at: new Date(deps.clock.nowMs()).toISOString(), notice: null })
+}
+
+/** @returns the step to take while the mover may still read */
+async function stopMover(
+  hold: JobHold,
+  debt: Extract<Debt, { kind: 'mover' }>,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<Step | null> {
+  const state = debt.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(debt.taskId, cancel)
+  if (state.kind === 'running') {
+    if (debt.taskId !== null) await deps.tasks.stop(debt.taskId, cancel)
+    return again(deps, 'the mover to stop')
+  }
+  const attempt = await deps.jobStore.attempts.get(sessionIdOf(hold.job().id, debt.attempt), cancel)
+  const goneMs = (attempt?.value.heldUntilMs ?? 0) + deps.limits.moverMarginMs
+  const ended = state.kind === 'stopped' || (attempt?.value.result !== undefined && attempt.value.result !== null)
+  if (!ended && goneMs > deps.clock.nowMs()) return again(deps, 'the hold of a mover that gives no word')
+  await pay(hold, debt, cancel)
+  return null
+}
+
+/** @returns the step to take while they are not gone for certain */
+async function removeOwnSnapshots(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
+  const debts = hold.job().owes.filter((debt) => debt.kind === 'snapshot')
+  if (debts.length === 0) return null
+  const job = hold.job()
+  await using session = await deps.vsphere.open(cancel)
+
+  try {
+    // A snapshot that was asked for and not awaited may still be on its way.
+    if (job.capture === null && (await session.runningTasks(job.vm.moref, cancel)).length > 0)
+      return again(deps, 'a running task on the VM')
+    let vm = await session.readVm(job.vm.moref, cancel)
+    const own = vm.vmId === job.vm.vmId ? snapshotsOfJob(vm, job.id) : []
+    if (own.length > 0) vm = await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
+    if (vm.vmId === job.vm.vmId) vm = await consolidated({ session, vm }, deps, cancel)
+    if (vm.vmId === job.vm.vmId && (vm.consolidationNeeded || snapshotsOfJob(vm, job.id).length > 0)) {
+      return again(deps, 'the removal of the snapshot and the consolidation of its disks')
+    }
+  } catch (error) {
+    // A VM that is gone took its snapshots with it.
+    if (!hasCode(error, 'vm-not-found')) throw error
+    deps.log.warn('vm.gone', { moref: job.vm.moref })
+  }
+  for (const debt of debts) await pay(hold, debt, cancel)
+  return null
+}
+
+function again(deps: StageDeps, waitsFor: string): Step {
+  return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
+}
+
+/** What a job says that could not give everything back within its time. */
+export function leftBehind(vmName: string, debts: readonly Debt[]): Notice {
+  const names = debts.map((debt) =>
+    debt.kind === 'snapshot'
+      ? `snapshot "${debt.name}"`
+      : debt.kind === 'mover'
+        ? 'a mover'
+        : `place "${debt.resource}"`,
+  )
+  return {
+    code: 'left-behind',
+    message: `VM "${vmName}" still has ${names.join(', ')} of this job`,
+    hint: "Look at the VM's snapshots in vCenter; the next backup of this VM removes ours first",
+  }
+}

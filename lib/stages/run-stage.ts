@@ -1,0 +1,184 @@
+// The frame around every stage: load, claim, let the stage act, move the state by one write, then send.
+
+import { BackupError, messageOf } from '../base/errors.ts'
+import { type Cancel, isAbort } from '../base/time-limit.ts'
+import { advance, isBeforeCommit, type JobEvent } from '../model/advance.ts'
+import type { Job } from '../model/job.ts'
+import type { JobMessage, JobStageKind, StageMessage } from '../model/message.ts'
+import type { Outcome } from '../model/outcome.ts'
+import { abandon } from './abandon.ts'
+import { capture } from './capture.ts'
+import { commit } from './commit.ts'
+import type { StageDeps } from './deps.ts'
+import { finish } from './finish.ts'
+import { holdJob, type JobHold } from './hold.ts'
+import { renewPlaces } from './places.ts'
+import { firstBackupError, outcomeOfError } from './outcome-of-error.ts'
+import { plan } from './plan.ts'
+import { prepare } from './prepare.ts'
+import { leftBehind, release } from './release.ts'
+import { sendNext, withWake } from './send.ts'
+import { movedBy, type Stage, type Step } from './step.ts'
+import { transfer } from './transfer.ts'
+
+const STAGES: Readonly<Record<JobStageKind, Stage>> = { prepare, capture, transfer, commit, release, finish }
+
+/**
+ * Handles one message. Returning means that the message is done with; throwing, that it is to be delivered again.
+ * Every message may come twice, late, or out of order.
+ * @param options.invocation who works: unique per call
+ */
+export async function handleMessage(
+  message: StageMessage,
+  deps: StageDeps,
+  options: Cancel & { readonly invocation: string },
+): Promise<void> {
+  switch (message.kind) {
+    case 'plan':
+      return plan(message, deps, options)
+    case 'abandon':
+      return abandon(message, deps, options)
+    default:
+      return runJobStage(message, deps, options)
+  }
+}
+
+async function runJobStage(
+  message: JobMessage,
+  deps: StageDeps,
+  options: Cancel & { readonly invocation: string },
+): Promise<void> {
+  const found = await deps.jobStore.jobs.get(message.jobId, options)
+  if (found === null) {
+    throw new BackupError(`Cannot ${message.kind} job "${message.jobId}": there is no such job`, {
+      code: 'job-unknown',
+    })
+  }
+  const job = found.value
+  const nowMs = deps.clock.nowMs()
+  if (job.claim !== null && deps.isClaimLive(job.claim, nowMs)) return
+  if (job.nextStage !== message.kind || job.attempt !== message.attempt || job.round !== message.round) {
+    // A late copy. If the message that is due now was lost between the write and the send, this copy stands in for it.
+    if (job.nextStage !== null && job.wakeAtMs !== null && job.wakeAtMs <= nowMs)
+      await sendNext(job, deps, { delayMs: 0, ...options })
+    return
+  }
+  const hold = await holdJob(found, deps, { ...options, stage: message.kind })
+  if (hold === null) return
+
+  try {
+    await workOn(hold, { deps, message, tookOver: job.claim !== null })
+  } finally {
+    hold.stop()
+  }
+}
+
+type Work = { readonly deps: StageDeps; readonly message: JobMessage; readonly tookOver: boolean }
+
+async function workOn(hold: JobHold, work: Work): Promise<void> {
+  const { deps, message } = work
+  const log = deps.log.with({
+    job: message.jobId,
+    vm: hold.job().vm.name,
+    stage: message.kind,
+    attempt: message.attempt,
+  })
+  const startedMs = deps.clock.monotonicMs()
+  let step: Step
+  try {
+    await renewPlaces(hold.job(), deps, hold)
+    step = await STAGES[message.kind](hold, { ...deps, log }, { signal: hold.signal, tookOver: work.tookOver })
+  } catch (error) {
+    step = await stepAfterError(error, hold, { ...deps, log })
+  }
+  hold.stop()
+  const elapsedMs = Math.round(deps.clock.monotonicMs() - startedMs)
+  step = boundedWait(step, hold.job(), deps)
+  if (step.kind === 'again') {
+    const { delayMs } = step
+    const again = step
+    const next = await hold.update((job) => waiting(job, again, deps), hold)
+    await sendNext(next, deps, { delayMs, signal: hold.signal })
+    return
+  }
+  const { events } = step
+  const next = await hold.update((job) => withWake({ ...applied(job, events), claim: null }, deps, 0), hold)
+  log.info('stage.done', { state: next.state, elapsedMs })
+  await sendNext(next, deps, { delayMs: 0, signal: hold.signal })
+}
+
+function applied(job: Job, events: readonly JobEvent[]): Job {
+  return events.reduce(advance, job)
+}
+
+function waiting(job: Job, step: Extract<Step, { kind: 'again' }>, deps: StageDeps): Job {
+  const round = job.round + 1
+  const nowMs = deps.clock.nowMs()
+  const waitSinceMs = job.waitSinceMs ?? nowMs
+  const failingSinceMs = step.failing ? (job.failingSinceMs ?? nowMs) : null
+  return withWake(
+    { ...job, claim: null, round, waitSinceMs, failingSinceMs, waitsFor: step.waitsFor },
+    deps,
+    step.delayMs,
+  )
+}
+
+/** The world's errors become a wait or the job's outcome; broken code and a lost claim are thrown on. */
+async function stepAfterError(error: unknown, hold: JobHold, deps: StageDeps): Promise<Step> {
+  const job = hold.job()
+  if (hold.signal.aborted || !(error instanceof BackupError || error instanceof AggregateError || isAbort(error))) {
+    await dropClaim(hold)
+    throw error
+  }
+  const cause = firstBackupError(error)
+  const failingMs = deps.clock.nowMs() - (job.failingSinceMs ?? deps.clock.nowMs())
+  const mayWait = isBeforeCommit(job.state) ? (cause?.retry ?? 'later') === 'later' : true
+  const limitMs = isBeforeCommit(job.state) ? deps.limits.stageMs : deps.limits.releaseMs
+  deps.log.error('stage.failed', error, { round: job.round, failingMs })
+  if (mayWait && failingMs < limitMs) {
+    const delayMs = Math.min(deps.limits.againMostMs, deps.limits.againFirstMs * 2 ** Math.min(job.round, 10))
+    return { kind: 'again', delayMs, waitsFor: `another try: ${messageOf(cause ?? error)}`, failing: true }
+  }
+  return givingUp(job, outcomeOfError(cause ?? error), deps)
+}
+
+/** Every wait has an end: a stage that asked to be woken for too long gives up. */
+function boundedWait(step: Step, job: Job, deps: StageDeps): Step {
+  if (step.kind === 'moved' || step.failing === true || job.waitSinceMs === null) return step
+  const { limits } = deps
+  const limitMs =
+    job.nextStage === 'release'
+      ? limits.releaseMs
+      : job.nextStage === 'transfer'
+        ? limits.transferMs
+        : limits.busyMs + limits.stageMs
+  if (deps.clock.nowMs() - job.waitSinceMs < limitMs) return step
+  const message = `The backup of VM "${job.vm.name}" waited too long for ${step.waitsFor}`
+  return givingUp(
+    job,
+    {
+      kind: 'failed',
+      code: 'waited-too-long',
+      message,
+      hint: "Look at the VM's tasks in vCenter, then start the backup again",
+    },
+    deps,
+  )
+}
+
+/** Before the commit the job fails; after it, what could not be given back is said and left to the next backup. */
+function givingUp(job: Job, outcome: Outcome, deps: StageDeps): Step {
+  const at = new Date(deps.clock.nowMs()).toISOString()
+  if (isBeforeCommit(job.state)) return movedBy({ kind: 'failed', outcome })
+  if (job.state === 'finishing') return movedBy({ kind: 'finished', at })
+  return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, job.owes) })
+}
+
+/** Lets a successor start at once; if even this fails the claim lapses by its time. */
+async function dropClaim(hold: JobHold): Promise<void> {
+  try {
+    await hold.update((job) => ({ ...job, claim: null }), { signal: AbortSignal.timeout(5_000) })
+  } catch {
+    // The claim is lost or the store is away: either way it ends by its time.
+  }
+}

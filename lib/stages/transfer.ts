@@ -1,0 +1,80 @@
+// transfer: starts the mover, waits for its sealed candidate, and starts another when one dies.
+
+import { BackupError } from '../base/errors.ts'
+import { createHash } from 'node:crypto'
+import type { Cancel } from '../base/time-limit.ts'
+import { sessionIdOf } from '../model/ids.ts'
+import type { Attempt, Debt, Job } from '../model/job.ts'
+import type { Notice, Outcome } from '../model/outcome.ts'
+import { amend, owe } from './debts.ts'
+import type { StageDeps } from './deps.ts'
+import type { JobHold } from './hold.ts'
+import { movedBy, type Step } from './step.ts'
+
+export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
+  const job = hold.job()
+  if (job.state === 'captured') return startMover(hold, deps, cancel)
+  const attempt = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
+  const result = attempt?.value.result ?? null
+  if (result !== null) return afterResult(job, result, deps)
+  const mover = moverOf(job)
+  const state = mover.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(mover.taskId, cancel)
+  if (state.kind === 'running') return poll(deps, 'the mover, which reads the disks')
+  // It may have sealed between the two looks.
+  const last = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
+  if (last !== null && last.value.result !== null) return afterResult(job, last.value.result, deps)
+  const heldUntilMs = (last?.value.heldUntilMs ?? 0) + deps.limits.moverMarginMs
+  if (state.kind === 'unknown' && heldUntilMs > deps.clock.nowMs())
+    return poll(deps, 'the hold of a mover that gives no word')
+  const reason = state.kind === 'stopped' ? state.reason : 'nobody knows its task'
+  return tryAgain(job, {
+    code: 'mover-died',
+    message: `The mover of VM "${job.vm.name}" ended without a result: ${reason}`,
+    hint: 'Its log tells more; the disks are read again from the same snapshot',
+  })
+}
+
+/** The token of an attempt: the same start twice is one task. */
+export function clientTokenOf(job: Pick<Job, 'id' | 'attempt'>): string {
+  return createHash('sha256').update(`${job.id}#${job.attempt}`).digest('hex').slice(0, 32)
+}
+
+async function startMover(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
+  const job = hold.job()
+  const clientToken = clientTokenOf(job)
+  await owe(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId: null }, cancel)
+  const { taskId } = await deps.tasks.startMover({ jobId: job.id, attempt: job.attempt, clientToken }, cancel)
+  await amend(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId }, cancel)
+  deps.log.info('mover.started', { taskId })
+  return movedBy({ kind: 'transfer-started' })
+}
+
+function moverOf(job: Job): Extract<Debt, { kind: 'mover' }> {
+  for (const debt of job.owes) if (debt.kind === 'mover' && debt.attempt === job.attempt) return debt
+  throw new BackupError(
+    `Cannot follow the mover of job "${job.id}": its record names none for attempt ${job.attempt}`,
+    { code: 'mover-unknown' },
+  )
+}
+
+function afterResult(job: Job, result: NonNullable<Attempt['result']>, deps: StageDeps): Step {
+  if (result.kind === 'failed') {
+    const notice = { code: result.code, message: result.message, hint: result.hint }
+    return result.retry === 'no'
+      ? movedBy({ kind: 'failed', outcome: { kind: 'failed', ...notice } })
+      : tryAgain(job, notice)
+  }
+  const { pointId, counts, notices } = result
+  return movedBy({ kind: 'transferred', pointId, counts, notices, at: new Date(deps.clock.nowMs()).toISOString() })
+}
+
+/** Another mover on the same snapshot while attempts are left; the point does not carry a mended failure as a notice. */
+function tryAgain(job: Job, notice: Notice): Step {
+  if (job.attempt < job.policy.attemptsMax) return movedBy({ kind: 'transfer-again', notice: null })
+  const outcome: Outcome = { kind: 'failed', ...notice }
+  return movedBy({ kind: 'failed', outcome })
+}
+
+function poll(deps: StageDeps, waitsFor: string): Step {
+  return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
+}
