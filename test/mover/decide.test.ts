@@ -1,8 +1,8 @@
 // decideReading(): which past of a disk may be trusted, and what is said when it may not.
 
 import { describe, expect, it } from 'vitest'
-import { decideReading, type ReadingFacts } from '../../lib/mover/decide.ts'
 import type { PointDisk } from '../../lib/model/point.ts'
+import { decideReading, type ReadingFacts } from '../../lib/mover/decide.ts'
 import { trackedVm } from './tracked-vm.ts'
 
 const vm = trackedVm()

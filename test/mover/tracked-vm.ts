@@ -3,7 +3,7 @@
 
 import { BackupError } from '../../lib/base/errors.ts'
 import type { Extent } from '../../lib/model/extent.ts'
-import { parseMoref, parseVmId, type Moref } from '../../lib/model/ids.ts'
+import { type Moref, parseMoref, parseVmId } from '../../lib/model/ids.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
 import type { DiskRequest } from '../../lib/ports/transport.ts'
 import type { ChangedAreas, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
