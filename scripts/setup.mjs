@@ -66,7 +66,7 @@ function install() {
   process.stderr.write('Installing packages (npm ci), once\n')
   const npm = process.env.npm_execpath
   const isScript = npm !== undefined && /npm-cli\.[cm]?js$/.test(npm)
-  const args = ['ci', '--no-audit', '--no-fund', '--include=dev', '--include=optional']
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional']
   const result = spawnSync(isScript ? process.execPath : 'npm', isScript ? [npm, ...args] : args, {
     cwd: root,
     stdio: ['ignore', 2, 2],
