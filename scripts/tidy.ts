@@ -24,6 +24,15 @@ const functionLinesMax = 70
 const emptyWords = new Set(['util', 'utils', 'utility', 'utilities', 'helper', 'helpers', 'common', 'misc'])
 for (const word of ['manager', 'managers', 'service', 'services', 'info', 'infos']) emptyWords.add(word)
 
+/** VMware's word for VMware's things: its own type names may be part of a name. Any writing: SERVICE_INSTANCE too. */
+const vmwareNames = [
+  'service (instance|content)',
+  '(task|event|alarm|session|view|file|virtual disk|ovf|license|extension|authorization|custom fields) manager',
+  'guest (operations|auth|file|process) manager',
+  '(task|about|guest|virtual machine file|datastore|guest process|guest file|http nfc lease|ovf) info',
+]
+const vmwareName = new RegExp(`\\b(${vmwareNames.join('|')})\\b`, 'g')
+
 /** Functions that make a brand without being called parse…: their one cast to the type they return is allowed. */
 const brandMakers: ReadonlySet<string> = new Set([])
 
@@ -212,7 +221,9 @@ function emptyWordOf(name: string): string | undefined {
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
     .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1 $2')
     .toLowerCase()
-    .split(/[^a-z0-9]+/)
+    .replaceAll(/[^a-z0-9]+/g, ' ')
+    .replaceAll(vmwareName, '')
+    .split(' ')
     .find((word) => emptyWords.has(word))
 }
 

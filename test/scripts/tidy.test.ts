@@ -73,6 +73,11 @@ describe('checkTidiness() accepts', () => {
       'lib/a.ts',
       "const { info } = task\nconst a = { info: task.info, kind: 'SessionManager' }\n",
     ],
+    [
+      'VMware’s words in names',
+      'lib/a.ts',
+      'const SERVICE_INSTANCE = 1\nfunction readTaskInfo(serviceContent: string) {}\n',
+    ],
     ['an imported name of others', 'lib/a.ts', "import { serviceContent } from 'x'\n"],
     [
       'prose in comments',
