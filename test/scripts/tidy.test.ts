@@ -20,7 +20,7 @@ describe('checkTidiness() refuses', () => {
     ['a file name not in kebab-case', 'lib/diskReader.ts', 'export const a = 1\n', 'kebab-case'],
     ['an empty word in a variable', 'lib/a.ts', 'const diskInfo = 1\n', 'name "diskInfo" says "info"'],
     ['an empty word in a function', 'lib/a.ts', 'function helper() {}\n', 'says "helper"'],
-    ['an empty word in a parameter', 'lib/a.ts', 'const f = (taskManager: string) => taskManager\n', 'says "manager"'],
+    ['an empty word in a parameter', 'lib/a.ts', 'const f = (diskManager: string) => diskManager\n', 'says "manager"'],
     ['an empty word in a type', 'lib/a.ts', 'type VMInfo = string\n', 'name "VMInfo" says "info"'],
     ['an empty word in a class', 'lib/a.ts', 'class BackupService {}\n', 'says "service"'],
     ['an empty word in a renamed import', 'lib/a.ts', "import { a as misc } from './b.ts'\n", 'says "misc"'],
