@@ -25,10 +25,12 @@ type Entry = {
 /** All snapshots ever taken in an estate. */
 export class FrozenLedger {
   readonly #entries: Entry[] = []
+  #pending: readonly DiskDigest[] = []
 
   add(report: Entry['report'], disks: readonly { readonly disk: Disk; readonly layer: Layer }[]): Frozen {
     const entry = { report, disks: disks.map((one) => new DiskDigest(one)) }
     this.#entries.push(entry)
+    this.#pending = [...this.#pending.filter((disk) => disk.sha256 === null), ...entry.disks]
     return {
       finish: () => {
         for (const disk of entry.disks) disk.advance(Number.POSITIVE_INFINITY)
@@ -38,9 +40,9 @@ export class FrozenLedger {
 
   /** Hashes up to about this much; false when nothing is left to do. */
   advance(bytesMax: number): boolean {
-    const next = this.#entries.flatMap((entry) => entry.disks).find((disk) => disk.sha256 === null)
-    next?.advance(bytesMax)
-    return next !== undefined
+    this.#pending = this.#pending.filter((disk) => disk.sha256 === null)
+    this.#pending[0]?.advance(bytesMax)
+    return this.#pending.length > 0
   }
 
   /** Oldest first; hashes what is left. */

@@ -1,6 +1,7 @@
 // The files of a simulated machine as its datastores show them: extents, descriptors, .vmx, .vmsd and .nvram.
 
 import { utf8Encode } from '../../lib/base/bytes.ts'
+import { type CowdExtent, cowdExtent } from './cowd.ts'
 import { descriptorText } from './descriptor.ts'
 import type { Disk, Layer } from './disk.ts'
 import type { Machine } from './machine.ts'
@@ -58,20 +59,25 @@ function extentFile(disk: Disk, layer: Layer): SimFile {
   const { extentPath } = disk.pathsOf(layer)
   const locked = (why: string) => new SimFault('FileLocked', why, { file: extentPath })
   const writable = () => disk.isFrozen(layer) && layer === disk.active && layer.parent === null
+  const extent = layer.number === 0 ? flatExtent(layer) : cowdExtent(layer.store)
   return {
-    sizeBytes: disk.capacityBytes,
+    sizeBytes: extent.sizeBytes,
     get writable() {
       return writable()
     },
     read: (range) => {
       if (!disk.isFrozen(layer)) throw locked('A running machine writes this file')
-      layer.store.read(range)
+      extent.read(range)
     },
     write: (range) => {
       if (!writable()) throw locked('This extent is written by a running machine, or snapshots rest on it')
       disk.write(range)
     },
   }
+}
+
+function flatExtent(layer: Layer): CowdExtent {
+  return { sizeBytes: layer.store.capacityBytes, read: (range) => layer.store.read(range) }
 }
 
 function vmsdText(machine: Machine): string {

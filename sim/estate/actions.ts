@@ -1,0 +1,169 @@
+// What the control port does to a machine, and how it tells of one: plain data in, plain data out.
+
+import type { Machine } from '../machine/machine.ts'
+import type { Snapshot } from '../machine/snapshot.ts'
+import { SimFault } from '../machine/types.ts'
+import type { PlacedMachine } from './estate.ts'
+import { JsonObject, type JsonSpot } from './json.ts'
+
+export const MACHINE_ACTIONS = [
+  ...(['power', 'tools', 'add-disk', 'remove-disk', 'quiesce-faults', 'change-tracking'] as const),
+  ...(['snapshot', 'remove-snapshot', 'revert', 'consolidate'] as const),
+] as const
+
+export type MachineAction = (typeof MACHINE_ACTIONS)[number]
+
+const KEYS: Readonly<Record<MachineAction, readonly string[]>> = {
+  power: ['on'],
+  tools: ['installed'],
+  'add-disk': ['capacityBytes', 'datastore', 'thin'],
+  'remove-disk': ['deviceKey'],
+  'quiesce-faults': ['faults'],
+  'change-tracking': ['enabled', 'lie'],
+  snapshot: ['name'],
+  'remove-snapshot': ['name', 'removeChildren', 'consolidate'],
+  revert: ['name'],
+  consolidate: [],
+}
+
+/**
+ * Does one of MACHINE_ACTIONS:
+ * power {on}, tools {installed}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, quiesce-faults
+ * {faults: [name, …]} (one for each of the next quiesced snapshots), change-tracking {enabled} or {lie: "forget" | "rewind"}
+ * (see ChangeTracker), snapshot {name}, remove-snapshot {name, removeChildren?, consolidate?}, revert {name}, consolidate {}.
+ * @returns the machine afterwards, as describeMachine() has it
+ */
+export function changeMachine(
+  machine: Machine,
+  options: { readonly action: MachineAction; readonly root: JsonSpot },
+): MachineReport {
+  const { action } = options
+  const object = new JsonObject(options.root, { keys: KEYS[action] })
+  const wish = readWish(object, action)
+  if (options.root.faults.length === 0) wish(machine)
+  return reportOf(machine)
+}
+
+function readWish(object: JsonObject, action: MachineAction): (machine: Machine) => void {
+  switch (action) {
+    case 'power': {
+      const on = object.flag('on', { fallback: true })
+      return (machine) => (on ? machine.powerOn() : machine.powerOff())
+    }
+    case 'tools': {
+      const installed = object.flag('installed', { fallback: true })
+      return (machine) => {
+        machine.toolsInstalled = installed
+      }
+    }
+    case 'add-disk': {
+      const sectors = object.wholeNumber('capacityBytes', { low: 256 * 1024, high: 2 ** 46 })
+      const thin = object.flag('thin', { fallback: true })
+      const datastore = object.textOrNull('datastore')
+      return (machine) => {
+        const own = machine.disks[0]?.datastore ?? 'ds1'
+        machine.addDisk({ capacityBytes: sectors - (sectors % 512), thin, datastore: datastore ?? own })
+      }
+    }
+    case 'remove-disk': {
+      const deviceKey = object.wholeNumber('deviceKey', { low: 0, high: 2 ** 31 })
+      return (machine) => {
+        if (!machine.removeDisk(deviceKey)) throw new SimFault('NotFound', `There is no disk ${deviceKey}`)
+      }
+    }
+    case 'quiesce-faults': {
+      const faults = object.list('faults', { item: readQuiesceFault })
+      return (machine) => machine.failQuiesce(faults)
+    }
+    case 'change-tracking':
+      return readTracking(object)
+    case 'consolidate':
+      return (machine) => machine.consolidate()
+    default:
+      return readSnapshotWish(object, action)
+  }
+}
+
+function readSnapshotWish(
+  object: JsonObject,
+  action: 'snapshot' | 'remove-snapshot' | 'revert',
+): (machine: Machine) => void {
+  const name = object.text('name', {})
+  const removeChildren = object.flag('removeChildren', { fallback: false })
+  const consolidate = object.flag('consolidate', { fallback: true })
+  switch (action) {
+    case 'snapshot':
+      return (machine) => machine.createSnapshot({ name, description: '', quiesce: { kind: 'none' } })
+    case 'revert':
+      return (machine) => machine.revertTo(snapshotNamed(machine, name))
+    case 'remove-snapshot':
+      return (machine) => machine.removeSnapshot(snapshotNamed(machine, name), { removeChildren, consolidate })
+  }
+}
+
+function readTracking(object: JsonObject): (machine: Machine) => void {
+  if (!object.has('lie')) {
+    const enabled = object.flag('enabled', { fallback: true })
+    return (machine) => machine.setChangeTracking(enabled)
+  }
+  const lie = object.choice('lie', { of: ['forget', 'rewind'] })
+  return (machine) => {
+    for (const disk of machine.disks) {
+      if (lie === 'forget') disk.tracker?.forget()
+      else disk.tracker?.rewind()
+    }
+  }
+}
+
+function readQuiesceFault(spot: JsonSpot): 'ApplicationQuiesceFault' | 'FilesystemQuiesceFault' {
+  if (spot.value === 'FilesystemQuiesceFault') return spot.value
+  if (spot.value !== 'ApplicationQuiesceFault') {
+    spot.faults.push(`${spot.at}: must be ApplicationQuiesceFault or FilesystemQuiesceFault`)
+  }
+  return 'ApplicationQuiesceFault'
+}
+
+function snapshotNamed(machine: Machine, name: string): Snapshot {
+  const found = machine.snapshots.find((snapshot) => snapshot.name === name)
+  if (found === undefined) throw new SimFault('NotFound', `There is no snapshot "${name}"`)
+  return found
+}
+
+export type MachineReport = ReturnType<typeof reportOf>
+
+/** A machine and its place as the control port shows them. */
+export function describeMachine({
+  machine,
+  place,
+}: PlacedMachine): MachineReport & { readonly place: PlacedMachine['place'] } {
+  return { ...reportOf(machine), place }
+}
+
+function reportOf(machine: Machine) {
+  const { config } = machine
+  return {
+    name: config.name,
+    instanceUuid: config.instanceUuid,
+    powerState: machine.powerState,
+    toolsRunning: machine.toolsRunning,
+    firmware: config.firmware,
+    changeTrackingEnabled: machine.changeTrackingEnabled,
+    consolidationNeeded: machine.consolidationNeeded,
+    disks: machine.disks.map((disk) => ({
+      deviceKey: disk.deviceKey,
+      label: disk.label,
+      capacityBytes: disk.capacityBytes,
+      mode: disk.mode,
+      rdm: disk.rdm,
+      changeId: disk.changeId,
+      chain: disk.chain().map((layer) => layer.extentPath),
+    })),
+    snapshots: machine.snapshots.map((snapshot) => ({
+      id: snapshot.id,
+      name: snapshot.name,
+      quiesced: snapshot.quiesced,
+      parentId: snapshot.parent?.id ?? null,
+      current: snapshot === machine.currentSnapshot,
+    })),
+  }
+}
