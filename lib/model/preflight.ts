@@ -19,79 +19,64 @@ export type Preflight = {
 
 /** Judges a VM before anything is done to it. */
 export function preflight(vm: VmState, policy: Policy): Preflight {
-  const faults: Notice[] = []
-  const notices: Notice[] = []
-  const excludedDisks: ExcludedDisk[] = []
   const foreignSnapshots = flattenSnapshots(vm.snapshots).filter(
     (snapshot) => parseSnapshotName(snapshot.name) === null,
   )
+  const disks = judgeDisks(vm, policy)
+  const faults = [
+    ...vmFaults(vm),
+    ...disks.faults,
+    ...snapshotFaults(vm, policy, foreignSnapshots),
+    ...guestFaults(policy),
+  ]
+  return { faults, notices: disks.notices, excludedDisks: disks.excludedDisks, foreignSnapshots }
+}
 
-  if (vm.template)
-    faults.push(
-      fault(
-        'vm-template',
-        `VM "${vm.name}" is a template: templates cannot be snapshotted`,
-        'Leave templates out of the policy',
-      ),
-    )
-  if (vm.faultTolerant)
-    faults.push(
-      fault(
-        'vm-fault-tolerant',
-        `VM "${vm.name}" is protected by Fault Tolerance, which allows no snapshots`,
-        'Leave the VM out of the policy, or turn Fault Tolerance off',
-      ),
-    )
-  if (vm.connectionState !== 'connected') {
-    faults.push(
-      fault(
-        'vm-not-connected',
-        `VM "${vm.name}" is "${vm.connectionState}", not "connected"`,
-        'Bring its host back or remove the VM from the inventory',
-      ),
-    )
+function vmFaults(vm: VmState): readonly Notice[] {
+  const faults: Notice[] = []
+  if (vm.template) {
+    const message = `VM "${vm.name}" is a template: templates cannot be snapshotted`
+    faults.push(fault('vm-template', message, 'Leave templates out of the policy'))
   }
+  if (vm.faultTolerant) {
+    const message = `VM "${vm.name}" is protected by Fault Tolerance, which allows no snapshots`
+    faults.push(fault('vm-fault-tolerant', message, 'Leave the VM out of the policy, or turn Fault Tolerance off'))
+  }
+  if (vm.connectionState !== 'connected') {
+    const message = `VM "${vm.name}" is "${vm.connectionState}", not "connected"`
+    faults.push(fault('vm-not-connected', message, 'Bring its host back or remove the VM from the inventory'))
+  }
+  return faults
+}
+
+function judgeDisks(vm: VmState, policy: Policy): Pick<Preflight, 'faults' | 'notices' | 'excludedDisks'> {
+  const faults: Notice[] = []
+  const notices: Notice[] = []
+  const excludedDisks: ExcludedDisk[] = []
   for (const disk of vm.disks) {
     const reason = whyNotSnapshotted(disk)
     if (isExcluded(disk, policy)) {
-      excludedDisks.push({
-        key: disk.key,
-        label: disk.label,
-        fileName: disk.fileName,
-        reason: reason ?? 'excluded by the policy',
-      })
+      const { key, label, fileName } = disk
+      excludedDisks.push({ key, label, fileName, reason: reason ?? 'excluded by the policy' })
       if (reason !== null) notices.push(missingDisk(disk, reason))
     } else if (reason !== null) {
-      faults.push(
-        fault(
-          'disk-unsupported',
-          `Disk "${disk.label}" ("${disk.fileName}") of VM "${vm.name}" is ${reason}: a snapshot does not hold it`,
-          `Exclude it by name in the policy (disks.exclude: ["${disk.label}"]); the restore point then lists it as missing`,
-        ),
-      )
+      const message = `Disk "${disk.label}" ("${disk.fileName}") of VM "${vm.name}" is ${reason}: a snapshot does not hold it`
+      const hint = `Exclude it by name in the policy (disks.exclude: ["${disk.label}"]); the restore point then lists it as missing`
+      faults.push(fault('disk-unsupported', message, hint))
     }
   }
   if (vm.disks.length > 0 && excludedDisks.length === vm.disks.length) {
-    faults.push(
-      fault(
-        'no-disks',
-        `Every disk of VM "${vm.name}" is excluded by the policy`,
-        'Exclude fewer disks, or leave the VM out of the policy',
-      ),
-    )
+    const message = `Every disk of VM "${vm.name}" is excluded by the policy`
+    faults.push(fault('no-disks', message, 'Exclude fewer disks, or leave the VM out of the policy'))
   }
-  if (foreignSnapshots.length > 0 && policy.transport.every((transport) => transport === 'datastore')) {
-    const names = foreignSnapshots.map((snapshot) => `"${snapshot.name}"`).join(', ')
-    faults.push(
-      fault(
-        'foreign-snapshot',
-        `VM "${vm.name}" has snapshots of others: ${names}; transport "datastore" reads only a disk without deltas`,
-        'Remove those snapshots, or choose a transport that reads delta chains',
-      ),
-    )
-  }
-  faults.push(...guestFaults(policy))
-  return { faults, notices, excludedDisks, foreignSnapshots }
+  return { faults, notices, excludedDisks }
+}
+
+function snapshotFaults(vm: VmState, policy: Policy, foreign: readonly VmSnapshot[]): readonly Notice[] {
+  if (foreign.length === 0 || policy.transport.some((transport) => transport !== 'datastore')) return []
+  const names = foreign.map((snapshot) => `"${snapshot.name}"`).join(', ')
+  const message = `VM "${vm.name}" has snapshots of others: ${names}; transport "datastore" reads only a disk without deltas`
+  return [fault('foreign-snapshot', message, 'Remove those snapshots, or choose a transport that reads delta chains')]
 }
 
 /** Whether the policy leaves this disk out, by its label, file name or path. */

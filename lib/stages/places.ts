@@ -2,8 +2,8 @@
 
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import type { Job, Resource } from '../model/job.ts'
 import type { VmId } from '../model/ids.ts'
+import type { Job, Resource } from '../model/job.ts'
 import type { StageDeps } from './deps.ts'
 
 const WRITES_MAX = 20

@@ -1,7 +1,7 @@
 // transfer: starts the mover, waits for its sealed candidate, and starts another when one dies.
 
-import { BackupError } from '../base/errors.ts'
 import { createHash } from 'node:crypto'
+import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
 import type { Attempt, Debt, Job } from '../model/job.ts'
