@@ -12,7 +12,10 @@ export function errnoOf(error: unknown): string | null {
  * @param doing the beginning of the sentence, for example `Cannot write 4096 bytes at 0 of "/restore/disk.raw"`
  * @returns `target-full`, `target-too-large`, `target-missing-folder`, `target-refused` or `target-write-failed`
  */
-export function targetError(doing: string, { path, cause }: { readonly path: string; readonly cause: unknown }): BackupError {
+export function targetError(
+  doing: string,
+  { path, cause }: { readonly path: string; readonly cause: unknown },
+): BackupError {
   const errno = errnoOf(cause)
   const facts = { path, errno }
   switch (errno) {

@@ -95,10 +95,6 @@ export class NbdConnection {
     return this.#lost === null && this.#closing === null
   }
 
-  get pendingCount(): number {
-    return this.#pending.size
-  }
-
   /**
    * Fills `target`. When it rejects, nothing is written to `target` any more.
    * @throws BackupError `disk-read-failed`, `nbd-connection-lost` or `nbd-protocol`
@@ -116,10 +112,7 @@ export class NbdConnection {
    * What the server says of a range, from its start on; it may describe less than was asked, never nothing.
    * @throws BackupError `disk-read-failed`, `nbd-connection-lost` or `nbd-protocol`
    */
-  async blockStatus(
-    range: Extent,
-    options: Cancel & { readonly permit: Disposable },
-  ): Promise<readonly Allocation[]> {
+  async blockStatus(range: Extent, options: Cancel & { readonly permit: Disposable }): Promise<readonly Allocation[]> {
     const contextId = this.opened.allocationContext
     assert(contextId !== null, 'base:allocation was negotiated')
     const pending: Pending = { kind: 'block-status', ...range, contextId, runs: null, refusal: null }
@@ -137,7 +130,10 @@ export class NbdConnection {
     return this.#closing
   }
 
-  #ask(pending: Pending, options: Cancel & { readonly permit: Disposable; readonly command: number }): Promise<Pending> {
+  #ask(
+    pending: Pending,
+    options: Cancel & { readonly permit: Disposable; readonly command: number },
+  ): Promise<Pending> {
     const { signal, permit, command } = options
     return new Promise((resolve, reject) => {
       if (signal.aborted || !this.usable) {

@@ -118,10 +118,7 @@ async function chooseAllocation(talk: Talk, exportName: string): Promise<number 
   return context.readUInt32BE(0)
 }
 
-async function go(
-  talk: Talk,
-  exportName: string,
-): Promise<Omit<NbdExport, 'structured' | 'allocationContext'>> {
+async function go(talk: Talk, exportName: string): Promise<Omit<NbdExport, 'structured' | 'allocationContext'>> {
   const answers = await ask(talk, { option: OPTION.go, data: encodeGo(exportName, [EXPORT_FACT.blockSize]) })
   const last = answers.at(-1)
   if (last?.type === ANSWER_TLS_REQUIRED) throw tlsRequired(talk)

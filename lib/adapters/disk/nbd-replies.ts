@@ -182,7 +182,8 @@ export class ReplyReader<Request extends Pending> {
     this.#chunkBytes = bytes.readUInt32BE(at)
     const facts = { chunkType: this.#chunkType, chunkBytes: this.#chunkBytes }
     if (this.#chunkType === CHUNK.none) {
-      if (this.#chunkBytes !== 0 || !this.#done) throw protocolError('an empty chunk is not the last, or not empty', facts)
+      if (this.#chunkBytes !== 0 || !this.#done)
+        throw protocolError('an empty chunk is not the last, or not empty', facts)
       this.#endChunk()
     } else if (this.#chunkType === CHUNK.offsetData) {
       if (this.#chunkBytes < 9) throw protocolError('a data chunk has no data', facts)
@@ -282,7 +283,8 @@ function checkPayloadLength(chunk: { readonly chunkType: number; readonly chunkB
 function takeStatus(request: Pending, payload: Buffer): void {
   if (request.kind !== 'block-status') throw protocolError('it described blocks for a request that asked for none')
   const contextId = payload.readUInt32BE(0)
-  if (contextId !== request.contextId) throw protocolError('it described blocks in a context nobody chose', { contextId })
+  if (contextId !== request.contextId)
+    throw protocolError('it described blocks in a context nobody chose', { contextId })
   if (request.runs !== null) throw protocolError('it described the same blocks twice')
   const runs: Allocation[] = []
   const end = request.offsetBytes + request.lengthBytes

@@ -1,8 +1,8 @@
 // A disk behind an NBD server, as a DiskSource: reads are replayed on a new connection when one is lost.
 
-import { assert, BackupError, hasCode } from '../../base/errors.ts'
 import { budget } from '../../base/budget.ts'
 import type { Clock } from '../../base/clock.ts'
+import { assert, BackupError, hasCode } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
@@ -57,7 +57,12 @@ export async function openNbdSource(options: NbdSourceOptions, cancel: Cancel): 
   return new NbdSource(first, { ...options, connect })
 }
 
-type Slot = { connection: NbdConnection | null; opening: Promise<NbdConnection> | null }
+type Slot = {
+  connection: NbdConnection | null
+  opening: Promise<NbdConnection> | null
+  /** Calls that wait for this connection, or for an answer on it. */
+  callers: number
+}
 
 class NbdSource implements DiskSource {
   readonly capacityBytes: number
@@ -84,6 +89,7 @@ class NbdSource implements DiskSource {
     this.#slots = Array.from({ length: connections }, (_, index) => ({
       connection: index === 0 ? first : null,
       opening: null,
+      callers: 0,
     }))
   }
 
@@ -151,28 +157,25 @@ class NbdSource implements DiskSource {
   ): Promise<Result> {
     for (let attempt = 0; ; attempt++) {
       const permit = await this.#permits.take(1, cancel)
-      let connection: NbdConnection
+      const slot = this.#slots.reduce((best, other) => (busyness(other) < busyness(best) ? other : best))
+      slot.callers++
       try {
-        connection = await this.#connection(cancel)
-      } catch (error) {
-        permit[Symbol.dispose]()
-        throw error
-      }
-      try {
-        return await action(connection, permit)
+        // From here on the connection gives the permit back, when the answer is in.
+        return await action(await this.#connection(slot, cancel).catch(releasing(permit)), permit)
       } catch (error) {
         if (hasCode(error, 'nbd-protocol') && error instanceof BackupError) this.#broken ??= error
         if (!hasCode(error, 'nbd-connection-lost')) throw error
         if (attempt >= (this.#options.replaysMax ?? 3)) throw this.#gaveUp(error)
+      } finally {
+        slot.callers--
       }
     }
   }
 
-  /** The least busy connection; opens one where none is. */
-  async #connection({ signal }: Cancel): Promise<NbdConnection> {
+  /** The slot's connection, or a new one where it is lost or was never opened. */
+  async #connection(slot: Slot, { signal }: Cancel): Promise<NbdConnection> {
     assert(this.#closing === null, 'a disposed source is not read')
     if (this.#broken !== null) throw this.#broken
-    const slot = this.#slots.reduce((best, other) => (busyness(other) < busyness(best) ? other : best))
     if (slot.connection?.usable === true) return slot.connection
     if (slot.connection !== null) this.#leave(slot.connection)
     slot.connection = null
@@ -247,9 +250,16 @@ class NbdSource implements DiskSource {
   }
 }
 
-/** A connection still to be opened counts as a little busier than an idle one. */
-function busyness({ connection }: Slot): number {
-  return connection === null || !connection.usable ? 0.5 : connection.pendingCount
+/** A connection still to be opened counts as a little busier than an open one. */
+function busyness({ connection, callers }: Slot): number {
+  return connection?.usable === true ? callers : callers + 0.5
+}
+
+function releasing(permit: Disposable): (error: unknown) => never {
+  return (error) => {
+    permit[Symbol.dispose]()
+    throw error
+  }
 }
 
 /** Others may wait for the same promise: only this caller stops waiting. */

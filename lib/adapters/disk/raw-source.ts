@@ -11,10 +11,7 @@ import { errnoOf } from './file-errors.ts'
  * @param options.path a regular file, which must not change while it is open
  * @throws BackupError `disk-not-found` or `disk-read-failed`
  */
-export async function openRawFileSource(
-  { path }: { readonly path: string },
-  { signal }: Cancel,
-): Promise<DiskSource> {
+export async function openRawFileSource({ path }: { readonly path: string }, { signal }: Cancel): Promise<DiskSource> {
   signal.throwIfAborted()
   let file: FileHandle
   try {

@@ -1,7 +1,7 @@
 // Disks in memory, for tests and small things: a source over given bytes, and a target that shows what was written.
 
-import { assert } from '../../base/errors.ts'
 import { isAllZero, MiB } from '../../base/bytes.ts'
+import { assert } from '../../base/errors.ts'
 import type { Allocation, DiskSource, DiskTarget } from '../../ports/disk.ts'
 
 export type MemoryDiskOptions = {

@@ -27,7 +27,14 @@ describeDiskSource('a raw file', async (image) => {
 describeDiskTarget('a raw file', async (capacityBytes) => {
   const path = join(await folder(), 'disk.raw')
   const target = await openRawFileTarget({ path, capacityBytes, overwrite: false }, cancel)
-  return { target, finished: async () => readFile(path).then((bytes) => new Uint8Array(bytes), () => null) }
+  return {
+    target,
+    finished: async () =>
+      readFile(path).then(
+        (bytes) => new Uint8Array(bytes),
+        () => null,
+      ),
+  }
 })
 
 describe('openRawFileSource()', () => {

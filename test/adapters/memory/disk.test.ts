@@ -1,6 +1,6 @@
+import { memoryDisk, memoryTarget } from '../../../lib/adapters/memory/disk.ts'
 import { describeDiskSource } from '../../contract/disk-source.ts'
 import { describeDiskTarget } from '../../contract/disk-target.ts'
-import { memoryDisk, memoryTarget } from '../../../lib/adapters/memory/disk.ts'
 
 describeDiskSource('a disk in memory', async (image) => memoryDisk(image))
 
