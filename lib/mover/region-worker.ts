@@ -1,0 +1,278 @@
+// Stores regions of disks: reads ahead, hands each chunk to the repository, writes the leaf pages. Owns everything it
+// uses (disk sources, pack writers, uploads); only the table of chunks is shared. Runs in a thread, or in this one.
+
+import { MiB } from '../base/bytes.ts'
+import { forEachBounded } from '../base/concurrency.ts'
+import { assert } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import { type Extent, totalBytes } from '../model/extent.ts'
+import type { VmId } from '../model/ids.ts'
+import type { DiskSource } from '../ports/disk.ts'
+import type { ObjectStore } from '../ports/object-store.ts'
+import type { DiskRequest, Transport } from '../ports/transport.ts'
+import {
+  type ChunkCounts,
+  type ChunkEntry,
+  type ChunkWriter,
+  chunkWriter,
+  leafEntries,
+} from '../repository/chunk-writer.ts'
+import { type DiskMapReader, diskMapReader, type MapOptions } from '../repository/disk-map-reader.ts'
+import { type LeafWriter, leafWriter, type WrittenLeaf } from '../repository/disk-map-writer.ts'
+import { leafSpanBytesOf } from '../repository/map-shape.ts'
+import { type PackDelta, type PackTally, packTally } from '../repository/pack-use.ts'
+import { type PackWriter, packWriter } from '../repository/pack-writer.ts'
+import type { Repository, RepositoryData } from '../repository/repository.ts'
+import { sessionTable } from '../repository/session-table.ts'
+import { forEachPiece } from './read-ahead.ts'
+import { dataExtents, type Region } from './regions.ts'
+
+/** A disk as a worker needs it: plain data. */
+export type DiskPlan = {
+  readonly request: DiskRequest
+  readonly transport: Transport['name']
+  readonly chunkLog2: number
+  /** The map that is compared with, and kept where a region has no extents. */
+  readonly parent: MapOptions['disk'] | null
+  /** Whether everything is read, so that what the source knows to be zero need not be. */
+  readonly whole: boolean
+}
+
+/** What a worker is made from: plain data, so that a thread can be given it. */
+export type WorkerPlan = {
+  readonly repository: RepositoryData
+  readonly domain: VmId
+  readonly disks: readonly DiskPlan[]
+  readonly table: SharedArrayBuffer
+  readonly compressionLevel: number
+  readonly limits: WorkerLimits
+}
+
+export type WorkerLimits = {
+  /** Bytes read ahead, and one read's size. */
+  readonly readAheadBytes: number
+  readonly pieceBytes: number
+  /** Packs being uploaded beside the one being filled. */
+  readonly uploadsMax: number
+  readonly packBytesTarget: number
+}
+
+/** About 100 MiB a worker, whatever the disk's size. */
+export const WORKER_LIMITS: WorkerLimits = {
+  readAheadBytes: 16 * MiB,
+  pieceBytes: 2 * MiB,
+  uploadsMax: 4,
+  packBytesTarget: 16 * MiB,
+}
+
+export type RegionDone = {
+  readonly diskKey: number
+  readonly leaves: readonly WrittenLeaf[]
+  readonly readBytes: number
+  readonly counts: ChunkCounts
+}
+
+/** What a worker did in all. */
+export type WorkerDone = { readonly tally: readonly PackDelta[]; readonly storedBytes: number }
+
+/** Stores one region at a time. Disposing gives up what was not finished. */
+export interface RegionWorker extends AsyncDisposable {
+  store(region: Region, cancel: Cancel): Promise<RegionDone>
+  /** Everything stored so far is durable when this resolves. */
+  finish(cancel: Cancel): Promise<WorkerDone>
+}
+
+export type WorkerDeps = {
+  readonly transports: readonly Transport[]
+  readonly store: ObjectStore
+  readonly random: Random
+  /** Called as bytes have been read and stored. */
+  readonly report: (diskKey: number, doneBytes: number) => void
+}
+
+/** Opens every disk. @throws the first disk's failure */
+export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps, cancel: Cancel): Promise<RegionWorker> {
+  const repository: Repository = { ...plan.repository, store: deps.store }
+  await using opened = new AsyncDisposableStack()
+  const disks = new Map<number, OpenDisk>()
+  for (const disk of plan.disks) {
+    const transport = deps.transports.find((candidate) => candidate.name === disk.transport)
+    assert(transport !== undefined, `the worker has transport "${disk.transport}"`)
+    const source = opened.use(await transport.open(disk.request, cancel))
+    const { parent } = disk
+    const reader = parent === null ? null : diskMapReader({ repository, domain: plan.domain, disk: parent })
+    disks.set(disk.request.disk.key, { plan: disk, source, reader })
+  }
+  const stop = new AbortController()
+  opened.defer(() => stop.abort(new DOMException('The region worker was closed', 'AbortError')))
+  const packsOf = (kind: 'data' | 'meta') =>
+    opened.use(packWriter({ ...packOptions(plan, kind), repository, random: deps.random, signal: stop.signal }))
+  const data = packsOf('data')
+  const meta = packsOf('meta')
+  const tally = packTally()
+  const table = sessionTable(plan.table, repository.keys.kid)
+  const chunks = chunkWriter({ repository, domain: plan.domain, packs: data, table })
+  const leaves = leafWriter({ repository, domain: plan.domain, packs: meta, tally })
+  const arena = Buffer.allocUnsafeSlow(Math.max(plan.limits.readAheadBytes, pieceBytesOf(plan)))
+  const parts: Parts = { plan, deps, disks, chunks, leaves, tally, packs: [data, meta], arena }
+  return regionWorkerOf(parts, opened.move())
+}
+
+type OpenDisk = { readonly plan: DiskPlan; readonly source: DiskSource; readonly reader: DiskMapReader | null }
+
+type Parts = {
+  readonly plan: WorkerPlan
+  readonly deps: WorkerDeps
+  readonly disks: ReadonlyMap<number, OpenDisk>
+  readonly chunks: ChunkWriter
+  readonly leaves: LeafWriter
+  readonly tally: PackTally
+  readonly packs: readonly PackWriter[]
+  readonly arena: Uint8Array
+}
+
+/** Leaf pages of the parent that are fetched side by side. */
+const LEAF_READS_MAX = 4
+/** More than the largest leaf page. */
+const PAGE_BYTES_MAX = 64 * 1024
+
+function packOptions({ disks, limits, compressionLevel }: WorkerPlan, kind: 'data' | 'meta') {
+  const chunkBytesMax = Math.max(...disks.map((disk) => 2 ** disk.chunkLog2))
+  return {
+    kind,
+    compressionLevel,
+    packBytesTarget: limits.packBytesTarget,
+    plainBytesMax: kind === 'data' ? chunkBytesMax : PAGE_BYTES_MAX,
+    uploadsMax: kind === 'data' ? limits.uploadsMax : 1,
+  }
+}
+
+function pieceBytesOf({ disks, limits }: WorkerPlan): number {
+  return Math.max(limits.pieceBytes, ...disks.map((disk) => 2 ** disk.chunkLog2))
+}
+
+function regionWorkerOf(parts: Parts, resources: AsyncDisposable): RegionWorker {
+  return {
+    store: (region, cancel) => storeRegion(parts, region, cancel),
+    finish: async () => {
+      for (const packs of parts.packs) await packs.flush()
+      const storedBytes = parts.packs.flatMap((packs) => packs.packs()).reduce((sum, pack) => sum + pack.sizeBytes, 0)
+      return { tally: parts.tally.deltas(), storedBytes }
+    },
+    [Symbol.asyncDispose]: () => resources[Symbol.asyncDispose](),
+  }
+}
+
+async function storeRegion(parts: Parts, region: Region, cancel: Cancel): Promise<RegionDone> {
+  const { diskKey } = region
+  const disk = parts.disks.get(diskKey)
+  assert(disk !== undefined, `the worker has disk ${diskKey}`)
+  const before = parts.chunks.counts()
+  const drafts = await draftLeaves(disk, region, cancel)
+  const extents = disk.plan.whole ? await knownData({ parts, disk, region, drafts }, cancel) : region.extents
+  const readBytes = await storeChunks({ parts, disk, drafts, extents }, cancel)
+  const leaves: WrittenLeaf[] = []
+  for (const [leafIndex, { parent, entries }] of drafts) {
+    const leaf = { chunkLog2: disk.plan.chunkLog2, entries }
+    leaves.push(withOwnId(await parts.leaves.write({ leafIndex, leaf, parent })))
+  }
+  const after = parts.chunks.counts()
+  return {
+    diskKey,
+    leaves,
+    readBytes,
+    counts: {
+      newChunks: after.newChunks - before.newChunks,
+      newPlainBytes: after.newPlainBytes - before.newPlainBytes,
+      newStoredBytes: after.newStoredBytes - before.newStoredBytes,
+    },
+  }
+}
+
+type LeafDraft = { readonly parent: Awaited<ReturnType<DiskMapReader['leaf']>>; readonly entries: ChunkEntry[] }
+
+/** The region's leaves as the parent has them, in ascending order. */
+async function draftLeaves(
+  { reader }: OpenDisk,
+  region: Region,
+  cancel: Cancel,
+): Promise<ReadonlyMap<number, LeafDraft>> {
+  const drafts = new Map<number, LeafDraft>(
+    region.leaves.map((leaf) => [leaf, { parent: null, entries: leafEntries(null) }]),
+  )
+  if (reader === null) return drafts
+  const kept = region.leaves.filter((leaf) => leaf < reader.leafCount)
+  const load = async (leaf: number, { signal }: Cancel) => {
+    const parent = await reader.leaf(leaf, { signal })
+    drafts.set(leaf, { parent, entries: leafEntries(parent) })
+  }
+  await forEachBounded(kept, load, { runningMax: LEAF_READS_MAX, signal: cancel.signal })
+  return drafts
+}
+
+/** What the source may have data in; the rest of the region becomes holes, unread. */
+async function knownData(
+  work: {
+    readonly parts: Parts
+    readonly disk: OpenDisk
+    readonly region: Region
+    readonly drafts: ReadonlyMap<number, LeafDraft>
+  },
+  cancel: Cancel,
+): Promise<readonly Extent[]> {
+  const { disk, region, drafts } = work
+  const chunkBytes = 2 ** disk.plan.chunkLog2
+  const data: Extent[] = []
+  for (const extent of region.extents) {
+    for (const run of await disk.source.allocation(extent, cancel)) if (run.kind === 'data') data.push(run)
+  }
+  for (const draft of drafts.values()) draft.entries.fill(null)
+  const kept = dataExtents(region.extents, data, { chunkBytes, capacityBytes: disk.source.capacityBytes })
+  const skippedBytes = totalBytes(region.extents) - totalBytes(kept)
+  if (skippedBytes > 0) work.parts.deps.report(region.diskKey, skippedBytes)
+  return kept
+}
+
+async function storeChunks(
+  work: {
+    readonly parts: Parts
+    readonly disk: OpenDisk
+    readonly drafts: ReadonlyMap<number, LeafDraft>
+    readonly extents: readonly Extent[]
+  },
+  cancel: Cancel,
+): Promise<number> {
+  const { parts, disk, drafts, extents } = work
+  const { chunkLog2, request } = disk.plan
+  const chunkBytes = 2 ** chunkLog2
+  const leafBytes = leafSpanBytesOf(disk.plan)
+  const wholeChunks = Math.floor(Math.min(parts.plan.limits.pieceBytes, disk.source.readBytesMax) / chunkBytes)
+  await forEachPiece(
+    { source: disk.source, extents },
+    {
+      pieceBytesMax: Math.max(1, wholeChunks) * chunkBytes,
+      arena: parts.arena,
+      readsMax: disk.source.readsMax,
+      signal: cancel.signal,
+      use: async ({ offsetBytes, bytes }) => {
+        for (let at = 0; at < bytes.byteLength; at += chunkBytes) {
+          const room = parts.chunks.room()
+          if (room !== null) await room
+          const draft = drafts.get(Math.floor((offsetBytes + at) / leafBytes))
+          assert(draft !== undefined, 'a piece lies in a leaf of its region')
+          const index = Math.floor(((offsetBytes + at) % leafBytes) / chunkBytes)
+          const before = draft.parent?.leaf.entries[index] ?? null
+          draft.entries[index] = parts.chunks.put(bytes.subarray(at, at + chunkBytes), before)
+        }
+        parts.deps.report(request.disk.key, bytes.byteLength)
+      },
+    },
+  )
+  return totalBytes(extents)
+}
+
+/** The id may be a view of a whole page: a copy of its own crosses threads, and is kept, at its own size. */
+function withOwnId(leaf: WrittenLeaf): WrittenLeaf {
+  return leaf.ref === null ? leaf : { ...leaf, ref: { ...leaf.ref, id: new Uint8Array(leaf.ref.id) } }
+}
