@@ -22,8 +22,10 @@ const job = z.strictObject({
 const abandon = z.strictObject({
   v: z.literal(1),
   kind: z.literal('abandon'),
-  jobId,
-  attempt: attemptNumber,
+  target: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('job'), jobId, attempt: attemptNumber }),
+    z.strictObject({ kind: z.literal('run'), runId }),
+  ]),
   reason: z.string().max(4000),
 }) satisfies z.ZodType<AbandonMessage>
 

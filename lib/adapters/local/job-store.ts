@@ -1,0 +1,110 @@
+// The job store in SQLite: a row a record, replaced only at the version it was read with.
+
+import { assert } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
+import type { JobId, RunId, SessionId } from '../../model/ids.ts'
+import type { Attempt, Job, Resource } from '../../model/job.ts'
+import type { Run } from '../../model/run.ts'
+import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
+import { attemptRecord, jobRecord, type RecordCodec, resourceRecord, runRecord } from '../../wire/job.ts'
+import type { State } from './state.ts'
+
+/** The store is as open as `state` is. Errors are those of openState(). */
+export function sqliteJobStore(state: State): JobStore {
+  return {
+    runs: table<RunId, Run>(state, {
+      name: 'runs',
+      codec: runRecord,
+      columns: { created_at: (run) => run.requestedAt },
+    }),
+    jobs: table<JobId, Job>(state, {
+      name: 'jobs',
+      codec: jobRecord,
+      columns: {
+        created_at: (job) => job.times.createdAt,
+        run_id: (job) => job.runId,
+        wake_at_ms: (job) => (job.state === 'done' ? null : job.wakeAtMs),
+      },
+    }),
+    attempts: table<SessionId, Attempt>(state, { name: 'attempts', codec: attemptRecord, columns: {} }),
+    resources: table<string, Resource>(state, { name: 'resources', codec: resourceRecord, columns: {} }),
+    jobsOfRun: (run, cancel) =>
+      answer(cancel, () =>
+        list(state, 'SELECT body, version FROM jobs WHERE run_id = ? ORDER BY rowid', [run]).map(jobOf),
+      ),
+    dueJobs: ({ beforeMs, limit }, cancel) =>
+      answer(cancel, () =>
+        list(state, 'SELECT body, version FROM jobs WHERE wake_at_ms <= ? ORDER BY wake_at_ms LIMIT ?', [
+          beforeMs,
+          limit,
+        ]).map((row) => versioned(row, jobRecord)),
+      ),
+    recentJobs: ({ limit }, cancel) =>
+      answer(cancel, () =>
+        list(state, 'SELECT body, version FROM jobs ORDER BY created_at DESC, rowid DESC LIMIT ?', [limit]).map(jobOf),
+      ),
+    recentRuns: ({ limit }, cancel) =>
+      answer(cancel, () =>
+        list(state, 'SELECT body, version FROM runs ORDER BY created_at DESC, rowid DESC LIMIT ?', [limit]).map(
+          (row) => versioned(row, runRecord).value,
+        ),
+      ),
+  }
+}
+
+type Cell = string | number | null
+type Row = Record<string, unknown>
+
+type Table<Value> = {
+  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources'
+  readonly codec: RecordCodec<Value>
+  /** What is kept beside the body to be searched by. */
+  readonly columns: Readonly<Record<string, (value: Value) => Cell>>
+}
+
+function table<Id extends string, Value>(state: State, form: Table<Value>): Records<Id, Value> {
+  const { name, codec } = form
+  const extra = Object.keys(form.columns)
+  const cells = (value: Value): Cell[] => Object.values(form.columns).map((cell) => cell(value))
+  const insert = `INSERT INTO ${name} (${['id', 'version', 'body', ...extra].join(', ')})
+    VALUES (?, 1, ?${', ?'.repeat(extra.length)}) ON CONFLICT (id) DO NOTHING`
+  const update = `UPDATE ${name} SET version = version + 1, body = ?${extra.map((column) => `, ${column} = ?`).join('')}
+    WHERE id = ? AND version = ?`
+  return {
+    create: (id, value, cancel) =>
+      answer(cancel, () => {
+        const { changes } = state.write((sql) => sql(insert).run(id, codec.encode(value), ...cells(value)))
+        return Number(changes) === 1 ? 'created' : 'exists'
+      }),
+    get: (id, cancel) =>
+      answer(cancel, () => {
+        const [row] = list(state, `SELECT body, version FROM ${name} WHERE id = ?`, [id])
+        return row === undefined ? null : versioned(row, codec)
+      }),
+    replace: (id, { value, version }, cancel) =>
+      answer(cancel, () => {
+        const { changes } = state.write((sql) => sql(update).run(codec.encode(value), ...cells(value), id, version))
+        return Number(changes) === 1 ? 'replaced' : 'conflict'
+      }),
+  }
+}
+
+/** SQLite answers at once and in this thread; a cancelled call does not ask it. */
+async function answer<Result>({ signal }: Cancel, action: () => Result): Promise<Result> {
+  signal.throwIfAborted()
+  return action()
+}
+
+function list(state: State, text: string, values: readonly Cell[]): readonly Row[] {
+  return state.read((sql) => sql(text).all(...values))
+}
+
+function jobOf(row: Row): Job {
+  return versioned(row, jobRecord).value
+}
+
+function versioned<Value>(row: Row, codec: RecordCodec<Value>): Versioned<Value> {
+  const { body, version } = row
+  assert(typeof body === 'string' && typeof version === 'number', 'a record row has a body and a version')
+  return { value: codec.parse(body), version }
+}

@@ -1,0 +1,153 @@
+// What every job store keeps. Run on each implementation.
+
+import { describe, expect, it } from 'vitest'
+import { parseRunId, type RunId, sessionIdOf } from '../../lib/model/ids.ts'
+import type { JobStore } from '../../lib/ports/job-store.ts'
+import {
+  fullJob,
+  sampleAttempt,
+  sampleJob,
+  sampleJobId,
+  sampleResource,
+  sampleRun,
+  sampleRunId,
+} from '../kit/record-samples.ts'
+
+const cancel = { signal: new AbortController().signal }
+const otherRun: RunId = parseRunId('f'.repeat(32))
+
+/** @param open a new, empty store */
+export function jobStoreContract(
+  name: string,
+  open: () => Promise<{ readonly store: JobStore } & AsyncDisposable>,
+): void {
+  describe(`job store: ${name}`, () => {
+    it('creates a record once, at version 1', async () => {
+      await using opened = await open()
+      const { jobs } = opened.store
+
+      expect(await jobs.create(sampleJob().id, fullJob(), cancel)).toBe('created')
+      expect(await jobs.create(sampleJob().id, sampleJob(), cancel)).toBe('exists')
+      expect(await jobs.get(sampleJob().id, cancel)).toEqual({ value: fullJob(), version: 1 })
+    })
+
+    it('answers null for a record that nobody created', async () => {
+      await using opened = await open()
+
+      expect(await opened.store.jobs.get(sampleJobId(9), cancel)).toBe(null)
+      expect(await opened.store.attempts.get(sessionIdOf(sampleJobId(9), 1), cancel)).toBe(null)
+    })
+
+    it('replaces only the version that was read', async () => {
+      await using opened = await open()
+      const { resources } = opened.store
+      const next = (units: number) => sampleResource({ places: [{ holder: 'a', units, untilMs: 1 }] })
+
+      expect(await resources.replace('vm:1', { value: next(1), version: 1 }, cancel)).toBe('conflict')
+      await resources.create('vm:1', next(1), cancel)
+      expect(await resources.replace('vm:1', { value: next(2), version: 1 }, cancel)).toBe('replaced')
+      expect(await resources.replace('vm:1', { value: next(3), version: 1 }, cancel)).toBe('conflict')
+      expect(await resources.get('vm:1', cancel)).toEqual({ value: next(2), version: 2 })
+    })
+
+    it('lets exactly one of many concurrent writers win each version', async () => {
+      await using opened = await open()
+      const { resources } = opened.store
+      await resources.create('r', sampleResource({ name: 'r', places: [] }), cancel)
+      const addOne = async (holder: string): Promise<void> => {
+        for (;;) {
+          const found = await resources.get('r', cancel)
+          if (found === null) throw new Error('the record is gone')
+          const places = [...found.value.places, { holder, units: 1, untilMs: 1 }]
+          const told = await resources.replace('r', { value: { name: 'r', places }, version: found.version }, cancel)
+          if (told === 'replaced') return
+        }
+      }
+      const holders = Array.from({ length: 20 }, (_, index) => `h${index}`)
+      await Promise.all(holders.map(addOne))
+
+      const last = await resources.get('r', cancel)
+      expect(last?.version).toBe(21)
+      expect(last?.value.places.map(({ holder }) => holder).toSorted()).toEqual(holders.toSorted())
+    })
+
+    it('keeps runs, jobs, attempts and resources apart', async () => {
+      await using opened = await open()
+      const { store } = opened
+      const session = sessionIdOf(sampleJob().id, 1)
+      await store.runs.create(sampleRunId, sampleRun(), cancel)
+      await store.attempts.create(session, sampleAttempt(), cancel)
+
+      expect(await store.runs.get(sampleRunId, cancel)).toEqual({ value: sampleRun(), version: 1 })
+      expect(await store.attempts.get(session, cancel)).toEqual({ value: sampleAttempt(), version: 1 })
+      expect(await store.recentJobs({ limit: 9 }, cancel)).toEqual([])
+    })
+
+    it('lists the jobs of a run and no others', async () => {
+      await using opened = await open()
+      const { store } = opened
+      for (const number of [1, 2, 3]) {
+        const runId = number === 2 ? otherRun : sampleRunId
+        await store.jobs.create(sampleJobId(number), sampleJob({ id: sampleJobId(number), runId }), cancel)
+      }
+
+      const ids = (await store.jobsOfRun(sampleRunId, cancel)).map(({ id }) => id)
+      expect(ids.toSorted()).toEqual([sampleJobId(1), sampleJobId(3)].toSorted())
+      expect(await store.jobsOfRun(parseRunId('e'.repeat(32)), cancel)).toEqual([])
+    })
+
+    it('lists due jobs most overdue first, without those that are done or sleep', async () => {
+      await using opened = await open()
+      const { store } = opened
+      const wakes: readonly (number | null)[] = [300, 100, 200, 201, null]
+      for (const [number, wakeAtMs] of wakes.entries()) {
+        await store.jobs.create(sampleJobId(number), sampleJob({ id: sampleJobId(number), wakeAtMs }), cancel)
+      }
+      const done = sampleJob({ id: sampleJobId(9), wakeAtMs: 1, state: 'done', nextStage: null })
+      await store.jobs.create(done.id, done, cancel)
+
+      const due = await store.dueJobs({ beforeMs: 200, limit: 10 }, cancel)
+      expect(due.map(({ value }) => value.wakeAtMs)).toEqual([100, 200])
+      expect(due.map(({ version }) => version)).toEqual([1, 1])
+      expect(await store.dueJobs({ beforeMs: 200, limit: 1 }, cancel)).toHaveLength(1)
+    })
+
+    it('follows a job that is put off or done', async () => {
+      await using opened = await open()
+      const { jobs, dueJobs } = opened.store
+      const job = sampleJob({ wakeAtMs: 100 })
+      await jobs.create(job.id, job, cancel)
+      await jobs.replace(job.id, { value: { ...job, wakeAtMs: 500 }, version: 1 }, cancel)
+      expect(await dueJobs({ beforeMs: 400, limit: 10 }, cancel)).toEqual([])
+      expect(await dueJobs({ beforeMs: 500, limit: 10 }, cancel)).toHaveLength(1)
+
+      await jobs.replace(job.id, { value: { ...job, wakeAtMs: 500, state: 'done' }, version: 2 }, cancel)
+      expect(await dueJobs({ beforeMs: 500, limit: 10 }, cancel)).toEqual([])
+    })
+
+    it('lists recent jobs and runs newest first, up to the limit', async () => {
+      await using opened = await open()
+      const { store } = opened
+      const at = (day: number): string => `2026-01-0${day}T00:00:00.000Z`
+      for (const [number, day] of [2, 1, 3].entries()) {
+        const times = { ...sampleJob().times, createdAt: at(day) }
+        await store.jobs.create(sampleJobId(number), sampleJob({ id: sampleJobId(number), times }), cancel)
+        const id = parseRunId(String(number).repeat(32))
+        await store.runs.create(id, sampleRun({ id, requestedAt: at(day) }), cancel)
+      }
+
+      const jobs = await store.recentJobs({ limit: 2 }, cancel)
+      expect(jobs.map(({ times }) => times.createdAt)).toEqual([at(3), at(2)])
+      const runs = await store.recentRuns({ limit: 2 }, cancel)
+      expect(runs.map(({ requestedAt }) => requestedAt)).toEqual([at(3), at(2)])
+    })
+
+    it('does nothing for a caller that has been cancelled', async () => {
+      await using opened = await open()
+      const cancelled = { signal: AbortSignal.abort(new Error('over')) }
+
+      await expect(opened.store.jobs.create(sampleJob().id, sampleJob(), cancelled)).rejects.toThrow('over')
+      expect(await opened.store.jobs.get(sampleJob().id, cancel)).toBe(null)
+    })
+  })
+}
