@@ -1,0 +1,135 @@
+// Reads a disk's block map: leaves by their number, through small caches. Nothing is believed that is not authentic.
+
+import { assert, BackupError } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { VmId } from '../model/ids.ts'
+import { corrupt } from '../wire/repository/corrupt.ts'
+import { decodeInner, decodeLeaf, type InnerPage, type Leaf, refsPerInner } from '../wire/repository/page.ts'
+import type { DiskMap } from '../wire/repository/point.ts'
+import { type RecordRef, recordTypes } from '../wire/repository/record-ref.ts'
+import { chunkHasher } from './keys.ts'
+import { lru } from './lru.ts'
+import { leafCountOf, leavesBelow, rootLevelOf } from './map-shape.ts'
+import { fetchPart, planReads, readPage, recordOpener } from './record-reader.ts'
+import type { Repository } from './repository.ts'
+
+export type MapOptions = { readonly repository: Repository; readonly domain: VmId; readonly disk: DiskMap }
+
+export type StoredLeaf = { readonly ref: RecordRef; readonly leaf: Leaf }
+
+export interface DiskMapReader {
+  readonly disk: DiskMap
+  readonly leafCount: number
+  /** Null: all 128 chunks are holes. Leaves of one region of 8 come together. `leafIndex` below leafCount. */
+  leaf(leafIndex: number, cancel: Cancel): Promise<StoredLeaf | null>
+  /** Where a leaf lies, without reading it; null for a hole. */
+  leafRef(leafIndex: number, cancel: Cancel): Promise<RecordRef | null>
+  /** The first leaf from `leafIndex` on that is not a hole; null when there is none. */
+  nextLeaf(leafIndex: number, cancel: Cancel): Promise<number | null>
+  /** Inner page `index` of `level` (1 or more, at most the root's), with its reference; null for a hole. */
+  inner(place: { readonly level: number; readonly index: number }, cancel: Cancel): Promise<StoredInner | null>
+}
+
+export type StoredInner = { readonly ref: RecordRef; readonly page: InnerPage }
+
+const leavesPerRegion = 8
+const innerPagesKept = 256
+const leavesKept = 128
+
+export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMapReader {
+  const opener = recordOpener(repository.keys, chunkHasher(repository.keys, domain))
+  const rootLevel = rootLevelOf(disk)
+  const leafCount = leafCountOf(disk)
+  const inners = lru<string, Promise<StoredInner | null>>(innerPagesKept)
+  const leaves = lru<number, Promise<StoredLeaf | null>>(leavesKept)
+
+  const refAt = async (level: number, index: number, cancel: Cancel): Promise<RecordRef | null> => {
+    if (level === rootLevel) return index === 0 ? disk.root : null
+    const above = await inner({ level: level + 1, index: Math.floor(index / refsPerInner) }, cancel)
+    return above?.page.refs[index % refsPerInner] ?? null
+  }
+  const loadInner = async (level: number, index: number, cancel: Cancel): Promise<StoredInner | null> => {
+    const ref = await refAt(level, index, cancel)
+    if (ref === null) return null
+    const page = decodeInner(await readPage({ repository, opener, ref, type: recordTypes.inner }, cancel))
+    if (page.level !== level) throw corrupt(`Cannot read an inner page: its level is "${page.level}", not "${level}"`)
+    return { ref, page }
+  }
+  const inner: DiskMapReader['inner'] = ({ level, index }, cancel) => {
+    assert(level >= 1 && level <= rootLevel, 'an inner page has a level of its tree')
+    return remember(inners, `${level}/${index}`, () => loadInner(level, index, cancel))
+  }
+  const openLeaf = (ref: RecordRef, stored: Uint8Array): StoredLeaf => {
+    const leaf = decodeLeaf(opener.openPage(ref, stored, recordTypes.leaf))
+    if (leaf.chunkLog2 !== disk.chunkLog2) throw corrupt(`Cannot read a leaf: its chunks are of another size`)
+    return { ref, leaf }
+  }
+  const loadRegion = async (leafIndex: number, cancel: Cancel): Promise<StoredLeaf | null> => {
+    const wanted = await refAt(0, leafIndex, cancel)
+    if (wanted === null) return null
+    const first = leafIndex - (leafIndex % leavesPerRegion)
+    const byRef = new Map<RecordRef, number>([[wanted, leafIndex]])
+    for (let index = first; index < Math.min(first + leavesPerRegion, leafCount); index++) {
+      const ref = index === leafIndex || leaves.get(index) !== undefined ? null : await refAt(0, index, cancel)
+      if (ref !== null && ref.pack.packId === wanted.pack.packId) byRef.set(ref, index)
+    }
+    const parts = planReads([...byRef.keys()], { gapBytesMax: 16 * 1024, readBytesMax: 1024 * 1024 })
+    const part = parts.find((candidate) => candidate.refs.includes(wanted))
+    assert(part !== undefined, 'a planned read holds what was wanted')
+    const fetched = await fetchPart(repository, part, cancel)
+    for (const [ref, stored] of fetched) {
+      const index = byRef.get(ref)
+      if (ref === wanted || index === undefined || stored instanceof BackupError) continue
+      await remember(leaves, index, async () => openLeaf(ref, stored)).catch(() => null)
+    }
+    const stored = fetched.get(wanted)
+    if (stored === undefined || stored instanceof BackupError) throw stored ?? corrupt('Cannot read a leaf: nothing came')
+    return openLeaf(wanted, stored)
+  }
+  return {
+    disk,
+    leafCount,
+    inner,
+    leafRef: (leafIndex, cancel) => refAt(0, leafIndex, cancel),
+    leaf: (leafIndex, cancel) => {
+      assert(leafIndex >= 0 && leafIndex < leafCount, 'a leaf lies inside its disk')
+      return remember(leaves, leafIndex, () => loadRegion(leafIndex, cancel))
+    },
+    nextLeaf: async (leafIndex, cancel) => {
+      let index = leafIndex
+      while (index < leafCount) {
+        const level = await holeLevel(index, { rootLevel, refAt: (up, at) => refAt(up, at, cancel) })
+        if (level === null) return index
+        const span = leavesBelow(level)
+        index = (Math.floor(index / span) + 1) * span
+      }
+      return null
+    },
+  }
+}
+
+/** The highest level at which the way to this leaf ends in a hole; null when the leaf is stored. */
+async function holeLevel(
+  leafIndex: number,
+  tree: { readonly rootLevel: number; readonly refAt: (level: number, index: number) => Promise<RecordRef | null> },
+): Promise<number | null> {
+  for (let level = tree.rootLevel; level >= 0; level--) {
+    const ref = await tree.refAt(level, Math.floor(leafIndex / leavesBelow(level)))
+    if (ref === null) return level
+  }
+  return null
+}
+
+/** Keeps the promise, so that two who ask at once read once; a failed one is forgotten. */
+function remember<Key, Value>(
+  cache: { get(key: Key): Promise<Value> | undefined; set(key: Key, value: Promise<Value>, weight: number): void; delete(key: Key): void },
+  key: Key,
+  load: () => Promise<Value>,
+): Promise<Value> {
+  const kept = cache.get(key)
+  if (kept !== undefined) return kept
+  const loading = load()
+  cache.set(key, loading, 1)
+  loading.catch(() => cache.delete(key))
+  return loading
+}

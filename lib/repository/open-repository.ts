@@ -1,0 +1,115 @@
+// Creates a repository in an empty store, and opens one that is there.
+
+import type { Clock } from '../base/clock.ts'
+import { isoTime } from '../base/clock.ts'
+import { BackupError, hasCode } from '../base/errors.ts'
+import { hexOf } from '../base/bytes.ts'
+import type { Random } from '../base/random.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { KeyWrapper } from '../ports/keys.ts'
+import type { ObjectStore } from '../ports/object-store.ts'
+import { corrupt } from '../wire/repository/corrupt.ts'
+import { type RepositorySettings, settingsJson } from '../wire/repository/settings.ts'
+import { checkMac, claimedJson, sealJson } from './authentic-json.ts'
+import { openKeys, writeKeys } from './key-documents.ts'
+import type { RepositoryKeys } from './keys.ts'
+import { numberOf, settingsKey, settingsPrefix } from './object-keys.ts'
+import type { Repository } from './repository.ts'
+
+export type OpenOptions = { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[] }
+
+export type CreateOptions = OpenOptions & {
+  /** Draws the keys: the system's except in tests. */
+  readonly random: Random
+  readonly clock: Clock
+  readonly settings?: { readonly chunkLog2?: number; readonly sessionMsMax?: number }
+}
+
+export const defaultChunkLog2 = 18
+export const defaultSessionMsMax = 7 * 24 * 3_600_000
+
+/**
+ * Creates the repository, or opens it when another was faster: of two at once exactly one creates.
+ * @throws BackupError `repository-key` without a passphrase among the wrappers; what openRepository() throws
+ */
+export async function createRepository(options: CreateOptions, cancel: Cancel): Promise<Repository> {
+  const { store, wrappers, random } = options
+  for await (const _ of store.list(settingsPrefix, cancel)) return openRepository(options, cancel)
+  const repositoryId = hexOf(random.bytes(16))
+  const key = await writeKeys({ store, wrappers, random, repositoryId }, cancel)
+  const keys: RepositoryKeys = {
+    repositoryId,
+    kid: key.kid,
+    masters: { [key.kid]: key.master },
+    chunkIdRoot: key.chunkIdRoot,
+  }
+  const settings: RepositorySettings = {
+    repositoryId,
+    kid: key.kid,
+    createdAt: isoTime(options.clock.nowMs()),
+    chunkLog2: options.settings?.chunkLog2 ?? defaultChunkLog2,
+    sessionMsMax: options.settings?.sessionMsMax ?? defaultSessionMsMax,
+  }
+  const bytes = sealJson(keys, { kid: key.kid, value: { document: 'settings', ...settings } })
+  const outcome = await store.putIfAbsent({ key: settingsKey(1), bytes }, cancel)
+  return outcome === 'stored' ? { store, id: repositoryId, settings, keys } : openRepository(options, cancel)
+}
+
+/**
+ * Opens by the highest numbered settings that are authentic.
+ * @throws BackupError `repository-missing` (nothing there), `repository-key` (another passphrase or key),
+ * `repository-version` (newer format or unknown required feature), `integrity` (damaged)
+ */
+export async function openRepository(options: OpenOptions, cancel: Cancel): Promise<Repository> {
+  const { store } = options
+  const numbers: number[] = []
+  for await (const { key } of store.list(settingsPrefix, cancel)) {
+    const number = numberOf(key, settingsPrefix)
+    if (number !== null) numbers.push(number)
+  }
+  if (numbers.length === 0) throw missing()
+  const faults: unknown[] = []
+  for (const number of numbers.toSorted((left, right) => right - left)) {
+    try {
+      return await openBySettings(options, settingsKey(number), cancel)
+    } catch (error) {
+      if (!hasCode(error, 'integrity')) throw error
+      faults.push(error)
+    }
+  }
+  throw faults[0]
+}
+
+async function openBySettings({ store, wrappers }: OpenOptions, key: string, cancel: Cancel): Promise<Repository> {
+  const what = `the repository's settings "${key}"`
+  const bytes = await store.get(key, cancel)
+  if (bytes === null) throw corrupt(`Cannot read ${what}: the object is gone`)
+  const json = settingsJson.safeParse(claimedJson(bytes, what))
+  if (!json.success) throw corrupt(`Cannot read ${what}: ${json.error.issues[0]?.message ?? 'a member is missing'}`)
+  const settings = json.data
+  const { repositoryId, kid } = settings
+  const opened = await openKeys({ store, wrappers, repositoryId, kid }, cancel)
+  const own = opened.find((candidate) => candidate.kid === kid)
+  if (own === undefined) throw otherKey(repositoryId, kid)
+  const masters = Object.fromEntries(opened.map((candidate) => [candidate.kid, candidate.master]))
+  const keys: RepositoryKeys = { repositoryId, kid, masters, chunkIdRoot: own.chunkIdRoot }
+  checkMac(keys, { kid, bytes, what })
+  return { store, id: repositoryId, settings, keys }
+}
+
+function missing(): BackupError {
+  return new BackupError('Cannot open the repository: there is none at this place', {
+    code: 'repository-missing',
+    kind: 'not-found',
+    hint: 'Check COLDFRAME_REPOSITORY; the first backup creates a repository',
+  })
+}
+
+function otherKey(repositoryId: string, kid: string): BackupError {
+  return new BackupError(`Cannot open repository "${repositoryId}": the passphrase or key is not the one it was made with`, {
+    code: 'repository-key',
+    kind: 'refused',
+    hint: 'Check COLDFRAME_PASSPHRASE; without the right passphrase or key nothing in it can be read',
+    facts: { repositoryId, kid },
+  })
+}
