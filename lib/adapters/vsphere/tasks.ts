@@ -1,0 +1,121 @@
+// vSphere tasks: started, then asked about until they end. A task object is a hint that expires, never the truth.
+
+import { BackupError, hasCode } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
+import { faultError, localizedFault } from './faults.ts'
+import { readObject, readObjects } from './properties.ts'
+import { type Call, retryReading, type VimSession } from './session.ts'
+import {
+  isRecord,
+  isRef,
+  type Ref,
+  recordAt,
+  refsOf,
+  replyMalformed,
+  textAt,
+  type VimRecord,
+  type VimValue,
+} from './values.ts'
+
+const POLL_FIRST_MS = 40
+const POLL_MOST_MS = 2_000
+
+/**
+ * Starts a task and waits until it ended or the signal ends the wait; the task itself is not cancelled.
+ * @returns the task's result
+ * @throws BackupError with the task's fault in `facts.fault`; `task-lost` when vCenter forgot the task: its fate is then
+ *   unknown and the inventory must be asked
+ */
+export async function runTask(session: VimSession, call: Call, cancel: Cancel): Promise<VimValue | null> {
+  const started = await session.loggedIn(() => session.call({ ...call, changes: true }, cancel), cancel)
+  if (started === null || !isRef(started)) throw replyMalformed(`"${call.method}" started no task`)
+  return await waitForTask(session, { task: started, call }, cancel)
+}
+
+async function waitForTask(
+  session: VimSession,
+  { task, call }: { readonly task: Ref; readonly call: Call },
+  cancel: Cancel,
+): Promise<VimValue | null> {
+  const { clock } = session.settings
+  for (let waitMs = POLL_FIRST_MS; ; waitMs = Math.min(POLL_MOST_MS, waitMs * 1.5)) {
+    const info = await readTask(session, { task, call }, cancel)
+    const state = textAt(info, 'state')
+    if (state === 'success') return info.fields.get('result') ?? null
+    if (state === 'error')
+      throw faultError(localizedFault(recordAt(info, 'error')), { what: call.what, method: call.method })
+    await clock.sleep(waitMs, cancel)
+  }
+}
+
+async function readTask(
+  session: VimSession,
+  { task, call }: { readonly task: Ref; readonly call: Call },
+  cancel: Cancel,
+): Promise<VimRecord> {
+  try {
+    const asked = { ref: task, paths: ['info'], what: `${call.what}: cannot follow the task` }
+    const info = (await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)).get('info')
+    if (isRecord(info)) return info
+    throw taskLost({ task, call })
+  } catch (cause) {
+    throw hasCode(cause, 'vcenter-object-gone') ? taskLost({ task, call, cause }) : cause
+  }
+}
+
+/** The tasks that vCenter still knows for an object and that have not ended. */
+export async function readRunningTasks(
+  session: VimSession,
+  target: Ref,
+  cancel: Cancel,
+): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]> {
+  const what = `Cannot list the tasks of "${target.value}"`
+  const recent = refsOf(
+    (await readObject(session, { ref: target, paths: ['recentTask'], what }, cancel)).get('recentTask'),
+  )
+  const running: { name: string; startedAt: string | null }[] = []
+  for (const task of recent) {
+    const info = await readTaskIfKnown(session, { task, what }, cancel)
+    const state = textAt(info, 'state')
+    if (info === null || (state !== 'running' && state !== 'queued')) continue
+    running.push({
+      name: textAt(info, 'name') ?? textAt(info, 'descriptionId') ?? 'unnamed',
+      startedAt: textAt(info, 'startTime'),
+    })
+  }
+  return running
+}
+
+/** @returns null when the task expired between two calls: it had ended */
+async function readTaskIfKnown(
+  session: VimSession,
+  { task, what }: { readonly task: Ref; readonly what: string },
+  cancel: Cancel,
+): Promise<VimRecord | null> {
+  try {
+    const [found] = await readObjects(session, { refs: [task], wanted: { Task: ['info'] }, what }, cancel)
+    const info = found?.values.get('info')
+    return isRecord(info) ? info : null
+  } catch (error) {
+    if (hasCode(error, 'vcenter-object-gone')) return null
+    throw error
+  }
+}
+
+function taskLost({
+  task,
+  call,
+  cause,
+}: {
+  readonly task: Ref
+  readonly call: Call
+  readonly cause?: unknown
+}): BackupError {
+  return new BackupError(`${call.what}: vCenter no longer knows the task "${task.value}", so its end is unknown`, {
+    code: 'task-lost',
+    retry: 'later',
+    hint: 'Look at the object itself to see whether the task took effect',
+    facts: { task: task.value, method: call.method },
+    cause,
+  })
+}

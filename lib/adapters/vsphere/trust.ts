@@ -1,0 +1,96 @@
+// How a vCenter is recognised: by a pinned SHA-256 fingerprint, a CA file, or the system's CAs. Nothing else is accepted.
+
+import { isIP } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import { BackupError, malformed } from '../../base/errors.ts'
+
+export type Trust =
+  /** The fingerprint of the server's own certificate: 64 hex digits, colons or none, any case. */
+  | { readonly kind: 'thumbprint'; readonly sha256: string }
+  | { readonly kind: 'ca'; readonly pem: string }
+  | { readonly kind: 'system' }
+
+export type Endpoint = { readonly host: string; readonly port: number }
+
+/** Connecting, handshake included, takes this long at most. */
+const CONNECT_MS = 10_000
+
+/** @returns 32 bytes as upper-case hex separated by colons, the way vSphere shows them */
+export function parseThumbprint(text: string): string {
+  const digits = text.replaceAll(/[:\s-]/g, '').toUpperCase()
+  if (/^[0-9A-F]{40}$/.test(digits))
+    throw malformed('thumbprint', text, 'must be SHA-256, and this has the length of SHA-1')
+  if (!/^[0-9A-F]{64}$/.test(digits))
+    throw malformed('thumbprint', text, 'must be 64 hex digits of SHA-256, with or without colons')
+  return digits.replaceAll(/(..)(?=.)/g, '$1:')
+}
+
+/**
+ * Opens a TLS connection and hands it over only after the server has been recognised, so that nothing is sent before.
+ * The pin is compared on every connection. Sessions are never resumed: a resumed session shows no certificate.
+ */
+export function connectTrusted(trust: Trust, { host, port }: Endpoint): Promise<TLSSocket> {
+  const pinned = trust.kind === 'thumbprint' ? parseThumbprint(trust.sha256) : null
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(trust.kind === 'ca' ? { ca: trust.pem } : {}),
+      ALPNProtocols: ['http/1.1'],
+      // With a pin the certificate is judged below, before anyone sees the socket, and by its fingerprint alone.
+      rejectUnauthorized: pinned === null,
+    })
+    const fail = (error: unknown) => {
+      socket.destroy()
+      reject(error)
+    }
+    const refused = (error: Error) => fail(connectFailed(error, { host, port }))
+    socket.setTimeout(CONNECT_MS, () => refused(new Error(`No answer in ${CONNECT_MS} ms`)))
+    socket.once('error', refused)
+    socket.once('secureConnect', () => {
+      const actual = socket.getPeerCertificate().fingerprint256
+      if (pinned !== null && actual !== pinned) return fail(thumbprintDiffers({ pinned, actual }, { host, port }))
+      socket.setTimeout(0)
+      socket.removeAllListeners('timeout')
+      socket.off('error', refused)
+      resolve(socket)
+    })
+  })
+}
+
+function thumbprintDiffers(
+  { pinned, actual }: { readonly pinned: string; readonly actual: string | undefined },
+  { host, port }: Endpoint,
+): BackupError {
+  const shown = actual ?? 'none'
+  return new BackupError(
+    `Cannot trust "${host}:${port}": its certificate has the SHA-256 fingerprint "${shown}", pinned is "${pinned}"`,
+    {
+      code: 'vcenter-thumbprint',
+      kind: 'refused',
+      hint: 'If the certificate was renewed, compare the new fingerprint on the server itself and pin it; else somebody stands between',
+      facts: { host, port, pinned, actual: shown },
+    },
+  )
+}
+
+function connectFailed(error: Error, { host, port }: Endpoint): BackupError {
+  const code = 'code' in error ? String(error.code) : ''
+  if (/CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/.test(code)) {
+    return new BackupError(`Cannot trust "${host}:${port}": ${error.message}`, {
+      code: 'vcenter-certificate',
+      kind: 'refused',
+      hint: "Pin the server's SHA-256 fingerprint, or give the CA that signed its certificate",
+      facts: { host, port, reason: code },
+      cause: error,
+    })
+  }
+  return new BackupError(`Cannot reach vCenter at "${host}:${port}": ${error.message}`, {
+    code: 'vcenter-unreachable',
+    retry: 'later',
+    hint: 'Check the address, the port and that this machine may connect to it',
+    facts: { host, port, reason: code },
+    cause: error,
+  })
+}

@@ -1,0 +1,193 @@
+// One VM and one snapshot as they are now: what preflight judges and what capture records.
+
+import { BackupError, hasCode } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
+import type { Moref } from '../../model/ids.ts'
+import type { SnapshotState, VmSnapshot, VmState } from '../../model/vm.ts'
+import { disksOf } from './devices.ts'
+import { powerStateOf, vmIdOf } from './inventory.ts'
+import { decodeName, type Place, type Standing, standingOf } from './places.ts'
+import { readObject } from './properties.ts'
+import { retryReading, type VimSession } from './session.ts'
+import {
+  booleanAt,
+  isRecord,
+  isRef,
+  needed,
+  type Ref,
+  recordsAt,
+  recordsOf,
+  ref,
+  refAt,
+  textAt,
+  textsOf,
+  type VimRecord,
+  type VimValue,
+} from './values.ts'
+
+const vmPaths = [
+  'name',
+  'parent',
+  'parentVApp',
+  'config.instanceUuid',
+  'config.template',
+  'config.version',
+  'config.guestId',
+  'config.changeTrackingEnabled',
+  'config.ftInfo',
+  'config.hardware.device',
+  'capability.changeTrackingSupported',
+  'runtime.powerState',
+  'runtime.connectionState',
+  'runtime.consolidationNeeded',
+  'runtime.host',
+  'guest.guestFamily',
+  'guest.toolsRunningStatus',
+  'guest.hostName',
+  'guest.ipAddress',
+  'guest.net',
+  'snapshot',
+]
+
+/** @throws BackupError `vm-not-found`, `vm-inaccessible` when vCenter cannot read the VM's configuration */
+export async function readVm(session: VimSession, vm: Moref, cancel: Cancel): Promise<VmState> {
+  const what = `Cannot read the VM "${vm}"`
+  const target = ref('VirtualMachine', vm)
+  try {
+    const asked = { ref: target, paths: vmPaths, what }
+    const values = await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)
+    if (!values.has('config.hardware.device') || !values.has('config.instanceUuid')) throw inaccessible(vm, values)
+    const parent = values.get('parent') ?? values.get('parentVApp')
+    const standing = await readStanding(session, isRef(parent) ? parent : null, cancel)
+    return vmStateOf(target, { values, standing, vcenter: session.content.about.instanceUuid })
+  } catch (error) {
+    throw hasCode(error, 'vcenter-object-gone') ? notFound('vm-not-found', { what, error }) : error
+  }
+}
+
+/** @throws BackupError `snapshot-not-found` */
+export async function readSnapshot(session: VimSession, snapshot: Moref, cancel: Cancel): Promise<SnapshotState> {
+  const what = `Cannot read the snapshot "${snapshot}"`
+  const asked = { ref: ref('VirtualMachineSnapshot', snapshot), paths: ['config.hardware.device'], what }
+  try {
+    const values = await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)
+    return {
+      moref: snapshot,
+      disks: disksOf(recordsOf(needed(values.get('config.hardware.device') ?? null, 'devices'))),
+    }
+  } catch (error) {
+    throw hasCode(error, 'vcenter-object-gone') ? notFound('snapshot-not-found', { what, error }) : error
+  }
+}
+
+/** Climbs from a folder, vApp or pool to the root; a few small calls. */
+export async function readStanding(session: VimSession, start: Ref | null, cancel: Cancel): Promise<Standing> {
+  const places = new Map<string, Place>()
+  for (let at = start; at !== null && !places.has(at.value); ) {
+    const paths = at.type === 'VirtualApp' ? ['name', 'parent', 'parentFolder'] : ['name', 'parent']
+    const asked = { ref: at, paths, what: `Cannot read the place of ${at.type} "${at.value}"` }
+    const values = await readObject(session, asked, cancel)
+    const parent = values.get('parentFolder') ?? values.get('parent')
+    places.set(at.value, {
+      type: at.type,
+      name: String(values.get('name') ?? ''),
+      parent: isRef(parent) ? parent.value : null,
+    })
+    at = isRef(parent) ? parent : null
+  }
+  return standingOf(start?.value ?? null, places)
+}
+
+export function notFound(
+  code: string,
+  { what, error }: { readonly what: string; readonly error: unknown },
+): BackupError {
+  return new BackupError(`${what}: it does not exist`, {
+    code,
+    kind: 'not-found',
+    facts: { fault: 'ManagedObjectNotFound' },
+    cause: error,
+  })
+}
+
+function vmStateOf(
+  { value: moref }: Ref,
+  {
+    values,
+    standing,
+    vcenter,
+  }: { readonly values: ReadonlyMap<string, VimValue>; readonly standing: Standing; readonly vcenter: string | null },
+): VmState {
+  const host = values.get('runtime.host')
+  const tracking = values.get('capability.changeTrackingSupported')
+  const snapshots = values.get('snapshot')
+  return {
+    moref,
+    vmId: vmIdOf(values.get('config.instanceUuid'), { moref, vcenter }),
+    name: decodeName(textIn(values, 'name') ?? ''),
+    powerState: powerStateOf(values.get('runtime.powerState')),
+    connectionState: textIn(values, 'runtime.connectionState') ?? '',
+    template: values.get('config.template') === true,
+    hardwareVersion: textIn(values, 'config.version') ?? '',
+    changeTrackingEnabled: values.get('config.changeTrackingEnabled') === true,
+    changeTrackingSupported: typeof tracking === 'boolean' ? tracking : null,
+    consolidationNeeded: values.get('runtime.consolidationNeeded') === true,
+    faultTolerant: values.has('config.ftInfo'),
+    host: isRef(host) ? host.value : null,
+    datacenter: standing.datacenter,
+    guest: {
+      family: familyOf(textIn(values, 'guest.guestFamily'), textIn(values, 'config.guestId')),
+      toolsRunning: textIn(values, 'guest.toolsRunningStatus') === 'guestToolsRunning',
+      hostName: textIn(values, 'guest.hostName') || null,
+      ipAddresses: addressesOf(values),
+    },
+    disks: disksOf(recordsOf(values.get('config.hardware.device'))),
+    snapshots: isRecord(snapshots) ? recordsAt(snapshots, 'rootSnapshotList').map(snapshotOf) : [],
+  }
+}
+
+function snapshotOf(tree: VimRecord): VmSnapshot {
+  return {
+    moref: needed(refAt(tree, 'snapshot'), 'snapshot').value,
+    // Snapshot names are written like inventory names: '/', '\' and '%' encoded.
+    name: decodeName(textAt(tree, 'name') ?? ''),
+    description: textAt(tree, 'description') ?? '',
+    createdAt: textAt(tree, 'createTime') ?? '',
+    quiesced: booleanAt(tree, 'quiesced') ?? false,
+    children: recordsAt(tree, 'childSnapshotList').map(snapshotOf),
+  }
+}
+
+/** Tools say it while they run; otherwise the configured guest does. */
+function familyOf(reported: string | null, guestId: string | null): VmState['guest']['family'] {
+  if (reported === 'windowsGuest') return 'windows'
+  if (reported === 'linuxGuest') return 'linux'
+  if (reported) return 'other'
+  if (guestId === null || guestId === '') return null
+  if (/^win/i.test(guestId)) return 'windows'
+  return /linux|ubuntu|debian|centos|rhel|fedora|sles|suse|oracle|rocky|alma|photon|coreos|mandr|asianux/i.test(guestId)
+    ? 'linux'
+    : 'other'
+}
+
+/** Every address that Tools report, the primary one first. */
+function addressesOf(values: ReadonlyMap<string, VimValue>): readonly string[] {
+  const primary = textIn(values, 'guest.ipAddress')
+  const others = recordsOf(values.get('guest.net')).flatMap((nic) => textsOf(nic.fields.get('ipAddress')))
+  return [...new Set([...(primary ? [primary] : []), ...others])]
+}
+
+function textIn(values: ReadonlyMap<string, VimValue>, name: string): string | null {
+  const value = values.get(name)
+  return typeof value === 'string' ? value : null
+}
+
+function inaccessible(vm: Moref, values: ReadonlyMap<string, VimValue>): BackupError {
+  const state = textIn(values, 'runtime.connectionState') ?? 'unknown'
+  return new BackupError(`Cannot read the configuration of VM "${vm}": its connection state is "${state}"`, {
+    code: 'vm-inaccessible',
+    retry: 'later',
+    hint: 'Check its host and its datastore in vCenter',
+    facts: { vm, connectionState: state },
+  })
+}

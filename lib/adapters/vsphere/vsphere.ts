@@ -1,0 +1,38 @@
+// The vSphere port made real: sessions of one vCenter or ESXi server over SOAP.
+
+import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
+import { listVms } from './inventory.ts'
+import { openSession, type VimSession, type VsphereSettings } from './session.ts'
+import { consolidate, createSnapshot, readChangedAreas, removeSnapshot, setChangeTracking } from './snapshots.ts'
+import { readRunningTasks } from './tasks.ts'
+import { ref } from './values.ts'
+import { captureConfig } from './vm-config.ts'
+import { createVm } from './vm-create.ts'
+import { readSnapshot, readVm } from './vm-state.ts'
+
+export type { VsphereSettings } from './session.ts'
+export type { Trust } from './trust.ts'
+
+/** Nothing is contacted before open(). */
+export function openVsphere(settings: VsphereSettings): Vsphere {
+  return { open: async (cancel) => sessionOf(await openSession(settings, cancel)) }
+}
+
+function sessionOf(session: VimSession): VsphereSession {
+  const { fullName, apiVersion, instanceUuid } = session.content.about
+  return {
+    about: { fullName, apiVersion, instanceUuid },
+    listVms: (cancel) => listVms(session, cancel),
+    readVm: (vm, cancel) => readVm(session, vm, cancel),
+    readSnapshot: (snapshot, cancel) => readSnapshot(session, snapshot, cancel),
+    createSnapshot: (request, cancel) => createSnapshot(session, request, cancel),
+    removeSnapshot: (snapshot, cancel) => removeSnapshot(session, snapshot, cancel),
+    consolidate: (vm, cancel) => consolidate(session, vm, cancel),
+    setChangeTracking: (request, cancel) => setChangeTracking(session, request, cancel),
+    changedAreas: (query, cancel) => readChangedAreas(session, query, cancel),
+    captureConfig: (request, cancel) => captureConfig(session, request, cancel),
+    createVm: (request, cancel) => createVm(session, request, cancel),
+    runningTasks: (vm, cancel) => readRunningTasks(session, ref('VirtualMachine', vm), cancel),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  }
+}
