@@ -1,0 +1,54 @@
+// Everything a call may use. Types, and the shortest way to a machine; finding other objects is find-object.ts's.
+
+import type { Clock } from '../../lib/base/clock.ts'
+import type { Random } from '../../lib/base/random.ts'
+import type { SimMishap, SimScenario } from '../machine/types.ts'
+import type { Data, Ref, Value } from '../soap/value.ts'
+import { notFound } from './faults.ts'
+import type { ManagedObject } from './managed-object.ts'
+import type { Session, Sessions } from './sessions.ts'
+import type { Tasks } from './tasks.ts'
+import type { MachineEntity, World } from './world.ts'
+
+export type Front = {
+  readonly world: World
+  readonly tasks: Tasks
+  readonly sessions: Sessions
+  readonly scenario: SimScenario
+  readonly clock: Clock
+  readonly random: Random
+  readonly settings: FrontSettings
+}
+
+export type FrontSettings = {
+  /** How long a snapshot task takes. */
+  readonly snapshotMs: number
+  /** How long any other task takes. */
+  readonly taskMs: number
+  /** Privileges that the users lack; everything else is granted. */
+  readonly deniedPrivileges: readonly string[]
+  /** AboutInfo.instanceUuid. */
+  readonly instanceUuid: string
+}
+
+/** One call of one method. */
+export type Call = {
+  readonly front: Front
+  readonly self: ManagedObject
+  readonly args: Data
+  readonly session: Session | null
+  /** What the scenario wants of the task that this call starts. */
+  readonly mishap: SimMishap | null
+  readonly from: { readonly ipAddress: string; readonly userAgent: string }
+  /** Aborted when the caller hangs up. */
+  readonly signal: AbortSignal
+}
+
+export type Handler = (call: Call) => Value | null | Promise<Value | null>
+
+/** @throws SimFault ManagedObjectNotFound */
+export function machineAt(front: Front, object: Ref): MachineEntity {
+  const entity = front.world.find(object.id)
+  if (entity?.kind !== 'machine') throw notFound(object)
+  return entity
+}

@@ -1,0 +1,145 @@
+// Snapshots: make, remove, revert, consolidate, and the changed areas between two of them.
+
+import { type QuiesceWish, SimFault } from '../../machine/types.ts'
+import {
+  type Data,
+  data,
+  flagAt,
+  numberAt,
+  optionalDataAt,
+  optionalFlagAt,
+  optionalNumberAt,
+  optionalRefAt,
+  optionalTextAt,
+  type Ref,
+  textAt,
+  type Value,
+} from '../../soap/value.ts'
+import { invalidArgument, notFound } from '../faults.ts'
+import { type Call, type Handler, machineAt } from '../front.ts'
+import type { MachineEntity } from '../world.ts'
+import { startTask } from './start-task.ts'
+
+/** Tools' own limit in minutes, when a Windows quiesce spec names none. */
+const QUIESCE_MINUTES = 15
+const SNAPSHOT_NAME_LENGTH_MAX = 80
+
+export const snapshotMethods: Readonly<Record<string, Handler>> = {
+  CreateSnapshot_Task: (call) => create(call, flagAt(call.args, 'quiesce') ? { kind: 'tools' } : { kind: 'none' }),
+  CreateSnapshotEx_Task: (call) => create(call, quiesceWish(optionalDataAt(call.args, 'quiesceSpec'))),
+  RemoveSnapshot_Task: (call) => {
+    const { owner, snapshot } = snapshotAt(call)
+    const removeChildren = flagAt(call.args, 'removeChildren')
+    const consolidate = optionalFlagAt(call.args, 'consolidate') ?? true
+    return startTask(call, {
+      entity: owner,
+      descriptionId: 'vm.Snapshot.remove',
+      durationMs: call.front.settings.snapshotMs,
+      work: () => {
+        owner.machine.removeSnapshot(snapshot, { removeChildren, consolidate })
+        return null
+      },
+    })
+  },
+  RemoveAllSnapshots_Task: (call) =>
+    onMachine(call, {
+      descriptionId: 'VirtualMachine.removeAllSnapshots',
+      work: (entity) => entity.machine.removeAllSnapshots(),
+    }),
+  ConsolidateVMDisks_Task: (call) =>
+    onMachine(call, {
+      descriptionId: 'VirtualMachine.consolidateDisks',
+      work: (entity) => entity.machine.consolidate(),
+    }),
+  RevertToSnapshot_Task: (call) => {
+    const { owner, snapshot } = snapshotAt(call)
+    return startTask(call, {
+      entity: owner,
+      descriptionId: 'vm.Snapshot.revert',
+      durationMs: call.front.settings.snapshotMs,
+      work: () => {
+        owner.machine.revertTo(snapshot)
+        return null
+      },
+    })
+  },
+  RevertToCurrentSnapshot_Task: (call) =>
+    onMachine(call, {
+      descriptionId: 'VirtualMachine.revertToCurrentSnapshot',
+      work: ({ machine }) => {
+        if (machine.currentSnapshot === null) throw new SimFault('NotFound', 'The virtual machine has no snapshot')
+        machine.revertTo(machine.currentSnapshot)
+      },
+    }),
+  QueryChangedDiskAreas: queryChangedDiskAreas,
+}
+
+/** The memory flag is accepted and nothing of memory is kept: no guest here has any. */
+function create(call: Call, quiesce: QuiesceWish): Ref {
+  const entity = machineAt(call.front, call.self.ref)
+  const name = textAt(call.args, 'name')
+  const description = optionalTextAt(call.args, 'description') ?? ''
+  if (name === '' || name.length > SNAPSHOT_NAME_LENGTH_MAX) {
+    throw new SimFault('InvalidName', `The name '${name}' is invalid.`, { name })
+  }
+  if (entity.machine.config.template)
+    throw new SimFault('NotSupported', 'The operation is not supported on a template.')
+  return startTask(call, {
+    entity,
+    descriptionId: 'VirtualMachine.createSnapshot',
+    durationMs: call.front.settings.snapshotMs,
+    work: () => call.front.world.snapshotRef(entity.machine.createSnapshot({ name, description, quiesce })),
+  })
+}
+
+function quiesceWish(spec: Data | null): QuiesceWish {
+  if (spec === null) return { kind: 'none' }
+  if (spec.type !== 'VirtualMachineWindowsQuiesceSpec') return { kind: 'tools' }
+  return {
+    kind: 'windows',
+    timeoutMinutes: optionalNumberAt(spec, 'timeout') ?? QUIESCE_MINUTES,
+    context: optionalTextAt(spec, 'vssBackupContext') ?? 'ctx_auto',
+  }
+}
+
+function onMachine(
+  call: Call,
+  task: { readonly descriptionId: string; readonly work: (entity: MachineEntity) => void },
+): Ref {
+  const entity = machineAt(call.front, call.self.ref)
+  return startTask(call, {
+    entity,
+    descriptionId: task.descriptionId,
+    durationMs: call.front.settings.snapshotMs,
+    work: () => {
+      task.work(entity)
+      return null
+    },
+  })
+}
+
+function snapshotAt({ front, self }: Call) {
+  const found = front.world.findSnapshot(self.ref.id)
+  if (found === null) throw notFound(self.ref)
+  return found
+}
+
+function queryChangedDiskAreas(call: Call): Value {
+  const { front, self, args } = call
+  const entity = machineAt(front, self.ref)
+  const wanted = optionalRefAt(args, 'snapshot')
+  const found = wanted === null ? null : front.world.findSnapshot(wanted.id)
+  if (wanted !== null && found === null) throw notFound(wanted)
+  if (found !== null && found.owner !== entity) throw invalidArgument('snapshot')
+  const areas = entity.machine.changedAreas({
+    snapshot: found?.snapshot ?? null,
+    deviceKey: numberAt(args, 'deviceKey'),
+    startOffset: numberAt(args, 'startOffset'),
+    changeId: textAt(args, 'changeId'),
+  })
+  return data('DiskChangeInfo', {
+    startOffset: areas.startOffset,
+    length: areas.length,
+    changedArea: areas.changedArea.map(({ start, length }) => data('DiskChangeExtent', { start, length })),
+  })
+}
