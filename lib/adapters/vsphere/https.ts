@@ -76,7 +76,7 @@ export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
         async (reply) => ({
           status: reply.statusCode ?? 0,
           headers: reply.headers,
-          body: await readWhole(reply, call.bytesMax),
+          body: await readBody(reply, call.bytesMax),
         }),
         cancel,
       ),
@@ -115,7 +115,8 @@ function send(
   })
 }
 
-async function readWhole(reply: IncomingMessage, bytesMax: number): Promise<Buffer> {
+/** The whole body. Throws when it is longer than `bytesMax` or when it ended early. */
+export async function readBody(reply: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const parts: Buffer[] = []
   let size = 0
   for await (const part of reply) {
