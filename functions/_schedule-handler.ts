@@ -1,0 +1,22 @@
+// The Lambda frame of what runs by the clock: one call each tick. A call that fails is not repeated; the next tick is.
+
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware'
+import middy from '@middy/core'
+import type { Context } from 'aws-lambda'
+import type { Cancel } from '../lib/base/time-limit.ts'
+import type { LambdaEngine, LambdaFrame } from '../lib/compose/lambda.ts'
+import { deadlineOf } from './_deadline.ts'
+import { openTelemetry } from './_telemetry.ts'
+
+/** @param work what one tick does; @returns how many things it did, for the log */
+export function scheduleHandler(
+  work: (engine: LambdaEngine, cancel: Cancel) => Promise<number>,
+  open: (frame: LambdaFrame) => LambdaEngine,
+) {
+  const telemetry = openTelemetry('watch')
+  const engine = open(telemetry)
+  return middy(async (_tick: unknown, context: Context): Promise<void> => {
+    const count = await work(engine, deadlineOf(context))
+    telemetry.log.info('watch.done', { sentAgain: count })
+  }).use(injectLambdaContext(telemetry.logger))
+}

@@ -1,0 +1,6 @@
+// Lambda entry point of the stage `release`: wake-up messages of the queue of that name.
+
+import { openLambdaEngine } from '../../lib/compose/lambda.ts'
+import { queueHandler } from '../_queue-handler.ts'
+
+export const handler = queueHandler('release', openLambdaEngine)

@@ -1,0 +1,146 @@
+// Bundles and packages the control path offline, without credentials, and reads the CloudFormation that comes out.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { STAGE_KINDS } from '../../lib/model/message.ts'
+import { type Bundle, bundleAll } from '../../scripts/bundle.ts'
+
+type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
+
+const root = dirname(dirname(import.meta.dirname))
+const functionNames = [...STAGE_KINDS, 'watch']
+let folder = ''
+let bundles: readonly Bundle[] = []
+let resources: Readonly<Record<string, Resource>> = {}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'coldframe-package-'))
+  bundles = await bundleAll(root)
+  const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
+  // No home to find credentials in, and a proxy that is not there: any call to the network fails.
+  const nowhere = { HOME: folder, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9', CI: 'true' }
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, 'node_modules', 'serverless', 'bin', 'serverless.js'), 'package', '--package', join(folder, 'package')],
+    { cwd: root, encoding: 'utf8', env: { ...Object.fromEntries(kept), ...nowhere } },
+  )
+  expect(`${stdout}${stderr}`).not.toMatch(/warning|deprecat/i)
+  expect(status).toBe(0)
+  const text = await readFile(join(folder, 'package', 'cloudformation-template-update-stack.json'), 'utf8')
+  resources = JSON.parse(text).Resources
+}, 120_000)
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+function ofType(type: string): readonly (readonly [string, Resource['Properties']])[] {
+  return Object.entries(resources).flatMap(([name, { Type, Properties }]) =>
+    Type === type ? [[name, Properties]] : [],
+  )
+}
+
+/** The name in {"Fn::GetAtt": [name, …]} or {"Ref": name}. */
+function referred(value: unknown): string {
+  if (typeof value !== 'object' || value === null) throw new Error(`Not a reference: ${JSON.stringify(value)}`)
+  if ('Ref' in value) return String(value.Ref)
+  if ('Fn::GetAtt' in value && Array.isArray(value['Fn::GetAtt'])) return String(value['Fn::GetAtt'][0])
+  throw new Error(`Not a reference: ${JSON.stringify(value)}`)
+}
+
+function propertiesOf(name: string): Resource['Properties'] {
+  const resource = resources[name]
+  if (resource === undefined) throw new Error(`There is no resource "${name}"`)
+  return resource.Properties
+}
+
+describe('the packaged stack', () => {
+  it('has a function for each stage and for watch, on Node 24 and arm64, each with a package of its own', async () => {
+    const functions = new Map(ofType('AWS::Lambda::Function').map(([, one]) => [one['Handler'], one]))
+    expect(functions.size).toBe(functionNames.length)
+    for (const name of functionNames) {
+      const one = functions.get(`build/functions/${name}/handler.handler`)
+      expect(one).toMatchObject({ Runtime: 'nodejs24.x', Architectures: ['arm64'] })
+      const { size } = await stat(join(folder, 'package', `${name}.zip`))
+      expect(size).toBeLessThan(2_000_000)
+    }
+  })
+
+  it('feeds each stage from its own queue, whose visibility is at least six times the time limit', () => {
+    const fed = ofType('AWS::Lambda::EventSourceMapping').map(([, mapping]) => {
+      const queueName = referred(mapping['EventSourceArn'])
+      const functionName = referred(mapping['FunctionName'])
+      const limit = Number(propertiesOf(functionName)['Timeout'])
+      expect(Number(propertiesOf(queueName)['VisibilityTimeout'])).toBeGreaterThanOrEqual(6 * limit)
+      expect(mapping['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures'])
+      expect(mapping['ScalingConfig']).toMatchObject({ MaximumConcurrency: expect.any(Number) })
+      return `${queueName} → ${functionName}`
+    })
+    const title = (stage: string) => `${stage[0]?.toUpperCase()}${stage.slice(1)}`
+    const expected = STAGE_KINDS.map((stage) => `${title(stage)}Queue → ${title(stage)}LambdaFunction`)
+    expect(fed.toSorted()).toEqual([...expected, 'DeadLetterQueue → AbandonLambdaFunction'].toSorted())
+  })
+
+  it('gives every queue dead letters that outlive it, and ends them all in abandon or before people', () => {
+    for (const [name, queue] of ofType('AWS::SQS::Queue')) {
+      const redrive = queue['RedrivePolicy']
+      if (name === 'BuriedQueue') {
+        expect(redrive).toBeUndefined()
+        continue
+      }
+      if (typeof redrive !== 'object' || redrive === null || !('deadLetterTargetArn' in redrive)) {
+        throw new Error(`"${name}" has no dead letters`)
+      }
+      const target = referred(redrive.deadLetterTargetArn)
+      expect(redrive).toMatchObject({ maxReceiveCount: 5 })
+      expect(target).toBe(['AbandonQueue', 'DeadLetterQueue'].includes(name) ? 'BuriedQueue' : 'DeadLetterQueue')
+      const keptSeconds = Number(propertiesOf(target)['MessageRetentionPeriod'])
+      expect(keptSeconds).toBeGreaterThanOrEqual(Number(queue['MessageRetentionPeriod']))
+    }
+  })
+
+  it('keeps its state in one table that survives the stack', () => {
+    const [[name, table] = ['', {}], ...others] = ofType('AWS::DynamoDB::Table')
+    expect(others).toEqual([])
+    expect(resources[name]).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' })
+    expect(table).toMatchObject({ KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }] })
+  })
+
+  it('runs watch each minute, and lets stages that wait send to themselves', () => {
+    const [[, schedule] = ['', {}]] = ofType('AWS::Scheduler::Schedule')
+    expect(schedule).toMatchObject({ ScheduleExpression: 'rate(1 minute)', State: 'ENABLED' })
+    for (const [, { Handler, RecursiveLoop }] of ofType('AWS::Lambda::Function')) {
+      expect(RecursiveLoop).toBe(String(Handler).includes('/watch/') ? undefined : 'Allow')
+    }
+  })
+
+  it('refers only to what is in it', () => {
+    const names = [...JSON.stringify(resources).matchAll(/\{"(?:Ref":|Fn::GetAtt":\[)"([^"]+)"/g)].map(
+      ([, name]) => name,
+    )
+    expect(names.length).toBeGreaterThan(50)
+    expect(names.filter((name = '') => !name.startsWith('AWS::') && resources[name] === undefined)).toEqual([])
+  })
+})
+
+describe('the bundles', () => {
+  it('are one for each function and each entry of the task', () => {
+    const targets = bundles.map(({ target }) => target)
+    expect(targets).toEqual(expect.arrayContaining(functionNames.map((name) => `build/functions/${name}/handler.mjs`)))
+    for (const entry of ['task/main.ts'].filter((path) => existsSync(join(root, path)))) {
+      expect(bundles.map((bundle) => bundle.entry)).toContain(entry)
+    }
+  })
+
+  it('load as they are, and refuse to work without an engine', () => {
+    const handlers = functionNames.map((name) => join(root, 'build', 'functions', name, 'handler.mjs'))
+    const script = `
+      const codes = []
+      for (const path of ${JSON.stringify(handlers)}) codes.push(await import(path).then(() => 'loaded', (error) => error.code))
+      process.stderr.write(JSON.stringify(codes))`
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+    expect(JSON.parse(stderr.slice(stderr.lastIndexOf('[')))).toEqual(functionNames.map(() => 'engine-not-available'))
+  })
+})
