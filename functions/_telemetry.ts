@@ -12,7 +12,7 @@ export type Telemetry = LambdaFrame & { readonly logger: Logger }
 
 /** One a function, made when its module loads. */
 export function openTelemetry(functionName: string): Telemetry {
-  const logger = new Logger({ serviceName: product, persistentLogAttributes: { stage: functionName } })
+  const logger = new Logger({ serviceName: product, persistentKeys: { stage: functionName } })
   const powertoolsMetrics = new Metrics({ namespace: 'Coldframe', serviceName: product })
   return {
     logger,
@@ -29,7 +29,7 @@ export function openTelemetry(functionName: string): Telemetry {
 
 function logOn(logger: Logger): Log {
   return {
-    with: (facts) => logOn(logger.createChild({ persistentLogAttributes: { ...facts } })),
+    with: (facts) => logOn(logger.createChild({ persistentKeys: { ...facts } })),
     info: (event, facts) => logger.info(event, attributes(facts)),
     warn: (event, facts) => logger.warn(event, attributes(facts)),
     error: (event, error, facts) =>
