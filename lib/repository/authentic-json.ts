@@ -5,7 +5,7 @@ import { BackupError } from '../base/errors.ts'
 import { canonicalJson } from '../wire/repository/canonical-json.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { bytesOfHexExactly } from '../wire/repository/record-ref.ts'
-import { formatClaim, formatName, formatVersion } from '../wire/repository/settings.ts'
+import { formatClaim, formatName, formatVersion, kidClaim } from '../wire/repository/settings.ts'
 import { metaMac, type RepositoryKeys, sameMac } from './keys.ts'
 
 const macDigits = 64
@@ -49,6 +49,13 @@ export function checkClaim(claim: { readonly version: number; readonly required:
     hint: 'Use a newer version of Coldframe; the stored data is not touched',
     facts: { version: claim.version, required: claim.required },
   })
+}
+
+/** Which key's MAC to check before anything else of the document is used. @throws BackupError `integrity` */
+export function kidOf(json: unknown, what: string): string {
+  const named = kidClaim.safeParse(json)
+  if (!named.success) throw corrupt(`Cannot read ${what}: it names no key`)
+  return named.data.kid
 }
 
 /** A document under K_meta of `kid`. */

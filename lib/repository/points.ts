@@ -18,6 +18,8 @@ export type PointListing = {
   readonly unreadable: readonly UnreadablePoint[]
 }
 
+const unreadableCodes = ['integrity', 'repository-version', 'repository-key']
+
 /** All points, or those of one VM. @throws what the store throws; a damaged point is listed as unreadable */
 export async function listPoints(
   list: { readonly repository: Repository; readonly vmId?: VmId },
@@ -30,7 +32,7 @@ export async function listPoints(
     try {
       points.push(openEnvelopeAt(repository, ref, await getPoint(repository, ref, cancel)))
     } catch (error) {
-      if (!(error instanceof BackupError) || !['integrity', 'refused'].includes(error.kind)) throw error
+      if (!(error instanceof BackupError) || !unreadableCodes.includes(error.code)) throw error
       unreadable.push({ ref, error })
     }
   }

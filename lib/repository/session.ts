@@ -7,7 +7,7 @@ import { corrupt } from '../wire/repository/corrupt.ts'
 import type { StoredEnvelope } from '../wire/repository/point.ts'
 import { pageRefToJson } from '../wire/repository/record-ref.ts'
 import { type SessionStart, sessionStartJson } from '../wire/repository/settings.ts'
-import { checkMac, claimedJson, sealJson } from './authentic-json.ts'
+import { checkMac, claimedJson, kidOf, sealJson } from './authentic-json.ts'
 import { startKey } from './object-keys.ts'
 import type { Repository } from './repository.ts'
 
@@ -51,9 +51,10 @@ export async function readSessionStart(
   const what = `the start of session "${sessionId}"`
   const bytes = await repository.store.get(startKey(sessionId), cancel)
   if (bytes === null) return null
-  const json = sessionStartJson.safeParse(claimedJson(bytes, what))
+  const claimed = claimedJson(bytes, what)
+  checkMac(repository.keys, { kid: kidOf(claimed, what), bytes, what })
+  const json = sessionStartJson.safeParse(claimed)
   if (!json.success) throw corrupt(`Cannot read ${what}: ${json.error.issues[0]?.message ?? 'a member is missing'}`)
-  checkMac(repository.keys, { kid: json.data.kid, bytes, what })
   if (json.data.sessionId !== sessionId || json.data.repositoryId !== repository.id) {
     throw corrupt(`Cannot read ${what}: it is of another session`)
   }

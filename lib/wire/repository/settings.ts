@@ -17,6 +17,9 @@ export const formatClaim = z.object({
   required: z.array(z.string()),
 })
 
+/** Which master key a document's MAC is made with. */
+export const kidClaim = z.object({ kid: hex(16) })
+
 export type RepositorySettings = {
   readonly repositoryId: string
   /** Master key for new packs. */
