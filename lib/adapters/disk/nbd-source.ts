@@ -113,6 +113,7 @@ class NbdSource implements DiskSource {
 
   async allocation(range: Extent, cancel: Cancel): Promise<readonly Allocation[]> {
     this.#checkRange(range)
+    cancel.signal.throwIfAborted()
     if (range.lengthBytes === 0) return []
     if (this.#opened.allocationContext === null) return [{ ...range, kind: 'data' }]
     const aligned = this.#align(range)
@@ -237,6 +238,7 @@ class NbdSource implements DiskSource {
   }
 
   #checkRange({ offsetBytes, lengthBytes }: Extent): void {
+    assert(this.#closing === null, 'a disposed source is not read')
     const whole = Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(lengthBytes)
     const inside = offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes + lengthBytes <= this.capacityBytes
     assert(whole && inside, 'a range lies inside the disk')
