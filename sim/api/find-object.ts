@@ -17,9 +17,9 @@ export function findObject(front: Front, object: Ref, session: Session | null): 
 function lookUp(front: Front, object: Ref, session: Session | null): ManagedObject | null {
   const entity = front.world.find(object.id)
   if (entity !== null) return entityObject(front, entity)
-  const found = front.world.findSnapshot(object.id)
-  if (found !== null) return snapshotObject(front, found)
-  return (
+  const other =
     front.tasks.find(object.id) ?? session?.objects.get(object.id) ?? singletonObject(front, { id: object.id, session })
-  )
+  if (other !== null) return other
+  const found = front.world.findSnapshot(object.id)
+  return found === null ? null : snapshotObject(front, found)
 }

@@ -3,21 +3,21 @@
 import type { SimDatastore, SimEstate, SimMachine, SimPlace, SimSnapshot } from '../machine/types.ts'
 import { type Ref, ref } from '../soap/value.ts'
 
-type Common<Kind extends string> = {
+type Node<Kind extends string> = {
   readonly kind: Kind
   readonly ref: Ref
   readonly name: string
   readonly parent: Entity | null
 }
 
-export type FolderEntity = Common<'folder'> & { readonly childTypes: readonly string[] }
-export type DatacenterEntity = Common<'datacenter'>
-export type ClusterEntity = Common<'cluster'>
-export type HostEntity = Common<'host'>
-export type PoolEntity = Common<'pool'>
-export type DatastoreEntity = Common<'datastore'> & { readonly datastore: SimDatastore }
-export type NetworkEntity = Common<'network'>
-export type MachineEntity = Common<'machine'> & {
+export type FolderEntity = Node<'folder'> & { readonly childTypes: readonly string[] }
+export type DatacenterEntity = Node<'datacenter'>
+export type ClusterEntity = Node<'cluster'>
+export type HostEntity = Node<'host'>
+export type PoolEntity = Node<'pool'>
+export type DatastoreEntity = Node<'datastore'> & { readonly datastore: SimDatastore }
+export type NetworkEntity = Node<'network'>
+export type MachineEntity = Node<'machine'> & {
   readonly machine: SimMachine
   readonly place: SimPlace
   readonly createdMs: number
@@ -81,6 +81,13 @@ type Foundation = {
   readonly nowMs: () => number
 }
 
+type Shown = {
+  readonly placed: ReturnType<SimEstate['machines']>
+  readonly hidden: number
+  readonly machines: readonly MachineEntity[]
+  readonly byId: ReadonlyMap<string, MachineEntity>
+}
+
 function worldOf({ estate, root, fixed, numbers, nowMs }: Foundation): World {
   const known = new Map<SimMachine, MachineEntity>()
   const hidden = new Set<SimMachine>()
@@ -98,15 +105,21 @@ function worldOf({ estate, root, fixed, numbers, nowMs }: Foundation): World {
     place,
     createdMs: nowMs(),
   })
-  const machines = () =>
-    estate
-      .machines()
-      .filter(({ machine }) => !hidden.has(machine))
-      .map(({ machine, place }) => {
-        const entity = known.get(machine) ?? makeEntity(machine, place)
-        known.set(machine, entity)
-        return entity
-      })
+  // The estate gives a new list when a machine comes or goes; until then the entities of the last one stand.
+  let shown: Shown = { placed: [], hidden: -1, machines: [], byId: new Map() }
+  const current = (): Shown => {
+    const placed = estate.machines()
+    if (shown.placed === placed && shown.hidden === hidden.size) return shown
+    const visible = placed.filter(({ machine }) => !hidden.has(machine))
+    const machines = visible.map(({ machine, place }) => {
+      const entity = known.get(machine) ?? makeEntity(machine, place)
+      known.set(machine, entity)
+      return entity
+    })
+    shown = { placed, hidden: hidden.size, machines, byId: new Map(machines.map((entity) => [entity.ref.id, entity])) }
+    return shown
+  }
+  const machines = () => current().machines
   const snapshotRef = (snapshot: SimSnapshot) => {
     const id = snapshotIds.get(snapshot) ?? `snapshot-${snapshotNumbers.next++}`
     snapshotIds.set(snapshot, id)
@@ -118,8 +131,7 @@ function worldOf({ estate, root, fixed, numbers, nowMs }: Foundation): World {
     machines,
     snapshotRef,
     entities: () => [...fixed, ...machines()],
-    find: (id) =>
-      fixed.find((entity) => entity.ref.id === id) ?? machines().find((entity) => entity.ref.id === id) ?? null,
+    find: (id) => current().byId.get(id) ?? fixed.find((entity) => entity.ref.id === id) ?? null,
     children: (parent) => [
       ...fixed.filter((entity) => entity.parent === parent),
       ...(parent.kind === 'folder' ? machines().filter((entity) => entity.parent === parent) : []),

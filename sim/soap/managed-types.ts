@@ -64,22 +64,32 @@ Folder(ManagedEntity) childType:string[]? childEntity:@ManagedEntity[]?
 Datacenter(ManagedEntity) vmFolder:@Folder hostFolder:@Folder datastoreFolder:@Folder networkFolder:@Folder
   datastore:@Datastore[]? network:@Network[]? configuration:DatacenterConfigInfo
 ComputeResource(ManagedEntity) resourcePool:@ResourcePool? host:@HostSystem[]? datastore:@Datastore[]?
-  network:@Network[]? summary:ComputeResourceSummary configurationEx:ComputeResourceConfigInfo
-ClusterComputeResource(ComputeResource) configuration:ClusterConfigInfo
+  network:@Network[]? summary:ComputeResourceSummary environmentBrowser:@EnvironmentBrowser?
+  configurationEx:ComputeResourceConfigInfo
+ClusterComputeResource(ComputeResource) configuration:ClusterConfigInfo recommendation:ClusterRecommendation[]?
+  drsRecommendation:ClusterDrsRecommendation[]? hciConfig:ClusterComputeResourceHCIConfigInfo?
+  migrationHistory:ClusterDrsMigration[]? actionHistory:ClusterActionHistory[]? drsFault:ClusterDrsFaults[]?
 HostSystem(ManagedEntity) runtime:HostRuntimeInfo summary:HostListSummary hardware:HostHardwareInfo?
-  capability:HostCapability? config:HostConfigInfo? vm:@VirtualMachine[]? datastore:@Datastore[]? network:@Network[]?
+  capability:HostCapability? licensableResource:HostLicensableResourceInfo
+  remediationState:HostSystemRemediationState? precheckRemediationResult:ApplyHostProfileConfigurationSpec?
+  remediationResult:ApplyHostProfileConfigurationResult? complianceCheckState:HostSystemComplianceCheckState?
+  complianceCheckResult:ComplianceResult? configManager:HostConfigManager config:HostConfigInfo? vm:@VirtualMachine[]?
+  datastore:@Datastore[]? network:@Network[]? datastoreBrowser:@HostDatastoreBrowser
+  systemResources:HostSystemResourceInfo? answerFileValidationState:AnswerFileStatusResult?
+  answerFileValidationResult:AnswerFileStatusResult?
 ResourcePool(ManagedEntity) summary:ResourcePoolSummary runtime:ResourcePoolRuntimeInfo owner:@ComputeResource
   resourcePool:@ResourcePool[]? vm:@VirtualMachine[]? config:ResourceConfigSpec
+  childConfiguration:ResourceConfigSpec[]?
 Datastore(ManagedEntity) info:DatastoreInfo summary:DatastoreSummary host:DatastoreHostMount[]? vm:@VirtualMachine[]?
-  capability:DatastoreCapability
+  browser:@HostDatastoreBrowser capability:DatastoreCapability iormConfiguration:StorageIORMInfo?
   .RefreshDatastore() void System.Read
 Network(ManagedEntity) summary:NetworkSummary host:@HostSystem[]? vm:@VirtualMachine[]?
 VirtualMachine(ManagedEntity) capability:VirtualMachineCapability config:VirtualMachineConfigInfo?
   layout:VirtualMachineFileLayout? layoutEx:VirtualMachineFileLayoutEx? storage:VirtualMachineStorageInfo?
-  resourcePool:@ResourcePool? parentVApp:@ManagedEntity? resourceConfig:ResourceConfigSpec?
-  runtime:VirtualMachineRuntimeInfo guest:GuestInfo? summary:VirtualMachineSummary datastore:@Datastore[]?
-  network:@Network[]? snapshot:VirtualMachineSnapshotInfo? rootSnapshot:@VirtualMachineSnapshot[]?
-  guestHeartbeatStatus:ManagedEntityStatus
+  environmentBrowser:@EnvironmentBrowser resourcePool:@ResourcePool? parentVApp:@ManagedEntity?
+  resourceConfig:ResourceConfigSpec? runtime:VirtualMachineRuntimeInfo guest:GuestInfo? summary:VirtualMachineSummary
+  datastore:@Datastore[]? network:@Network[]? snapshot:VirtualMachineSnapshotInfo?
+  rootSnapshot:@VirtualMachineSnapshot[]? guestHeartbeatStatus:ManagedEntityStatus
   .RefreshStorageInfo() void System.Read
   .CreateSnapshot_Task(name:string description:string? memory:boolean quiesce:boolean) @Task
     VirtualMachine.State.CreateSnapshot
@@ -96,6 +106,8 @@ VirtualMachine(ManagedEntity) capability:VirtualMachineCapability config:Virtual
   .UnregisterVM() void VirtualMachine.Inventory.Unregister
   .QueryChangedDiskAreas(snapshot:@VirtualMachineSnapshot? deviceKey:int startOffset:long changeId:string)
     DiskChangeInfo VirtualMachine.Provisioning.DiskRandomRead
+HostDatastoreBrowser(ManagedObject) datastore:@Datastore[]?
+EnvironmentBrowser(ManagedObject)
 VirtualMachineSnapshot(ExtensibleManagedObject) config:VirtualMachineConfigInfo
   childSnapshot:@VirtualMachineSnapshot[]? vm:@VirtualMachine
   .RevertToSnapshot_Task(host:@HostSystem? suppressPowerOn:boolean?) @Task VirtualMachine.State.RevertToSnapshot

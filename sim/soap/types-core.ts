@@ -6,9 +6,27 @@ AboutInfo(DynamicData) name:string fullName:string vendor:string version:string 
   localeBuild:string? osType:string productLineId:string apiType:string apiVersion:string instanceUuid:string?
   licenseProductName:string? licenseProductVersion:string?
 ServiceContent(DynamicData) rootFolder:@Folder propertyCollector:@PropertyCollector viewManager:@ViewManager?
-  about:AboutInfo setting:@OptionManager? sessionManager:@SessionManager? authorizationManager:@AuthorizationManager?
-  taskManager:@TaskManager? searchIndex:@SearchIndex?
+  about:AboutInfo setting:@OptionManager? userDirectory:@UserDirectory? sessionManager:@SessionManager?
+  authorizationManager:@AuthorizationManager? serviceManager:@ServiceManager? perfManager:@PerformanceManager?
+  scheduledTaskManager:@ScheduledTaskManager? alarmManager:@AlarmManager? eventManager:@EventManager?
+  taskManager:@TaskManager? extensionManager:@ExtensionManager? customizationSpecManager:@CustomizationSpecManager?
+  customFieldsManager:@CustomFieldsManager? accountManager:@HostLocalAccountManager?
+  diagnosticManager:@DiagnosticManager? licenseManager:@LicenseManager? searchIndex:@SearchIndex?
+  fileManager:@FileManager? datastoreNamespaceManager:@DatastoreNamespaceManager?
+  virtualDiskManager:@VirtualDiskManager? virtualizationManager:@VirtualizationManager? snmpSystem:@HostSnmpSystem?
+  vmProvisioningChecker:@VirtualMachineProvisioningChecker?
+  vmCompatibilityChecker:@VirtualMachineCompatibilityChecker? ovfManager:@OvfManager? ipPoolManager:@IpPoolManager?
+  dvSwitchManager:@DistributedVirtualSwitchManager? hostProfileManager:@HostProfileManager?
+  clusterProfileManager:@ClusterProfileManager? complianceManager:@ProfileComplianceManager?
+  localizationManager:@LocalizationManager? storageResourceManager:@StorageResourceManager?
+  guestOperationsManager:@GuestOperationsManager? overheadMemoryManager:@OverheadMemoryManager?
+  certificateManager:@CertificateManager? ioFilterManager:@IoFilterManager?
+  vStorageObjectManager:@VStorageObjectManagerBase? hostSpecManager:@HostSpecificationManager?
+  cryptoManager:@CryptoManager? healthUpdateManager:@HealthUpdateManager?
+  failoverClusterConfigurator:@FailoverClusterConfigurator? failoverClusterManager:@FailoverClusterManager?
 Capability(DynamicData) provisioningSupported:boolean multiHostSupported:boolean userShellAccessSupported:boolean
+  supportedEVCMode:EVCMode[]? networkBackupAndRestoreSupported:boolean? ftDrsWithoutEvcSupported:boolean?
+  hciWorkflowSupported:boolean?
 UserSession(DynamicData) key:string userName:string fullName:string loginTime:dateTime lastActiveTime:dateTime
   locale:string messageLocale:string extensionSession:boolean ipAddress:string userAgent:string callCount:long
 Description(DynamicData) label:string summary:string

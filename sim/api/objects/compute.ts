@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { GiB } from '../../../lib/base/bytes.ts'
-import { type Data, data, type Value } from '../../soap/value.ts'
+import { type Data, data, ref, type Value } from '../../soap/value.ts'
 import type { Front } from '../front.ts'
 import type { ClusterEntity, Entity, HostEntity, MachineEntity, PoolEntity } from '../world.ts'
 
@@ -61,6 +61,7 @@ export function hostProperties(front: Front, entity: HostEntity): Properties {
         config: data('HostConfigSummary', {
           name: entity.name,
           port: 443,
+          product: hostProduct(),
           vmotionEnabled: true,
           faultToleranceEnabled: false,
         }),
@@ -69,7 +70,26 @@ export function hostProperties(front: Front, entity: HostEntity): Properties {
         rebootRequired: false,
       }),
     hardware: () => hardware(entity),
-    config: () => null,
+    config: () =>
+      data('HostConfigInfo', {
+        host: entity.ref,
+        product: hostProduct(),
+        network: data('HostNetworkInfo', {
+          dnsConfig: data('HostDnsConfig', {
+            dhcp: false,
+            hostName: entity.name.split('.')[0] ?? entity.name,
+            domainName: entity.name.split('.').slice(1).join('.'),
+          }),
+        }),
+        datastoreCapabilities: data('HostDatastoreSystemCapabilities', {
+          nfsMountCreationRequired: true,
+          nfsMountCreationSupported: true,
+          localDatastoreSupported: true,
+          vmfsExtentExpansionSupported: true,
+        }),
+      }),
+    configManager: () => data('HostConfigManager'),
+    datastoreBrowser: () => ref('HostDatastoreBrowser', `datastoreBrowser-${entity.ref.id}`),
     vm: () => machinesOn(front, entity).map((each) => each.ref),
     datastore: () => siblings(front, entity, 'datastore'),
     network: () => siblings(front, entity, 'network'),
@@ -161,6 +181,20 @@ function scheduling(): Data {
   return data('ClusterDrsConfigInfo', { enabled: false, defaultVmBehavior: 'fullyAutomated', vmotionRate: 3 })
 }
 
+function hostProduct(): Data {
+  return data('AboutInfo', {
+    name: 'VMware ESXi',
+    fullName: 'VMware ESXi 8.0.3 build-24022510 (simulated)',
+    vendor: 'VMware, Inc.',
+    version: '8.0.3',
+    build: '24022510',
+    osType: 'vmnix-x86',
+    productLineId: 'embeddedEsx',
+    apiType: 'HostAgent',
+    apiVersion: '8.0.3.0',
+  })
+}
+
 function hardwareSummary(entity: HostEntity): Data {
   return data('HostHardwareSummary', {
     vendor: 'Simulated',
@@ -199,6 +233,23 @@ function hardware(entity: HostEntity): Data {
       }),
     ),
     memorySize: HOST.memoryBytes,
+    numaInfo: data('HostNumaInfo', { type: 'NUMA', numNodes: HOST.packages }),
+    smcPresent: false,
+    cpuFeature: [longModeFeature()],
+  })
+}
+
+/** CPUID leaf 0x80000001, where bit 29 of EDX says that the processor has 64 bits. */
+function longModeFeature(): Data {
+  const bits = (value: number) => `${value.toString(2).padStart(32, '0')}`.replaceAll(/.{4}(?!$)/g, '$&:')
+  const none = bits(0)
+  return data('HostCpuIdInfo', {
+    level: 0x80000001 | 0,
+    vendor: '',
+    eax: none,
+    ebx: none,
+    ecx: none,
+    edx: bits(2 ** 29),
   })
 }
 

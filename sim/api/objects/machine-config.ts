@@ -55,16 +55,7 @@ function configOf({ front, entity, config, disks, changeTracking }: ConfigSource
     alternateGuestName: '',
     annotation: config.annotation,
     files: files(config),
-    tools: data('ToolsConfigInfo', {
-      toolsVersion: 12_389,
-      toolsInstallType: 'guestToolsTypeOpenVMTools',
-      afterPowerOn: true,
-      afterResume: true,
-      beforeGuestStandby: true,
-      beforeGuestShutdown: true,
-      toolsUpgradePolicy: 'manual',
-      syncTimeWithHost: false,
-    }),
+    tools: tools(),
     flags: flags(),
     defaultPowerOps: powerOperations(),
     hardware: data('VirtualHardware', {
@@ -122,6 +113,19 @@ function files(config: SimConfig): Data {
     snapshotDirectory: home,
     suspendDirectory: home,
     logDirectory: home,
+  })
+}
+
+function tools(): Data {
+  return data('ToolsConfigInfo', {
+    toolsVersion: 12_389,
+    toolsInstallType: 'guestToolsTypeOpenVMTools',
+    afterPowerOn: true,
+    afterResume: true,
+    beforeGuestStandby: true,
+    beforeGuestShutdown: true,
+    toolsUpgradePolicy: 'manual',
+    syncTimeWithHost: false,
   })
 }
 

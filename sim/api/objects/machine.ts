@@ -1,6 +1,6 @@
 // A virtual machine's properties, but for its config.
 
-import { type Data, data, type Value } from '../../soap/value.ts'
+import { type Data, data, ref, type Value } from '../../soap/value.ts'
 import type { Front } from '../front.ts'
 import { type MachineEntity, shownName } from '../world.ts'
 import { allocation, hostOf, poolOf } from './compute.ts'
@@ -15,6 +15,7 @@ export function machineProperties(front: Front, entity: MachineEntity): Readonly
     layout: () => fileLayout(front, entity),
     layoutEx: () => fileLayoutEx(front, entity),
     storage: () => storageUse(front, entity),
+    environmentBrowser: () => ref('EnvironmentBrowser', `envbrowser-${entity.ref.id.replace('vm-', '')}`),
     resourcePool: () => (entity.machine.config.template ? null : (poolOf(front, entity)?.ref ?? null)),
     resourceConfig: () =>
       data('ResourceConfigSpec', {

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { MiB } from '../../../lib/base/bytes.ts'
-import { type Data, data, type Value } from '../../soap/value.ts'
+import { type Data, data, ref, type Value } from '../../soap/value.ts'
 import type { Front } from '../front.ts'
 import type { DatastoreEntity, Entity, NetworkEntity } from '../world.ts'
 
@@ -44,6 +44,7 @@ export function datastoreProperties(front: Front, entity: DatastoreEntity): Prop
         .machines()
         .filter(({ machine }) => datastoreNames(machine).has(datastore.name))
         .map((each) => each.ref),
+    browser: () => ref('HostDatastoreBrowser', `datastoreBrowser-${entity.ref.id}`),
     capability: () =>
       data('DatastoreCapability', {
         directoryHierarchySupported: true,
@@ -91,7 +92,7 @@ export function urlOf(entity: DatastoreEntity): string {
 
 function datastoreDetail(front: Front, entity: DatastoreEntity): Data {
   const { datastore } = entity
-  const common = {
+  const shared = {
     name: datastore.name,
     url: urlOf(entity),
     freeSpace: datastore.freeBytes(),
@@ -103,11 +104,11 @@ function datastoreDetail(front: Front, entity: DatastoreEntity): Data {
   const volume = { name: datastore.name, capacity: datastore.capacityBytes }
   if (datastore.type === 'NFS') {
     const nas = data('HostNasVolume', { type: 'NFS', ...volume, remoteHost: '127.0.0.1', remotePath: '/export' })
-    return data('NasDatastoreInfo', { ...common, nas })
+    return data('NasDatastoreInfo', { ...shared, nas })
   }
-  if (datastore.type === 'vsan') return data('DatastoreInfo', common)
+  if (datastore.type === 'vsan') return data('DatastoreInfo', shared)
   return data('VmfsDatastoreInfo', {
-    ...common,
+    ...shared,
     maxPhysicalRDMFileSize: FILE_BYTES_MAX,
     maxVirtualRDMFileSize: 62 * 1024 ** 4,
     vmfs: data('HostVmfsVolume', {
