@@ -17,9 +17,12 @@ export function decodeName(name: string): string {
   return name.replaceAll(/%2f|%5c|%25/gi, (code) => ({ '%2f': '/', '%5c': '\\' })[code.toLowerCase()] ?? '%')
 }
 
-/** The reverse of decodeName(), for names that we give. */
+/**
+ * A name as we send it. vCenter escapes '/' and '\\' itself, and '%' unless it starts an escape (vSphere Web Services
+ * API, ManagedEntity.name): only such a '%' needs our help to stay what it is.
+ */
 export function encodeName(name: string): string {
-  return name.replaceAll('%', '%25').replaceAll('/', '%2f').replaceAll('\\', '%5c')
+  return name.replaceAll(/%(?=2f|5c|25)/gi, '%25')
 }
 
 /**

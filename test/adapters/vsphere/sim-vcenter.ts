@@ -1,0 +1,69 @@
+// The simulator in this process, with the settings our adapter needs to reach it.
+
+import type { VsphereSettings } from '../../../lib/adapters/vsphere/vsphere.ts'
+import { systemClock } from '../../../lib/base/clock.ts'
+import { seededRandom, systemRandom } from '../../../lib/base/random.ts'
+import { smallEstate } from '../../../sim/estate/demo.ts'
+import type { Estate } from '../../../sim/estate/estate.ts'
+import type { SimMishap } from '../../../sim/machine/types.ts'
+import { calm, Scenario } from '../../../sim/scenario.ts'
+import { plainServer, startServer } from '../../../sim/server.ts'
+
+export type SimVcenter = AsyncDisposable & {
+  readonly settings: VsphereSettings
+  readonly estate: Estate
+  readonly scenario: Scenario
+  readonly certificate: string
+  /** The next call of this name, or the next after `skip`, meets the mishap. */
+  arm(call: string, mishap: SimMishap, options?: { readonly skip?: number; readonly times?: number }): void
+}
+
+export type SimVcenterOptions = {
+  readonly changeTracking?: boolean
+  readonly foreignSnapshot?: boolean
+  readonly deniedPrivileges?: readonly string[]
+  readonly taskKeepMs?: number
+}
+
+export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<SimVcenter> {
+  const {
+    changeTracking = false,
+    foreignSnapshot = false,
+    deniedPrivileges = [],
+    taskKeepMs = plainServer.taskKeepMs,
+  } = options
+  const estate = smallEstate({ seed: 7, directory: null, clock: systemClock, changeTracking, foreignSnapshot })
+  const scenario = new Scenario(calm)
+  const user = { userName: 'backup@vsphere.local', password: 'p<&>"\'w' }
+  const server = await startServer({
+    ...plainServer,
+    estate,
+    scenario,
+    users: [user],
+    clock: systemClock,
+    random: systemRandom,
+    snapshotMs: 5,
+    taskMs: 5,
+    deniedPrivileges,
+    taskKeepMs,
+  })
+  return {
+    settings: {
+      url: `${server.url}/sdk`,
+      user: user.userName,
+      password: async () => user.password,
+      trust: { kind: 'thumbprint', sha256: server.thumbprintSha256 },
+      clock: systemClock,
+      random: seededRandom(1),
+    },
+    estate,
+    scenario,
+    certificate: server.certificate,
+    arm: (call, mishap, { skip = 0, times = 1 } = {}) =>
+      scenario.arm({ call, when: { kind: 'nth', nth: skip + 1 }, times, mishap }),
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]()
+      estate[Symbol.dispose]()
+    },
+  }
+}
