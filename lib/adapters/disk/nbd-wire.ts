@@ -26,7 +26,7 @@ export interface Wire {
   readonly closed: Promise<Error | null>
 }
 
-/** Measured with nbdkit over a unix socket: smaller costs system calls, larger falls out of the second-level cache. */
+/** Measured with nbdkit over a unix socket: 64 KiB costs a tenth more processor time, 1 MiB gains nothing. */
 const RECEIVE_BYTES = 256 * 1024
 
 /** For example `"/run/nbd.sock"` or `"example.com:10809"`. */

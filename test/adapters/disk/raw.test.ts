@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -134,6 +135,26 @@ describe('openRawFileTarget()', () => {
     await expect(missing).rejects.toMatchObject({ code: 'target-missing-folder', kind: 'usage' })
     const huge = { path: join(path, 'huge'), capacityBytes: Number.MAX_SAFE_INTEGER, overwrite: false }
     await expect(openRawFileTarget(huge, cancel)).rejects.toMatchObject({ code: 'target-too-large' })
+    expect(await readdir(path)).toEqual([])
+  })
+})
+
+/** A file system of 64 KiB, where this process may mount one. */
+async function tinyFolder(): Promise<string | null> {
+  const path = await folder()
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path]).status !== 0) return null
+  onTestFinished(() => void spawnSync('umount', [path]))
+  return path
+}
+
+describe('a full file system', () => {
+  it('fails the write with a sentence of its own, and the unfinished file goes', async ({ skip }) => {
+    const path = (await tinyFolder()) ?? skip('mounting needs root')
+    const options = { path: join(path, 'disk.raw'), capacityBytes: GiB, overwrite: false }
+    const target = await openRawFileTarget(options, cancel)
+    const write = target.write({ offsetBytes: 0, bytes: new Uint8Array(256 * 1024).fill(1) }, cancel)
+    await expect(write).rejects.toMatchObject({ code: 'target-full', retry: 'later', facts: { errno: 'ENOSPC' } })
+    await target[Symbol.asyncDispose]()
     expect(await readdir(path)).toEqual([])
   })
 })
