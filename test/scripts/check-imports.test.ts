@@ -1,3 +1,5 @@
+// The import table on seeded violations: small sets of files in memory, each with one fault.
+
 import { describe, expect, it } from 'vitest'
 import { checkImports } from '../../scripts/check-imports.ts'
 

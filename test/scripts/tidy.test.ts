@@ -1,3 +1,5 @@
+// The rules of style on seeded violations, and on what comes close to one but is allowed.
+
 import { describe, expect, it } from 'vitest'
 import { checkTidiness } from '../../scripts/tidy.ts'
 
