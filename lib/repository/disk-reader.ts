@@ -99,37 +99,50 @@ type RunSource = {
 
 type DataRun = { readonly offsetBytes: number; readonly bytes: Uint8Array }
 
-/** The chunks that are stored, cut to the range, in order; windows are fetched ahead of the consumer. */
+/** The chunks that are stored, cut to the range, in order. */
 async function* dataRuns(source: RunSource, cancel: Cancel): AsyncGenerator<DataRun> {
   const { range, map, repository } = source
   const chunkBytes = chunkBytesOf(map.disk)
   const end = range.offsetBytes + range.lengthBytes
+  const ahead = { repository, windowsAhead: range.windowsAhead ?? 2 }
+  for await (const { window, fetched } of fetchedWindows((inner) => diskWindows(map, range, inner), ahead, cancel)) {
+    for (const [i, ref] of window.refs.entries()) {
+      if (ref === null) continue
+      const chunkStart = (window.first + i) * chunkBytes
+      const from = Math.max(chunkStart, range.offsetBytes)
+      const bytes = source.openFetched(ref, fetched)
+      yield { offsetBytes: from, bytes: bytes.subarray(from - chunkStart, Math.min(chunkStart + chunkBytes, end) - chunkStart) }
+    }
+  }
+}
+
+export type FetchedWindow<Of extends Window> = { readonly window: Of; readonly fetched: FetchedRecords }
+
+/** Reads the stored bytes of windows ahead of the consumer, `windowsAhead` at most, and gives them in order. */
+export async function* fetchedWindows<Of extends Window>(
+  list: (cancel: Cancel) => AsyncGenerator<Of>,
+  options: { readonly repository: Repository; readonly windowsAhead: number },
+  cancel: Cancel,
+): AsyncGenerator<FetchedWindow<Of>> {
   const stop = new AbortController()
   const inner = { signal: AbortSignal.any([cancel.signal, stop.signal]) }
-  const windows = diskWindows(map, range, inner)
-  const ahead: { readonly window: Window; readonly fetched: Promise<FetchedRecords> }[] = []
+  const windows = list(inner)
+  const ahead: { readonly window: Of; readonly fetched: Promise<FetchedRecords> }[] = []
   let more = true
   try {
     while (more || ahead.length > 0) {
-      while (more && ahead.length <= (range.windowsAhead ?? 2)) {
+      while (more && ahead.length <= options.windowsAhead) {
         const step = await windows.next()
         if (step.done === true) more = false
         else {
-          const fetched = fetchRefs(repository, step.value.refs, inner)
+          const fetched = fetchRefs(options.repository, step.value.refs, inner)
           fetched.catch(() => undefined)
           ahead.push({ window: step.value, fetched })
         }
       }
       const head = ahead.shift()
       if (head === undefined) return
-      const fetched = await head.fetched
-      for (const [i, ref] of head.window.refs.entries()) {
-        if (ref === null) continue
-        const chunkStart = (head.window.first + i) * chunkBytes
-        const from = Math.max(chunkStart, range.offsetBytes)
-        const bytes = source.openFetched(ref, fetched)
-        yield { offsetBytes: from, bytes: bytes.subarray(from - chunkStart, Math.min(chunkStart + chunkBytes, end) - chunkStart) }
-      }
+      yield { window: head.window, fetched: await head.fetched }
     }
   } finally {
     stop.abort(new DOMException('The reader was closed', 'AbortError'))

@@ -115,10 +115,13 @@ export function packBuilder(options: PackBuilderOptions): PackBuilder {
   }
 }
 
-/** @returns null when the bytes are better stored as they are */
+/**
+ * An output buffer of ZSTD_compressBound() bytes lets zstd work in one pass without buffers of its own.
+ * @returns null when the bytes are better stored as they are
+ */
 function compress(plain: Uint8Array, level: number): Uint8Array | null {
   const packed = zstdCompressSync(plain, {
-    chunkSize: Math.max(1024, plain.byteLength),
+    chunkSize: plain.byteLength + (plain.byteLength >> 8) + 128,
     params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 0 },
   })
   return packed.byteLength < plain.byteLength * rawAbove ? packed : null
