@@ -50,8 +50,10 @@ export function parseServerUrl(text: string): Endpoint {
 }
 
 export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
-  const kept = trustedAgent(trust, { endpoint, keepAlive: true })
-  const single = trustedAgent(trust, { endpoint, keepAlive: false })
+  const closed = new AbortController()
+  const place = { endpoint, signal: closed.signal }
+  const kept = trustedAgent(trust, { ...place, keepAlive: true })
+  const single = trustedAgent(trust, { ...place, keepAlive: false })
   const stream: HttpsServer['stream'] = async (call, consume, { signal }) => {
     signal.throwIfAborted()
     const limit = withTimeLimit(signal, call.limitMs)
@@ -81,6 +83,7 @@ export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
         cancel,
       ),
     [Symbol.dispose]: () => {
+      closed.abort()
       kept.destroy()
       single.destroy()
     },
@@ -89,11 +92,11 @@ export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
 
 function trustedAgent(
   trust: Trust,
-  { endpoint, keepAlive }: { readonly endpoint: Endpoint; readonly keepAlive: boolean },
+  { endpoint, keepAlive, signal }: Cancel & { readonly endpoint: Endpoint; readonly keepAlive: boolean },
 ): Agent {
   const agent = new Agent({ keepAlive, maxSockets: 64, maxFreeSockets: 16, maxCachedSessions: 0 })
   agent.createConnection = (_options, ready) => {
-    connectTrusted(trust, endpoint).then(
+    connectTrusted(trust, { ...endpoint, signal }).then(
       (socket) => ready?.(null, socket),
       (error: Error) => ready?.(error, new PassThrough().destroy()),
     )
@@ -109,8 +112,17 @@ function send(
   return new Promise((resolve, reject) => {
     const { method, path, headers, body } = call
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) }
-    const sent = request({ ...endpoint, method, path, agent, signal, headers: { ...headers, ...length } }, resolve)
-    sent.once('error', reject)
+    const sent = request({ ...endpoint, method, path, agent, signal, headers: { ...headers, ...length } }, (reply) => {
+      signal.removeEventListener('abort', stop)
+      resolve(reply)
+    })
+    // A request that still waits for its connection does not hear the signal itself.
+    const stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    sent.once('error', (error) => {
+      signal.removeEventListener('abort', stop)
+      reject(error)
+    })
     sent.end(body)
   })
 }

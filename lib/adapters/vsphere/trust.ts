@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { BackupError, malformed } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
 
 export type Trust =
   /** The fingerprint of the server's own certificate: 64 hex digits, colons or none, any case. */
@@ -29,7 +30,7 @@ export function parseThumbprint(text: string): string {
  * Opens a TLS connection and hands it over only after the server has been recognised, so that nothing is sent before.
  * The pin is compared on every connection. Sessions are never resumed: a resumed session shows no certificate.
  */
-export function connectTrusted(trust: Trust, { host, port }: Endpoint): Promise<TLSSocket> {
+export function connectTrusted(trust: Trust, { host, port, signal }: Endpoint & Cancel): Promise<TLSSocket> {
   const pinned = trust.kind === 'thumbprint' ? parseThumbprint(trust.sha256) : null
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -42,15 +43,19 @@ export function connectTrusted(trust: Trust, { host, port }: Endpoint): Promise<
       rejectUnauthorized: pinned === null,
     })
     const fail = (error: unknown) => {
+      signal.removeEventListener('abort', stop)
       socket.destroy()
       reject(error)
     }
+    const stop = () => fail(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
     const refused = (error: Error) => fail(connectFailed(error, { host, port }))
     socket.setTimeout(CONNECT_MS, () => refused(new Error(`No answer in ${CONNECT_MS} ms`)))
     socket.once('error', refused)
     socket.once('secureConnect', () => {
       const actual = socket.getPeerCertificate().fingerprint256
       if (pinned !== null && actual !== pinned) return fail(thumbprintDiffers({ pinned, actual }, { host, port }))
+      signal.removeEventListener('abort', stop)
       socket.setTimeout(0)
       socket.removeAllListeners('timeout')
       socket.off('error', refused)
