@@ -175,7 +175,7 @@ async function storeRegion(parts: Parts, region: Region, cancel: Cancel): Promis
   const leaves: WrittenLeaf[] = []
   for (const [leafIndex, { parent, entries }] of drafts) {
     const leaf = { chunkLog2: disk.plan.chunkLog2, entries }
-    leaves.push(withOwnId(await parts.leaves.write({ leafIndex, leaf, parent })))
+    leaves.push(await parts.leaves.write({ leafIndex, leaf, parent }))
   }
   const after = parts.chunks.counts()
   return {
@@ -263,7 +263,7 @@ async function storeChunks(
           assert(draft !== undefined, 'a piece lies in a leaf of its region')
           const index = Math.floor(((offsetBytes + at) % leafBytes) / chunkBytes)
           const before = draft.parent?.leaf.entries[index] ?? null
-          draft.entries[index] = parts.chunks.put(bytes.subarray(at, at + chunkBytes), before)
+          draft.entries[index] = parts.chunks.put(wholeChunk(bytes.subarray(at, at + chunkBytes), chunkBytes), before)
         }
         parts.deps.report(request.disk.key, bytes.byteLength)
       },
@@ -272,7 +272,10 @@ async function storeChunks(
   return totalBytes(extents)
 }
 
-/** The id may be a view of a whole page: a copy of its own crosses threads, and is kept, at its own size. */
-function withOwnId(leaf: WrittenLeaf): WrittenLeaf {
-  return leaf.ref === null ? leaf : { ...leaf, ref: { ...leaf.ref, id: new Uint8Array(leaf.ref.id) } }
+/** The last chunk of a disk is stored whole, with zeros beyond the disk's end. */
+function wholeChunk(bytes: Uint8Array, chunkBytes: number): Uint8Array {
+  if (bytes.byteLength === chunkBytes) return bytes
+  const whole = new Uint8Array(chunkBytes)
+  whole.set(bytes)
+  return whole
 }

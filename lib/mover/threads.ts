@@ -160,7 +160,7 @@ export async function serveRegions(
   const { signal } = stop
   const send = (message: FromThread) => port.postMessage(message)
   const questions: Exclude<ToThread, { kind: 'stop' }>[] = []
-  let wake = () => undefined as void
+  let wake: () => void = () => undefined
   port.on('message', (message: ToThread) => {
     if (message.kind === 'stop') stop.abort(new DOMException('The mover stopped', 'AbortError'))
     else questions.push(message)

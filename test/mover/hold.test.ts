@@ -1,12 +1,12 @@
 // The hold on an attempt: one mover, renewed, lost when it must be.
 
 import { describe, expect, it } from 'vitest'
+import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
+import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
 import { HOLD_TIMES, openHold } from '../../lib/mover/hold.ts'
-import { memoryJobs } from './records.ts'
-import { silentLog } from './silent-log.ts'
 
 const jobId = parseJobId('0123456789abcdef0123456789abcdef')
 const session = sessionIdOf(jobId, 1)
@@ -26,10 +26,16 @@ async function passSeconds(clock: ReturnType<typeof manualClock>, seconds: numbe
 
 function world() {
   const state = { fail: null as Error | null }
-  const jobs = memoryJobs(() => {
-    if (state.fail !== null) throw state.fail
-  })
-  return { state, jobs, clock: manualClock(), log: silentLog }
+  const inner = memoryJobStore()
+  const failing = <Args extends readonly unknown[], Answer>(call: (...args: Args) => Promise<Answer>) => {
+    return async (...args: Args): Promise<Answer> => {
+      if (state.fail !== null) throw state.fail
+      return call(...args)
+    }
+  }
+  const { create, get, replace } = inner.attempts
+  const jobs = { ...inner, attempts: { create: failing(create), get: failing(get), replace: failing(replace) } }
+  return { state, jobs, clock: manualClock(), log: memoryLog() }
 }
 
 describe('openHold()', () => {
@@ -98,7 +104,7 @@ describe('openHold()', () => {
   it('knows its own write again when the answer was lost', async () => {
     const { clock, log } = world()
     let loseAnswer = false
-    const inner = memoryJobs()
+    const inner = memoryJobStore()
     const jobs = {
       ...inner,
       attempts: {

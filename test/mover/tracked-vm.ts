@@ -56,6 +56,7 @@ export function trackedVm(options: { readonly tracking?: boolean } = {}) {
         blocks: new Map(),
       })
     },
+    keys: (): readonly number[] => [...live.keys()],
     removeDisk: (key: number) => void live.delete(key),
     /** Grows (the tail reads zero and is not tracked as changed) or shrinks. */
     resize: (key: number, capacityBytes: number) => {

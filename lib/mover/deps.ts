@@ -1,0 +1,41 @@
+// What the mover acts through, and its settings. No code.
+
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { Log } from '../ports/log.ts'
+import type { Transport } from '../ports/transport.ts'
+import type { Vsphere } from '../ports/vsphere.ts'
+import type { Repository } from '../repository/repository.ts'
+import type { HoldTimes } from './hold.ts'
+import type { RegionWorker, WorkerLimits, WorkerPlan } from './region-worker.ts'
+
+export type MoverSettings = {
+  /** Of disks without a past: 16 to 22. */
+  readonly chunkLog2: number
+  /** Region workers side by side; small jobs start fewer. */
+  readonly workersMax: number
+  readonly limits: WorkerLimits
+  /** The program's name and version, kept with the point. */
+  readonly writer: string
+  readonly times?: HoldTimes
+}
+
+export type MoverDeps = {
+  readonly jobs: JobStore
+  readonly vsphere: Vsphere
+  readonly repository: Repository
+  /** For choosing; the workers open their own. */
+  readonly transports: readonly Transport[]
+  /** A worker in a thread or in this process; `report` is called as bytes are done. */
+  readonly openWorker: (
+    plan: WorkerPlan,
+    report: (diskKey: number, doneBytes: number) => void,
+    cancel: Cancel,
+  ) => Promise<RegionWorker>
+  readonly settings: MoverSettings
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}

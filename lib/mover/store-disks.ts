@@ -1,0 +1,197 @@
+// From a captured snapshot to a sealed candidate: lineage, readings, workers, maps, seal.
+
+import { MiB } from '../base/bytes.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { SessionId } from '../model/ids.ts'
+import type { Capture, DiskProgress, Job } from '../model/job.ts'
+import type { Notice } from '../model/outcome.ts'
+import type { PointBody } from '../model/point.ts'
+import { leafSpanBytesOf } from '../repository/map-shape.ts'
+import { packTally } from '../repository/pack-use.ts'
+import type { StoredPoint } from '../repository/point-object.ts'
+import { dataOf } from '../repository/repository.ts'
+import { startSession } from '../repository/session.ts'
+import { sessionTableMemory } from '../repository/session-table.ts'
+import type { MoverDeps } from './deps.ts'
+import { diskCounts } from './disk-counts.ts'
+import { leafStream } from './leaf-stream.ts'
+import { findLineage, type Lineage } from './parent-point.ts'
+import { progressMeter } from './progress.ts'
+import { type DiskReading, planReadings } from './readings.ts'
+import type { RegionWorker, WorkerPlan } from './region-worker.ts'
+import { cutRegions, type Region, regionBytesOf } from './regions.ts'
+import { mapPacks, sealMove, writeMaps } from './seal.ts'
+import { storeRegions } from './store-regions.ts'
+
+export type StoreJob = {
+  readonly job: Job
+  readonly capture: Capture
+  readonly sessionId: SessionId
+  /** Whether an earlier point is continued; false stores everything anew. */
+  readonly continues: boolean
+  readonly report: (progress: readonly DiskProgress[]) => void
+}
+
+/** Shared memory for the table of this session's chunks, at most. */
+const TABLE_BYTES_MAX = 64 * MiB
+/** One worker more is started for so much to read. */
+const BYTES_PER_WORKER = 64 * MiB
+/** Leaves of one region when little of each is read. */
+const LEAVES_MAX = 64
+
+export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cancel): Promise<StoredPoint> {
+  const { job, capture, sessionId } = store
+  const { repository, clock, random } = deps
+  const found = await findLineage(repository, job.vm.vmId, cancel)
+  const lineage = store.continues ? found : { ...found, parent: null }
+  const parents = lineage.parent === null ? [] : [lineage.parent.envelope]
+  await startSession({ repository, sessionId, parents, clock }, cancel)
+  const { readings, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
+  const counts = diskCounts(readings)
+  const meter = progressMeter(readings.map(progressOf), store.report)
+  await using workers = await openWorkers(planOf(store, readings, deps), { deps, readings, report: meter.add }, cancel)
+  await using packs = mapPacks(repository, { random, signal: cancel.signal })
+
+  const parts = { repository, domain: job.vm.vmId, packs, tally: packTally() }
+  const flows = flowsOf(readings, workers.list.length)
+  const maps = await sideBySide(
+    (stop) => storeRegions(flows, { workers: workers.list, onDone: counts.add }, stop),
+    (stop) => writeMaps(parts, flows, stop),
+    { cancel, onFailure: (error) => flows.forEach((flow) => flow.leaves.fail(error)) },
+  )
+  const done = await Promise.all(workers.list.map((worker) => worker.finish(cancel)))
+  const body = bodyOf({ store, lineage, readings, vcenterId, disks: counts.pointDisks(), writer: deps.settings.writer })
+  const seal = {
+    ...parts,
+    ...lineage,
+    sessionId,
+    capturedAt: capture.takenAt,
+    readings,
+    maps,
+    done,
+    body,
+    clock,
+    random,
+  }
+  return sealMove(seal, cancel)
+}
+
+async function readingsOf(
+  store: StoreJob,
+  { lineage, deps }: { readonly lineage: Lineage; readonly deps: MoverDeps },
+  cancel: Cancel,
+): Promise<{ readonly readings: readonly DiskReading[]; readonly vcenterId: string | null }> {
+  await using session = await deps.vsphere.open(cancel)
+
+  const context = { ...store, parent: lineage.parent, chunkLog2: deps.settings.chunkLog2 }
+  const { transports, log } = deps
+  const readings = await planReadings(context, { session, transports, log }, cancel)
+  return { readings, vcenterId: session.about.instanceUuid }
+}
+
+function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: MoverDeps): WorkerPlan {
+  const chunks = readings.reduce((sum, reading) => sum + Math.ceil(reading.totalBytes / 2 ** reading.chunkLog2), 0)
+  return {
+    repository: dataOf(deps.repository),
+    domain: job.vm.vmId,
+    disks: readings.map(({ request, transport, chunkLog2, parent, reading }) => ({
+      request,
+      transport,
+      chunkLog2,
+      parent,
+      whole: reading.kind !== 'incremental',
+    })),
+    table: sessionTableMemory({ chunks, bytesMax: TABLE_BYTES_MAX }),
+    compressionLevel: job.policy.compressionLevel,
+    limits: deps.settings.limits,
+  }
+}
+
+type Workers = AsyncDisposable & { readonly list: readonly RegionWorker[] }
+
+async function openWorkers(
+  plan: WorkerPlan,
+  options: {
+    readonly deps: MoverDeps
+    readonly readings: readonly DiskReading[]
+    readonly report: (diskKey: number, doneBytes: number) => void
+  },
+  cancel: Cancel,
+): Promise<Workers> {
+  const { openWorker, settings } = options.deps
+  const totalBytes = options.readings.reduce((sum, reading) => sum + reading.totalBytes, 0)
+  const count = Math.max(1, Math.min(settings.workersMax, Math.ceil(totalBytes / BYTES_PER_WORKER)))
+  await using opened = new AsyncDisposableStack()
+  const opening = Array.from({ length: count }, () => openWorker(plan, options.report, cancel))
+  const settled = await Promise.allSettled(opening)
+  const list = settled.flatMap((one) => (one.status === 'fulfilled' ? [opened.use(one.value)] : []))
+  for (const one of settled) if (one.status === 'rejected') throw one.reason
+  const kept = opened.move()
+  return { list, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() }
+}
+
+function flowsOf(readings: readonly DiskReading[], workers: number) {
+  const totalBytes = readings.reduce((sum, reading) => sum + reading.totalBytes, 0)
+  return readings.map((reading) => {
+    const leafBytes = leafSpanBytesOf(reading)
+    const regions = (): Generator<Region> =>
+      cutRegions(reading.extents, {
+        diskKey: reading.disk.key,
+        capacityBytes: reading.disk.capacityBytes,
+        chunkBytes: 2 ** reading.chunkLog2,
+        leafBytes,
+        readBytesMax: regionBytesOf(totalBytes, { workers, leafBytes }),
+        leavesMax: LEAVES_MAX,
+      })
+    return { diskKey: reading.disk.key, reading, regions: regions(), leaves: leafStream() }
+  })
+}
+
+/** Both to their end; when one fails the other is stopped and has settled before the first failure is thrown. */
+async function sideBySide<Result>(
+  store: (cancel: Cancel) => Promise<void>,
+  map: (cancel: Cancel) => Promise<Result>,
+  { cancel, onFailure }: { readonly cancel: Cancel; readonly onFailure: (error: unknown) => void },
+): Promise<Result> {
+  const stop = new AbortController()
+  const signal = AbortSignal.any([cancel.signal, stop.signal])
+  const failed = (error: unknown): never => {
+    if (!stop.signal.aborted) stop.abort(error)
+    onFailure(error)
+    throw stop.signal.reason
+  }
+  const [stored, mapped] = await Promise.allSettled([store({ signal }).catch(failed), map({ signal }).catch(failed)])
+  if (stored.status === 'rejected') throw stored.reason
+  if (mapped.status === 'rejected') throw mapped.reason
+  return mapped.value
+}
+
+function progressOf({ disk, transport, totalBytes }: DiskReading): Omit<DiskProgress, 'doneBytes'> {
+  return { key: disk.key, label: disk.label, totalBytes, transport }
+}
+
+function bodyOf(facts: {
+  readonly store: StoreJob
+  readonly lineage: Lineage
+  readonly readings: readonly DiskReading[]
+  readonly vcenterId: string | null
+  readonly disks: PointBody['disks']
+  readonly writer: string
+}): Omit<PointBody, 'storedBytes'> {
+  const { job, capture } = facts.store
+  const own: readonly Notice[] = facts.readings.flatMap(({ reading }) =>
+    reading.kind === 'incremental' || reading.notice === null ? [] : [reading.notice],
+  )
+  return {
+    vmName: job.vm.name,
+    vcenterId: facts.vcenterId,
+    snapshotName: capture.snapshotName,
+    policyName: job.policy.name,
+    writer: facts.writer,
+    grade: capture.grade,
+    config: capture.config,
+    disks: facts.disks,
+    excludedDisks: capture.excludedDisks,
+    notices: [...job.notices, ...facts.lineage.notices, ...own],
+  }
+}
