@@ -73,7 +73,7 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
     clock,
     random,
   }
-  return sealMove(seal, cancel)
+  return await sealMove(seal, cancel)
 }
 
 async function readingsOf(

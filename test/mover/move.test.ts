@@ -36,8 +36,8 @@ describe('moveJob()', () => {
 
   it('stores in an incremental what changed and nothing else', async () => {
     const world = await moverWorld()
-    world.vm.addDisk(2000, 32 * MiB)
-    world.vm.write(2000, 0, seededRandom(2).bytes(32 * MiB))
+    world.vm.addDisk(2000, 17 * MiB)
+    world.vm.write(2000, 0, seededRandom(2).bytes(17 * MiB))
     await backup(world)
     world.vm.write(2000, 5 * CHUNK + 100, seededRandom(3).bytes(10))
     // Reported as changed, but the bytes are the same.
@@ -60,7 +60,7 @@ describe('moveJob()', () => {
   })
 
   it('keeps every point of a history restorable, whatever was written, grown, added and removed', async () => {
-    for (let seed = 1; seed <= 6; seed++) {
+    for (let seed = 1; seed <= 4; seed++) {
       const random = seededRandom(seed * 77)
       const world = await moverWorld()
       world.vm.addDisk(2000, 9 * MiB + wholeNumber(random, { low: 0, high: CHUNK }))
@@ -85,27 +85,27 @@ describe('moveJob()', () => {
   })
 
   it('follows more changed areas than one reply holds', async () => {
-    const world = await moverWorld()
-    world.vm.addDisk(2000, 5_000 * CHUNK)
+    const world = await moverWorld({ blockBytes: 4_096 })
+    world.vm.addDisk(2000, 20 * MiB)
     await backup(world)
-    const random = seededRandom(9)
-    for (let block = 0; block < 5_000; block += 2) world.vm.write(2000, block * CHUNK + 7, random.bytes(64))
+    for (let block = 0; block < 5_000; block += 2)
+      world.vm.write(2000, block * 4_096 + 7, Uint8Array.of(block & 255, block >> 8, 1))
     world.vm.behaviour.queries = 0
     const moved = await backup(world)
     expect(world.vm.behaviour.queries).toBe(2)
     expect(await differingDisks(world, moved)).toEqual([])
-    expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'incremental', newChunks: 2_500 })
-  }, 120_000)
+    expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'incremental', newChunks: 313 })
+  })
 
   it('reads whole and stores nothing new after a broken change id, and says so', async () => {
     const world = await moverWorld()
-    world.vm.addDisk(2000, 12 * MiB)
-    world.vm.write(2000, 0, seededRandom(5).bytes(12 * MiB))
+    world.vm.addDisk(2000, 9 * MiB)
+    world.vm.write(2000, 0, seededRandom(5).bytes(9 * MiB))
     await backup(world)
     world.vm.resetTracking(2000)
     const moved = await backup(world)
     expect(await differingDisks(world, moved)).toEqual([])
-    expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'differential', newChunks: 0, readBytes: 12 * MiB })
+    expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'differential', newChunks: 0, readBytes: 9 * MiB })
     expect(moved.result).toMatchObject({ notices: [{ code: 'cbt-reset' }] })
     const third = await backup(world)
     expect(third.point.body.disks[0]).toMatchObject({ readMode: 'incremental', readBytes: 0 })

@@ -8,7 +8,6 @@ import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
 import type { DiskRequest } from '../../lib/ports/transport.ts'
 import type { ChangedAreas, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
 
-const BLOCK = 65_536
 const AREAS_MAX = 2_000
 
 type LiveDisk = { bytes: Uint8Array; uuid: string; cbtUuid: string; counter: number; blocks: Map<number, number> }
@@ -16,7 +15,9 @@ type FrozenDisk = { readonly bytes: Uint8Array; readonly blocks: ReadonlyMap<num
 
 export type TrackedVm = ReturnType<typeof trackedVm>
 
-export function trackedVm(options: { readonly tracking?: boolean } = {}) {
+/** @param options.blockBytes what changes are tracked by; 64 KiB, or less as newer hosts do */
+export function trackedVm(options: { readonly tracking?: boolean; readonly blockBytes?: number } = {}) {
+  const blockBytes = options.blockBytes ?? 65_536
   const live = new Map<number, LiveDisk>()
   const snapshots = new Map<string, Map<number, FrozenDisk>>()
   const behaviour = { tracking: options.tracking ?? true, failQuery: null as BackupError | null, queries: 0 }
@@ -68,8 +69,9 @@ export function trackedVm(options: { readonly tracking?: boolean } = {}) {
     write: (key: number, offsetBytes: number, bytes: Uint8Array) => {
       const disk = diskOf(key)
       disk.bytes.set(bytes, offsetBytes)
-      const last = Math.floor((offsetBytes + bytes.byteLength - 1) / BLOCK)
-      for (let block = Math.floor(offsetBytes / BLOCK); block <= last; block++) disk.blocks.set(block, disk.counter)
+      const last = Math.floor((offsetBytes + bytes.byteLength - 1) / blockBytes)
+      for (let block = Math.floor(offsetBytes / blockBytes); block <= last; block++)
+        disk.blocks.set(block, disk.counter)
     },
     resetTracking: (key: number) => {
       made++
@@ -103,14 +105,15 @@ export function trackedVm(options: { readonly tracking?: boolean } = {}) {
       if (behaviour.failQuery !== null) throw behaviour.failQuery
       const frozen = snapshots.get(query.snapshot)?.get(query.deviceKey)
       if (frozen === undefined) throw new BackupError('No such snapshot or disk', { code: 'snapshot-not-found' })
-      return answer(frozen, query)
+      return answer(frozen, { ...query, blockBytes })
     }),
   }
 }
 
 type Query = Parameters<VsphereSession['changedAreas']>[0]
 
-function answer(frozen: FrozenDisk, query: Query): ChangedAreas {
+function answer(frozen: FrozenDisk, query: Query & { readonly blockBytes: number }): ChangedAreas {
+  const { blockBytes } = query
   const capacity = frozen.bytes.byteLength
   if (query.startOffset >= capacity)
     throw new BackupError('A specified parameter was not correct: startOffset', { code: 'cbt-unavailable' })
@@ -118,14 +121,14 @@ function answer(frozen: FrozenDisk, query: Query): ChangedAreas {
   const areas: Extent[] = []
   let length = capacity - query.startOffset
   for (const block of [...frozen.blocks.keys()].toSorted((a, b) => a - b)) {
-    if ((frozen.blocks.get(block) ?? 0) < since || (block + 1) * BLOCK <= query.startOffset) continue
-    if (block * BLOCK >= capacity) continue
+    if ((frozen.blocks.get(block) ?? 0) < since || (block + 1) * blockBytes <= query.startOffset) continue
+    if (block * blockBytes >= capacity) continue
     if (areas.length === AREAS_MAX) {
-      length = block * BLOCK - query.startOffset
+      length = block * blockBytes - query.startOffset
       break
     }
-    const start = Math.max(block * BLOCK, query.startOffset)
-    areas.push({ offsetBytes: start, lengthBytes: Math.min((block + 1) * BLOCK, capacity) - start })
+    const start = Math.max(block * blockBytes, query.startOffset)
+    areas.push({ offsetBytes: start, lengthBytes: Math.min((block + 1) * blockBytes, capacity) - start })
   }
   return { startOffset: query.startOffset, length, areas }
 }

@@ -1,6 +1,6 @@
 // Everything a mover needs, in memory: a VM, a repository, a job store; and a backup as the stages would do it.
 
-import { memoryDisk, memoryTarget } from '../../lib/adapters/memory/disk.ts'
+import { memoryTarget } from '../../lib/adapters/memory/disk.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
@@ -41,6 +41,7 @@ export type World = Awaited<ReturnType<typeof moverWorld>>
 export type WorldOptions = {
   readonly tracking?: boolean
   readonly chunkLog2?: number
+  readonly blockBytes?: number
   readonly store?: ObjectStore
   /** Instead of the memory transport over the VM's snapshots. */
   readonly transports?: (vm: TrackedVm) => readonly Transport[]
@@ -52,7 +53,8 @@ export async function moverWorld(options: WorldOptions = {}) {
     { store, wrappers: [plainWrapper], random: systemRandom, clock: systemClock },
     cancel,
   )
-  const vm = trackedVm(options.tracking === undefined ? {} : { tracking: options.tracking })
+  const { tracking = true, blockBytes = 65_536 } = options
+  const vm = trackedVm({ tracking, blockBytes })
   const transports = options.transports?.(vm) ?? [memoryTransport({ name: 'datastore', disk: vm.frozenBytes })]
   const jobs = memoryJobStore()
   const log = memoryLog()
@@ -142,8 +144,6 @@ export async function differingDisks(world: World, moved: Pick<Moved, 'point' | 
   }
   return differing
 }
-
-export { memoryDisk }
 
 function captureOf(snapshot: Capture['snapshot'], disks: readonly VmDisk[]): Capture {
   return {
