@@ -131,6 +131,7 @@ DatastoreCapability(DynamicData) directoryHierarchySupported:boolean rawDiskMapp
 DatastoreHostMount(DynamicData) key:@HostSystem mountInfo:HostMountInfo
 HostMountInfo(DynamicData) path:string? accessMode:string mounted:boolean? accessible:boolean?
   inaccessibleReason:string?
+HostLicensableResourceInfo(DynamicData) resource:KeyAnyValue[]
 HostConfigManager(DynamicData) cpuScheduler:@HostCpuSchedulerSystem? datastoreSystem:@HostDatastoreSystem?
   memoryManager:@HostMemorySystem? storageSystem:@HostStorageSystem? networkSystem:@HostNetworkSystem?
   vmotionSystem:@HostVMotionSystem? virtualNicManager:@HostVirtualNicManager? serviceSystem:@HostServiceSystem?

@@ -88,6 +88,7 @@ export function hostProperties(front: Front, entity: HostEntity): Properties {
           vmfsExtentExpansionSupported: true,
         }),
       }),
+    licensableResource: () => data('HostLicensableResourceInfo', { resource: [] }),
     configManager: () => data('HostConfigManager'),
     datastoreBrowser: () => ref('HostDatastoreBrowser', `datastoreBrowser-${entity.ref.id}`),
     vm: () => machinesOn(front, entity).map((each) => each.ref),
