@@ -100,37 +100,43 @@ function openOnce(path: string): State {
 function prepareFile(database: DatabaseSync, path: string): void {
   // What is owed is written before it is made: a snapshot must not be forgotten by a power cut, so every commit is synced.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+  if (isReady(database, path)) return
   transaction(database, {
     begin: 'BEGIN IMMEDIATE',
     action: () => {
-      const version = pragma(database, 'user_version')
-      const application = pragma(database, 'application_id')
-      if (version === 0 && application === 0 && pragma(database, 'schema_version') === 0) {
-        database.exec(SCHEMA)
-        database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}`)
-        chmodSync(path, 0o600)
-        return
-      }
-      if (application !== APPLICATION_ID) {
-        throw new BackupError(`Cannot use "${path}" as state: it is a database of another program`, {
-          code: 'state-foreign',
-          kind: 'refused',
-          hint: 'Set COLDFRAME_HOME to another folder',
-        })
-      }
-      if (version > SCHEMA_VERSION) {
-        throw new BackupError(
-          `Cannot use state "${path}": it has version ${version}, this program knows ${SCHEMA_VERSION}`,
-          {
-            code: 'state-newer',
-            kind: 'refused',
-            hint: 'A newer Coldframe wrote it; use that one, or another COLDFRAME_HOME',
-            facts: { version, known: SCHEMA_VERSION },
-          },
-        )
-      }
+      // Another process may have been faster.
+      if (isReady(database, path)) return
+      database.exec(SCHEMA)
+      database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}`)
+      chmodSync(path, 0o600)
     },
   })
+}
+
+/** @returns false for a file that nothing was written to yet */
+function isReady(database: DatabaseSync, path: string): boolean {
+  const version = pragma(database, 'user_version')
+  const application = pragma(database, 'application_id')
+  if (version === 0 && application === 0 && pragma(database, 'schema_version') === 0) return false
+  if (application !== APPLICATION_ID) {
+    throw new BackupError(`Cannot use "${path}" as state: it is a database of another program`, {
+      code: 'state-foreign',
+      kind: 'refused',
+      hint: 'Set COLDFRAME_HOME to another folder',
+    })
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new BackupError(
+      `Cannot use state "${path}": it has version ${version}, this program knows ${SCHEMA_VERSION}`,
+      {
+        code: 'state-newer',
+        kind: 'refused',
+        hint: 'A newer Coldframe wrote it; use that one, or another COLDFRAME_HOME',
+        facts: { version, known: SCHEMA_VERSION },
+      },
+    )
+  }
+  return true
 }
 
 function pragma(database: DatabaseSync, name: string): number {

@@ -27,7 +27,10 @@ export function memoryTasks(program: MoverProgram): MemoryTasks {
       }
       // Started by a timer, so that whoever asked has the id before anything happens.
       const ended = new Promise((resolve) => setImmediate(resolve))
-        .then(() => program(request, { signal: stop.signal }))
+        .then(() => {
+          stop.signal.throwIfAborted()
+          return program(request, { signal: stop.signal })
+        })
         .then(
           () => set({ kind: 'stopped', exitCode: 0, reason: 'ended' }),
           (error: unknown) => set({ kind: 'stopped', exitCode: isAbort(error) ? null : 1, reason: messageOf(error) }),

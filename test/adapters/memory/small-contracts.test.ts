@@ -1,0 +1,21 @@
+import { memoryEvents } from '../../../lib/adapters/memory/events.ts'
+import { memorySecrets } from '../../../lib/adapters/memory/secrets.ts'
+import { manualClock } from '../../../lib/base/clock.ts'
+import { clockContract } from '../../contract/clock.ts'
+import { eventsContract } from '../../contract/events.ts'
+import { secretsContract } from '../../contract/secrets.ts'
+
+secretsContract('memory', async () => ({
+  secrets: memorySecrets({ known: 'the value' }),
+  [Symbol.asyncDispose]: async () => {},
+}))
+
+eventsContract('memory', async () => {
+  const events = memoryEvents()
+  return { events, published: async () => events.published, [Symbol.asyncDispose]: async () => {} }
+})
+
+clockContract('manual', () => {
+  const clock = manualClock()
+  return { clock, pass: async (ms) => clock.advance(ms) }
+})
