@@ -92,7 +92,9 @@ export async function writeDiskMap(options: WriteMapOptions, cancel: Cancel): Pr
   const shrank = parent !== null && leafCountOf(parent) > leafCount
   const build: Build = { options, reader, leaves: iterator, leafCount, level, shrank, cancel }
   const inherited = await inheritedRoot(build)
-  const root = await buildNode(build, { level, index: 0, parent: inherited })
+  const top: Node = { level, index: 0, parent: inherited }
+  if (leafCount === 0 && inherited !== null) await dropBelow(build, top)
+  const root = leafCount === 0 ? null : await buildNode(build, top)
   const rest = await iterator.peek()
   assert(rest === null, `leaf ${rest?.leafIndex} lies inside the disk and leaves come in order`)
   return { ...disk, root }

@@ -123,10 +123,12 @@ async function verifyDisk({ run, point, disk }: DiskCheck, cancel: Cancel): Prom
   const map = diskMapReader({ repository, domain, disk })
   const opener = recordOpener(repository.keys, chunkHasher(repository.keys, domain))
   const chunkBytes = chunkBytesOf(disk)
-  const leaves = (inner: Cancel) => leafWindows({ run, map, place: { level: rootLevelOf(disk), index: 0 } }, inner)
+  const root = { level: rootLevelOf(disk), index: 0 }
+  const leaves = (inner: Cancel) => leafWindows({ run, map, place: root }, inner)
   const progress = (doneBytes: number) => {
     onProgress?.({ diskKey: disk.key, doneBytes: Math.min(doneBytes, disk.capacityBytes), totalBytes: disk.capacityBytes })
   }
+  if (disk.root === null) return progress(disk.capacityBytes)
   if (level === 'pages') for await (const window of leaves(cancel)) progress(window.first * chunkBytes)
   else {
     for await (const { window, fetched } of fetchedWindows(leaves, { repository, windowsAhead: 2 }, cancel)) {

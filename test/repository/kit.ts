@@ -50,7 +50,7 @@ export type TestDisk = {
   readonly capacityBytes: number
   readonly chunkLog2: number
   readonly chunks: ReadonlyMap<number, Uint8Array>
-  /** Chunks that may differ from the parent; all when left out. */
+  /** Chunks that may differ from the parent, when there is one: always given with a parent. */
   readonly changed?: ReadonlySet<number>
 }
 
@@ -135,10 +135,10 @@ async function writeDisk(disk: TestDisk, { write, domain, data, meta, tally }: C
   const reader = parentMap === null ? null : diskMapReader({ repository, domain, disk: parentMap })
   const writer = leafWriter({ repository, domain, packs: meta, tally })
   const leaves: WrittenLeaf[] = []
-  for (let leafIndex = 0; leafIndex < leafCountOf(disk); leafIndex++) {
+  const changed = parentMap === null ? undefined : disk.changed
+  for (const leafIndex of leavesToWrite(disk, changed)) {
     const first = leafIndex * chunksPerLeaf
-    const mayDiffer = (i: number) => disk.changed === undefined || parentMap === null || disk.changed.has(first + i)
-    if (!Array.from({ length: chunksPerLeaf }, (_, i) => i).some(mayDiffer)) continue
+    const mayDiffer = (i: number) => changed === undefined || changed.has(first + i)
     const parentLeaf = reader !== null && leafIndex < reader.leafCount ? await reader.leaf(leafIndex, cancel) : null
     const before = parentLeaf?.leaf ?? emptyLeaf(disk.chunkLog2)
     const entries: (RecordRef | null)[] = []
@@ -158,6 +158,12 @@ async function writeDisk(disk: TestDisk, { write, domain, data, meta, tally }: C
     leaves.push(await writer.write({ leafIndex, leaf: { chunkLog2: disk.chunkLog2, entries }, parent: parentLeaf }))
   }
   return writeDiskMap({ repository, domain, packs: meta, tally, disk: shapeOf(disk), parent: parentMap, leaves }, cancel)
+}
+
+/** Leaves with a chunk that may differ; without a parent those with a chunk. */
+function leavesToWrite(disk: TestDisk, changed: ReadonlySet<number> | undefined): readonly number[] {
+  const leaves = new Set([...(changed ?? disk.chunks.keys())].map((index) => Math.floor(index / chunksPerLeaf)))
+  return [...leaves].filter((leaf) => leaf < leafCountOf(disk)).toSorted((left, right) => left - right)
 }
 
 async function dropRemovedDisks({ write, domain, tally }: Pick<Context, 'write' | 'domain' | 'tally'>): Promise<void> {
