@@ -1,0 +1,34 @@
+// The mover's region workers in threads: how the program starts one, and what the worker entry does in it.
+
+import { type MessagePort, threadId } from 'node:worker_threads'
+import { assert } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { MoverDeps } from '../mover/deps.ts'
+import { openRegionWorker } from '../mover/region-worker.ts'
+import { openThread, serveRegions, type ThreadData } from '../mover/threads.ts'
+import { openObjectStore, type StoreSettings } from './object-stores.ts'
+import { openTransports, type TransportSettings } from './transports.ts'
+import type { Surroundings } from './vsphere-settings.ts'
+
+/** What a thread builds its own disks and store from: plain data, no secret. */
+export type MoverTask = { readonly store: StoreSettings; readonly transports: readonly TransportSettings[] }
+
+/** @param entry the program's worker entry, which calls serveMoverThread() */
+export function threadWorkers(entry: URL, task: MoverTask): MoverDeps['openWorker'] {
+  return (plan, report, cancel) => openThread({ entry, data: { plan, task }, onProgress: report }, cancel)
+}
+
+/** Serves one mover until it says stop. */
+export async function serveMoverThread(
+  port: MessagePort | null,
+  data: ThreadData<MoverTask>,
+  around: Surroundings,
+): Promise<void> {
+  assert(port !== null && threadId !== 0, 'a worker entry runs in a thread')
+  const { plan, task } = data
+  await serveRegions(port, async (report, cancel: Cancel) => {
+    const transports = await openTransports(task.transports, around, cancel)
+    const store = openObjectStore(task.store, around)
+    return openRegionWorker(plan, { transports, store, random: around.random, report }, cancel)
+  })
+}

@@ -1,0 +1,38 @@
+// Builds transports from plain settings, in the mover and again in each of its threads.
+
+import { imageTransport } from '../adapters/disk/image-transport.ts'
+import { datastoreTransport } from '../adapters/vsphere/datastore.ts'
+import { unreachable } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { Transport } from '../ports/transport.ts'
+import type { VcenterSettings } from '../wire/settings.ts'
+import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
+
+/** Plain data: structured clone carries it to a thread. */
+export type TransportSettings =
+  /** HTTPS ranges of flat files. */
+  | { readonly kind: 'datastore'; readonly vcenter: VcenterSettings }
+  /** Raw image files of this machine, named by the disks' file names. */
+  | { readonly kind: 'image' }
+
+/** Nothing is contacted before a disk is opened. */
+export async function openTransports(
+  settings: readonly TransportSettings[],
+  around: Surroundings,
+  cancel: Cancel,
+): Promise<readonly Transport[]> {
+  const transports: Transport[] = []
+  for (const one of settings) {
+    switch (one.kind) {
+      case 'datastore':
+        transports.push(datastoreTransport(await vsphereSettingsOf(one.vcenter, around, cancel)))
+        break
+      case 'image':
+        transports.push(imageTransport())
+        break
+      default:
+        unreachable(one)
+    }
+  }
+  return transports
+}
