@@ -149,6 +149,9 @@ async function receive(exchange: FileExchange, { datastore, path, file }: Target
     await overwrite(exchange, file)
     return answerStatus(exchange, 200)
   }
+  if (file !== null && path.endsWith('.vmdk')) {
+    throw new SimFault('FileLocked', 'The disk is in use, or snapshots rest on it', { file: path })
+  }
   const parts: Uint8Array[] = []
   let bytes = 0
   for await (const part of chunksOf(exchange.request)) {

@@ -25,9 +25,13 @@ export async function readBody(request: IncomingMessage, bytesMax: number): Prom
   return concatBytes(parts)
 }
 
-/** The body's pieces as they come. */
+/** The body's pieces as they come. What a caller leaves unread is read and dropped, so that it can be answered. */
 export async function* chunksOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
-  for await (const part of request) if (part instanceof Uint8Array) yield part
+  try {
+    for await (const part of request.iterator({ destroyOnReturn: false })) if (part instanceof Uint8Array) yield part
+  } finally {
+    request.resume()
+  }
 }
 
 export function answer(
