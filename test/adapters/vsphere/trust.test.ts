@@ -125,7 +125,7 @@ describe('trust in a vCenter', () => {
 
 describe('parseThumbprint()', () => {
   it('tells SHA-1 from SHA-256, since vSphere shows both', () => {
-    expect(() => parseThumbprint('AB:'.repeat(19) + 'AB')).toThrow('SHA-1')
+    expect(() => parseThumbprint(`${'AB:'.repeat(19)}AB`)).toThrow('SHA-1')
     expect(() => parseThumbprint('zz')).toThrow('64 hex digits')
   })
 })
