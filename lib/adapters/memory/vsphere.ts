@@ -1,57 +1,24 @@
 // A vCenter of this process: the Vsphere port with VMs, snapshots of their bytes and changed blocks; faults on request.
 
-import { createHash } from 'node:crypto'
+import type { Clock } from '../../base/clock.ts'
 import { BackupError } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
-import { type Extent, mergeExtents } from '../../model/extent.ts'
-import { type Moref, parseMoref, parseVmId } from '../../model/ids.ts'
-import type { VmConfig, VmDisk, VmSnapshot, VmState } from '../../model/vm.ts'
-import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
-
-const BLOCK_BYTES = 65_536
-const AREAS_MAX = 2_000
-
-export type MemoryDisk = {
-  readonly key: number
-  bytes: Uint8Array
-  mode: VmDisk['mode']
-  generation: number
-  readonly changedAt: Map<number, number>
-}
-
-type Frozen = {
-  readonly key: number
-  readonly bytes: Uint8Array
-  readonly changeId: string | null
-  readonly fileName: string
-}
-
-type Snapshot = {
-  readonly moref: Moref
-  readonly name: string
-  readonly description: string
-  readonly quiesced: boolean
-  readonly atMs: number
-  readonly frozen: readonly Frozen[]
-}
-
-/** One VM; tests change it as they like. */
-export type MemoryVm = {
-  readonly moref: Moref
-  readonly name: string
-  readonly disks: MemoryDisk[]
-  powerState: VmState['powerState']
-  toolsRunning: boolean
-  template: boolean
-  tracking: boolean
-  trackingReal: boolean
-  trackingSupported: boolean | null
-  consolidationNeeded: boolean
-  epoch: number
-  chain: string
-  snapshots: Snapshot[]
-  runningTasks: string[]
-}
+import { type Moref, parseMoref } from '../../model/ids.ts'
+import type { VmConfig, VmDisk, VmSnapshot, VmState, VmSummary } from '../../model/vm.ts'
+import type { Quiesce, Vsphere, VsphereSession } from '../../ports/vsphere.ts'
+import {
+  changedSince,
+  consolidateDisks,
+  describe,
+  dropSnapshot,
+  type FrozenDisk,
+  fileBytes,
+  type MemorySnapshot,
+  type MemoryVm,
+  newVm,
+  takeSnapshot,
+  writeDisk,
+} from './machine.ts'
 
 export type MemoryVcenter = {
   readonly vsphere: Vsphere
@@ -59,94 +26,63 @@ export type MemoryVcenter = {
   addVm(options: { readonly name: string; readonly diskBytes: readonly number[] }): MemoryVm
   /** The guest writes. */
   write(vm: MemoryVm, range: { readonly key: number; readonly offsetBytes: number; readonly bytes: Uint8Array }): void
-  /** The frozen bytes of a snapshot's disk; null when there is no such snapshot or disk. */
+  /** What a snapshot's disk held when it was taken, also after its removal; null when there never was one. */
   frozenBytes(snapshot: Moref, key: number): Uint8Array | null
+  /** What a file of a VM holds now; null when there is none. Reading by file name succeeds also on garbage. */
+  fileBytes(vm: Moref, fileName: string): Uint8Array | null
   /** Names of the calls so far, for counting and for asserting an order. */
   readonly calls: string[]
 }
 
 export type MemoryVcenterOptions = {
-  readonly nowMs: () => number
+  readonly clock: Clock
   /** Called before each call is carried out, with its name and number from 1; what it throws is the call's failure. */
   readonly before?: (call: string, number: number) => void
   /** Called after each call was carried out; what it throws hides the result. */
   readonly after?: (call: string, number: number) => void
 }
 
+type Center = {
+  readonly vms: readonly MemoryVm[]
+  readonly clock: Clock
+  readonly frozen: Map<Moref, readonly FrozenDisk[]>
+  readonly call: <Result>(name: string, cancel: Cancel, act: () => Result | Promise<Result>) => Promise<Result>
+}
+
 export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
   const vms: MemoryVm[] = []
   const calls: string[] = []
-  const call = async <Result>(name: string, { signal }: Cancel, act: () => Result): Promise<Result> => {
+  const frozen = new Map<Moref, readonly FrozenDisk[]>()
+  const call: Center['call'] = async (name, { signal }, act) => {
     signal.throwIfAborted()
     calls.push(name)
     const number = calls.length
     options.before?.(name, number)
-    const result = act()
+    const result = await act()
     options.after?.(name, number)
     return result
   }
+  const center: Center = { vms, clock: options.clock, frozen, call }
   return {
     vms,
     calls,
-    vsphere: { open: (cancel) => call('open', cancel, () => sessionOf({ vms, call, nowMs: options.nowMs })) },
+    vsphere: { open: (cancel) => call('open', cancel, () => sessionOf(center)) },
     addVm: ({ name, diskBytes }) => {
       const vm = newVm({ name, diskBytes, number: vms.length + 1 })
       vms.push(vm)
       return vm
     },
-    write: (vm, { key, offsetBytes, bytes }) => {
-      const disk = vm.disks.find((each) => each.key === key)
-      if (disk === undefined) throw new Error(`No disk ${key}`)
-      disk.bytes.set(bytes, offsetBytes)
-      const last = Math.floor((offsetBytes + bytes.byteLength - 1) / BLOCK_BYTES)
-      for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++)
-        disk.changedAt.set(block, vm.epoch)
+    write: writeDisk,
+    frozenBytes: (moref, key) => frozen.get(moref)?.find((disk) => disk.key === key)?.bytes ?? null,
+    fileBytes: (moref, fileName) => {
+      const vm = vms.find((each) => each.moref === moref)
+      return vm === undefined ? null : fileBytes(vm, fileName)
     },
-    frozenBytes: (moref, key) =>
-      findSnapshot(vms, moref)?.snapshot.frozen.find((disk) => disk.key === key)?.bytes ?? null,
   }
 }
 
-function newVm({
-  name,
-  diskBytes,
-  number,
-}: {
-  readonly name: string
-  readonly diskBytes: readonly number[]
-  readonly number: number
-}): MemoryVm {
-  return {
-    moref: parseMoref(`vm-${100 + number}`),
-    name,
-    disks: diskBytes.map((bytes, index) => ({
-      key: 2000 + index,
-      bytes: new Uint8Array(bytes),
-      mode: 'persistent',
-      generation: 0,
-      changedAt: new Map(),
-    })),
-    powerState: 'poweredOn',
-    toolsRunning: true,
-    template: false,
-    tracking: false,
-    trackingReal: false,
-    trackingSupported: true,
-    consolidationNeeded: false,
-    epoch: 1,
-    chain: `52 00 ${number}`,
-    snapshots: [],
-    runningTasks: [],
-  }
-}
-
-type Center = {
-  readonly vms: readonly MemoryVm[]
-  readonly nowMs: () => number
-  readonly call: <Result>(name: string, cancel: Cancel, act: () => Result) => Promise<Result>
-}
-
-function sessionOf({ vms, call, nowMs }: Center): VsphereSession {
+function sessionOf(center: Center): VsphereSession {
+  const { vms, call } = center
   const find = (moref: Moref) => vms.find((vm) => vm.moref === moref) ?? missing('vm-not-found', moref)
   const ofSnapshot = (moref: Moref) => findSnapshot(vms, moref) ?? missing('snapshot-not-found', moref)
   return {
@@ -155,29 +91,23 @@ function sessionOf({ vms, call, nowMs }: Center): VsphereSession {
     listVms: (cancel) => call('listVms', cancel, () => vms.map(summaryOf)),
     readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref))),
     readSnapshot: (moref, cancel) =>
-      call('readSnapshot', cancel, () => {
-        const { vm, snapshot } = ofSnapshot(moref)
-        return { moref, disks: snapshot.frozen.map((frozen) => diskOf(vm, frozen)) }
-      }),
+      call('readSnapshot', cancel, () => ({ moref, disks: ofSnapshot(moref).snapshot.frozen.map(frozenDisk) })),
     createSnapshot: (request, cancel) =>
-      call('createSnapshot', cancel, () => createSnapshot(find(request.vm), { ...request, atMs: nowMs() })),
-    removeSnapshot: (moref, cancel) =>
-      call('removeSnapshot', cancel, () => {
-        const { vm } = ofSnapshot(moref)
-        vm.snapshots = vm.snapshots.filter((snapshot) => snapshot.moref !== moref)
-      }),
-    consolidate: (moref, cancel) =>
-      call('consolidate', cancel, () => {
-        find(moref).consolidationNeeded = false
-      }),
-    setChangeTracking: (request, cancel) =>
+      call('createSnapshot', cancel, () => createSnapshot(center, { ...request, ...cancel, vm: find(request.vm) })),
+    removeSnapshot: (moref, cancel) => call('removeSnapshot', cancel, () => dropSnapshot(ofSnapshot(moref).vm, moref)),
+    consolidate: (moref, cancel) => call('consolidate', cancel, () => consolidateDisks(find(moref))),
+    setChangeTracking: ({ vm: moref, enabled }, cancel) =>
       call('setChangeTracking', cancel, () => {
-        const vm = find(request.vm)
-        vm.tracking = request.enabled
+        const vm = find(moref)
+        if (vm.tracking !== enabled) vm.chain = `${vm.chain}-${vm.epoch}`
+        vm.tracking = enabled
         vm.trackingReal = false
       }),
     changedAreas: (query, cancel) =>
-      call('changedAreas', cancel, () => changedAreas(find(query.vm), ofSnapshot(query.snapshot).snapshot, query)),
+      call('changedAreas', cancel, () => {
+        const frozen = ofSnapshot(query.snapshot).snapshot.frozen.find((each) => each.key === query.deviceKey)
+        return frozen === undefined ? missing('snapshot-not-found', query.snapshot) : changedSince(frozen, query)
+      }),
     captureConfig: (request, cancel) => call('captureConfig', cancel, () => configOf(find(request.vm))),
     createVm: () =>
       Promise.reject(new BackupError('Cannot create a VM in an in-memory vCenter', { code: 'unsupported' })),
@@ -193,7 +123,7 @@ function missing(code: string, moref: Moref): never {
 function findSnapshot(
   vms: readonly MemoryVm[],
   moref: Moref,
-): { readonly vm: MemoryVm; readonly snapshot: Snapshot } | null {
+): { readonly vm: MemoryVm; readonly snapshot: MemorySnapshot } | null {
   for (const vm of vms) {
     const snapshot = vm.snapshots.find((each) => each.moref === moref)
     if (snapshot !== undefined) return { vm, snapshot }
@@ -201,120 +131,62 @@ function findSnapshot(
   return null
 }
 
-function createSnapshot(
-  vm: MemoryVm,
-  request: {
-    readonly name: string
-    readonly description: string
-    readonly quiesce: { readonly kind: string }
-    readonly atMs: number
-  },
-): Moref {
-  if (vm.tracking) vm.trackingReal = true
-  vm.epoch++
-  const moref = parseMoref(`snapshot-${vm.moref}-${vm.epoch}`)
-  const frozen = vm.disks
-    .filter((disk) => disk.mode === 'persistent')
-    .map((disk) => ({
-      key: disk.key,
-      bytes: disk.bytes.slice(),
-      changeId: vm.trackingReal ? `${vm.chain}/${vm.epoch}` : null,
-      fileName: fileNameOf(vm, disk),
-    }))
-  vm.snapshots.push({
-    moref,
-    name: request.name,
-    description: request.description,
-    quiesced: request.quiesce.kind !== 'none',
-    atMs: request.atMs,
-    frozen,
-  })
-  return moref
+type SnapshotCall = Cancel & {
+  readonly vm: MemoryVm
+  readonly name: string
+  readonly description: string
+  readonly quiesce: Quiesce
 }
 
-/** Blocks written since the epoch of `changeId` and before the snapshot's own. */
-function changedAreas(
-  vm: MemoryVm,
-  snapshot: Snapshot,
-  query: { readonly deviceKey: number; readonly startOffset: number; readonly changeId: string },
-): { readonly startOffset: number; readonly length: number; readonly areas: readonly Extent[] } {
-  const disk = vm.disks.find((each) => each.key === query.deviceKey)
-  const frozen = snapshot.frozen.find((each) => each.key === query.deviceKey)
-  const [chain, since] = query.changeId.split('/')
-  const until = Number(frozen?.changeId?.split('/')[1])
-  if (
-    disk === undefined ||
-    frozen === undefined ||
-    frozen.changeId === null ||
-    chain !== vm.chain ||
-    since === undefined
-  ) {
-    throw new BackupError(`Cannot list changed areas since "${query.changeId}"`, {
-      code: 'cbt-unavailable',
-      retry: 'as-full',
+/** The task goes on when whoever asked stops waiting for it. */
+async function createSnapshot(center: Center, request: SnapshotCall): Promise<Moref> {
+  const { vm, name, description, quiesce } = request
+  if (vm.template || vm.faultTolerant) refuseSnapshot(vm)
+  if (quiesce.kind !== 'none' && vm.mishaps.quiesceFails > 0) {
+    vm.mishaps.quiesceFails--
+    throw new BackupError(`Cannot quiesce the guest of VM "${vm.name}"`, {
+      code: 'snapshot-quiesce-failed',
+      retry: 'later',
     })
   }
-  const capacityBytes = frozen.bytes.byteLength
-  const blocks = [...disk.changedAt]
-    .filter(([, epoch]) => epoch >= Number(since) && epoch < until)
-    .map(([block]) => block * BLOCK_BYTES)
-  const extents = mergeExtents(
-    blocks
-      .filter((offset) => offset < capacityBytes)
-      .map((offsetBytes) => ({ offsetBytes, lengthBytes: Math.min(BLOCK_BYTES, capacityBytes - offsetBytes) })),
-  ).filter((extent) => extent.offsetBytes >= query.startOffset)
-  const areas = extents.slice(0, AREAS_MAX)
-  const next = extents[AREAS_MAX]
-  const end = next === undefined ? capacityBytes : next.offsetBytes
-  return { startOffset: query.startOffset, length: end - query.startOffset, areas }
-}
-
-function fileNameOf(vm: MemoryVm, disk: MemoryDisk): string {
-  const suffix = disk.key === 2000 ? '' : `_${disk.key - 2000}`
-  return `[ds1] ${vm.name}/${vm.name}${suffix}.vmdk`
-}
-
-function diskOf(vm: MemoryVm, frozen: Frozen): VmDisk {
-  const disk = vm.disks.find((each) => each.key === frozen.key)
-  return {
-    key: frozen.key,
-    label: `Hard disk ${frozen.key - 1999}`,
-    capacityBytes: frozen.bytes.byteLength,
-    controllerKey: 1000,
-    unitNumber: frozen.key - 2000,
-    mode: disk?.mode ?? 'persistent',
-    backing: 'flat',
-    fileName: frozen.fileName,
-    parents: [],
-    uuid: `6000C29-${vm.moref}-${frozen.key}-${disk?.generation ?? 0}`,
-    changeId: frozen.changeId,
-    thin: true,
-    encrypted: false,
-    sharing: false,
+  const take = (): Moref => {
+    const quiesced = quiesce.kind !== 'none' && !vm.mishaps.quiesceUnmarked
+    const moref = takeSnapshot(vm, { name, description, quiesced, atMs: center.clock.nowMs() })
+    center.frozen.set(moref, findSnapshot(center.vms, moref)?.snapshot.frozen ?? [])
+    return moref
   }
+  const takesMs = vm.mishaps.snapshotTakesMs
+  if (takesMs === 0) return take()
+  vm.runningTasks.push('CreateSnapshot_Task')
+  const task = center.clock.sleep(takesMs, { signal: new AbortController().signal }).then(() => {
+    vm.runningTasks = vm.runningTasks.filter((other) => other !== 'CreateSnapshot_Task')
+    return take()
+  })
+  return orAborted(task, request)
 }
 
-/** The running VM's disks: deltas above the frozen files while a snapshot exists. */
-function liveDisks(vm: MemoryVm): readonly VmDisk[] {
-  return vm.disks.map((disk) => {
-    const base = fileNameOf(vm, disk)
-    const live = diskOf(vm, { key: disk.key, bytes: disk.bytes, changeId: null, fileName: base })
-    if (vm.snapshots.length === 0 || disk.mode !== 'persistent') return live
-    return { ...live, fileName: base.replace(/\.vmdk$/, '-000001.vmdk'), parents: [base] }
+function orAborted<Result>(task: Promise<Result>, { signal }: Cancel): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    task.then(resolve, reject)
   })
 }
 
-function vmIdOf(vm: MemoryVm) {
-  const hash = createHash('sha256').update(vm.moref).digest('hex')
-  return parseVmId(
-    `${hash.slice(0, 8)}-${hash.slice(8, 12)}-${hash.slice(12, 16)}-${hash.slice(16, 20)}-${hash.slice(20, 32)}`,
-  )
+function refuseSnapshot(vm: MemoryVm): never {
+  throw new BackupError(`Cannot snapshot VM "${vm.name}": it is a template or fault tolerant`, {
+    code: 'snapshot-failed',
+  })
 }
 
-function summaryOf(vm: MemoryVm) {
+function frozenDisk(frozen: FrozenDisk): VmDisk {
+  const { files, changeId } = frozen
+  return { ...frozen.disk, fileName: files[0] ?? '', parents: files.slice(1), changeId }
+}
+
+function summaryOf(vm: MemoryVm): VmSummary {
   return {
     moref: vm.moref,
-    vmId: vmIdOf(vm),
+    vmId: vm.vmId,
     name: vm.name,
     folder: '/DC/Servers',
     datacenter: 'DC',
@@ -331,37 +203,38 @@ function summaryOf(vm: MemoryVm) {
 function stateOf(vm: MemoryVm): VmState {
   return {
     moref: vm.moref,
-    vmId: vmIdOf(vm),
+    vmId: vm.vmId,
     name: vm.name,
     powerState: vm.powerState,
-    connectionState: 'connected',
+    connectionState: vm.connectionState,
     template: vm.template,
     hardwareVersion: 'vmx-19',
     changeTrackingEnabled: vm.tracking,
     changeTrackingSupported: vm.trackingSupported,
     consolidationNeeded: vm.consolidationNeeded,
-    faultTolerant: false,
+    faultTolerant: vm.faultTolerant,
     host: parseMoref('host-1'),
     datacenter: 'DC',
     guest: { family: 'linux', toolsRunning: vm.toolsRunning, hostName: vm.name, ipAddresses: [] },
-    disks: liveDisks(vm),
-    snapshots: treeOf(vm.snapshots),
+    disks: vm.disks.map(describe),
+    snapshots: treeOf(vm.snapshots, null),
   }
 }
 
-/** Each snapshot is the child of the one before it. */
-function treeOf(snapshots: readonly Snapshot[]): readonly VmSnapshot[] {
-  const [first, ...rest] = snapshots
-  if (first === undefined) return []
-  const { moref, name, description, quiesced, atMs } = first
-  return [{ moref, name, description, quiesced, createdAt: new Date(atMs).toISOString(), children: treeOf(rest) }]
+function treeOf(snapshots: readonly MemorySnapshot[], parent: Moref | null): readonly VmSnapshot[] {
+  return snapshots
+    .filter((snapshot) => snapshot.parent === parent)
+    .map(({ moref, name, description, quiesced, atMs }) => {
+      const createdAt = new Date(atMs).toISOString()
+      return { moref, name, description, quiesced, createdAt, children: treeOf(snapshots, moref) }
+    })
 }
 
 function configOf(vm: MemoryVm): VmConfig {
   return {
     name: vm.name,
-    vmId: vmIdOf(vm),
-    biosUuid: vmIdOf(vm),
+    vmId: vm.vmId,
+    biosUuid: vm.vmId,
     annotation: '',
     hardwareVersion: 'vmx-19',
     guestId: 'debian11_64Guest',
@@ -376,7 +249,7 @@ function configOf(vm: MemoryVm): VmConfig {
     extraConfig: {},
     controllers: [{ key: 1000, type: 'ParaVirtualSCSIController', busNumber: 0, sharedBus: null }],
     nics: [],
-    disks: liveDisks(vm),
+    disks: vm.disks.map(describe),
     otherDevices: [],
     vmx: null,
     nvramBase64: null,

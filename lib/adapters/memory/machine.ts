@@ -1,0 +1,316 @@
+// A VM of the in-memory vCenter: disks in layers, snapshots that freeze them, changed blocks. Nothing here knows of calls.
+
+import { createHash } from 'node:crypto'
+import { BackupError } from '../../base/errors.ts'
+import { type Extent, mergeExtents } from '../../model/extent.ts'
+import { type Moref, parseMoref, parseVmId, type VmId } from '../../model/ids.ts'
+import type { VmDisk, VmState } from '../../model/vm.ts'
+import type { ChangedAreas } from '../../ports/vsphere.ts'
+
+const BLOCK_BYTES = 65_536
+const AREAS_MAX = 2_000
+
+export type MemoryDisk = {
+  readonly key: number
+  label: string
+  bytes: Uint8Array
+  mode: VmDisk['mode']
+  backing: VmDisk['backing']
+  uuid: string
+  /** The layer that is written to, then what it builds on. */
+  files: readonly string[]
+  /** By block: the epoch of its last write. */
+  readonly changedAt: Map<number, number>
+}
+
+/** A disk as a snapshot froze it: `files` are the frozen layer and what it builds on. */
+export type FrozenDisk = {
+  readonly key: number
+  readonly bytes: Uint8Array
+  readonly changeId: string | null
+  readonly changedAt: ReadonlyMap<number, number>
+  files: readonly string[]
+  readonly disk: VmDisk
+}
+
+export type MemorySnapshot = {
+  readonly moref: Moref
+  readonly name: string
+  readonly description: string
+  readonly quiesced: boolean
+  readonly atMs: number
+  parent: Moref | null
+  readonly frozen: readonly FrozenDisk[]
+}
+
+/** One VM; tests change it as they like. */
+export type MemoryVm = {
+  moref: Moref
+  vmId: VmId
+  readonly name: string
+  readonly disks: MemoryDisk[]
+  powerState: VmState['powerState']
+  connectionState: string
+  toolsRunning: boolean
+  template: boolean
+  faultTolerant: boolean
+  tracking: boolean
+  trackingReal: boolean
+  trackingSupported: boolean | null
+  consolidationNeeded: boolean
+  /** Counts snapshots; a write belongs to the epoch it happens in. */
+  epoch: number
+  /** Changes when tracking starts anew: change ids of before are then refused. */
+  chain: string
+  snapshots: MemorySnapshot[]
+  /** The snapshot that the running disks build on. */
+  current: Moref | null
+  runningTasks: string[]
+  /** What the next calls meet. */
+  readonly mishaps: {
+    /** So many quiesced snapshots fail. */
+    quiesceFails: number
+    /** A quiesced snapshot is made and not marked as quiesced. */
+    quiesceUnmarked: boolean
+    /** So many removals leave files behind that need consolidation. */
+    removalsUnconsolidated: number
+    /** How long creating a snapshot takes; the task goes on when its caller leaves. */
+    snapshotTakesMs: number
+  }
+}
+
+export function newVm(vm: {
+  readonly name: string
+  readonly diskBytes: readonly number[]
+  readonly number: number
+}): MemoryVm {
+  const moref = parseMoref(`vm-${100 + vm.number}`)
+  return {
+    moref,
+    vmId: vmIdFor(moref),
+    name: vm.name,
+    disks: vm.diskBytes.map((bytes, index) => newDisk({ vm: vm.name, key: 2000 + index, bytes })),
+    powerState: 'poweredOn',
+    connectionState: 'connected',
+    toolsRunning: true,
+    template: false,
+    faultTolerant: false,
+    tracking: false,
+    trackingReal: false,
+    trackingSupported: true,
+    consolidationNeeded: false,
+    epoch: 1,
+    chain: `52 ${vm.number} 0`,
+    snapshots: [],
+    current: null,
+    runningTasks: [],
+    mishaps: { quiesceFails: 0, quiesceUnmarked: false, removalsUnconsolidated: 0, snapshotTakesMs: 0 },
+  }
+}
+
+export function newDisk(disk: { readonly vm: string; readonly key: number; readonly bytes: number }): MemoryDisk {
+  const suffix = disk.key === 2000 ? '' : `_${disk.key - 2000}`
+  return {
+    key: disk.key,
+    label: `Hard disk ${disk.key - 1999}`,
+    bytes: new Uint8Array(disk.bytes),
+    mode: 'persistent',
+    backing: 'flat',
+    uuid: `6000C29-${disk.vm}-${disk.key}`,
+    files: [`[ds1] ${disk.vm}/${disk.vm}${suffix}.vmdk`],
+    changedAt: new Map(),
+  }
+}
+
+/** The same text gives the same instance uuid. */
+export function vmIdFor(text: string): VmId {
+  const hash = createHash('sha256').update(text).digest('hex')
+  const cuts = [0, 8, 12, 16, 20, 32]
+  return parseVmId(
+    cuts
+      .slice(1)
+      .map((end, i) => hash.slice(cuts[i], end))
+      .join('-'),
+  )
+}
+
+/** The guest writes. */
+export function writeDisk(
+  vm: MemoryVm,
+  { key, offsetBytes, bytes }: { readonly key: number; readonly offsetBytes: number; readonly bytes: Uint8Array },
+): void {
+  const disk = vm.disks.find((each) => each.key === key)
+  if (disk === undefined) throw new Error(`No disk ${key}`)
+  disk.bytes.set(bytes, offsetBytes)
+  const last = Math.floor((offsetBytes + bytes.byteLength - 1) / BLOCK_BYTES)
+  for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) disk.changedAt.set(block, vm.epoch)
+}
+
+/** Freezes every disk that takes part in snapshots and puts a new layer above it. */
+export function takeSnapshot(
+  vm: MemoryVm,
+  request: Pick<MemorySnapshot, 'name' | 'description' | 'quiesced' | 'atMs'>,
+): Moref {
+  if (vm.tracking) vm.trackingReal = true
+  vm.epoch++
+  const moref = parseMoref(`snapshot-${vm.moref}-${vm.epoch}`)
+  const taking = vm.disks.filter((disk) => !disk.mode.startsWith('independent') && disk.backing !== 'rdm-physical')
+  const frozen = taking.map((disk) => {
+    const changeId = vm.trackingReal ? `${vm.chain}/${vm.epoch}` : null
+    const { key, files } = disk
+    return { key, files, changeId, bytes: disk.bytes.slice(), changedAt: new Map(disk.changedAt), disk: describe(disk) }
+  })
+  vm.snapshots.push({ moref, ...request, parent: vm.current, frozen })
+  for (const disk of taking) disk.files = [newLayer(vm, disk), ...disk.files]
+  vm.current = moref
+  return moref
+}
+
+/** Removes a snapshot and merges its layer with the one above, unless several build on it or the merge is left undone. */
+export function dropSnapshot(vm: MemoryVm, moref: Moref): void {
+  const snapshot = vm.snapshots.find((each) => each.moref === moref)
+  if (snapshot === undefined) throw new Error(`No snapshot ${moref}`)
+  vm.snapshots = vm.snapshots.filter((each) => each !== snapshot)
+  for (const each of vm.snapshots) if (each.parent === moref) each.parent = snapshot.parent
+  if (vm.current === moref) vm.current = snapshot.parent
+  if (vm.mishaps.removalsUnconsolidated > 0) {
+    vm.mishaps.removalsUnconsolidated--
+    vm.consolidationNeeded = true
+    return
+  }
+  mergeUnused(vm)
+}
+
+/** Merges every layer that no snapshot needs any more. */
+export function consolidateDisks(vm: MemoryVm): void {
+  vm.consolidationNeeded = false
+  mergeUnused(vm)
+}
+
+/** The disks become what the snapshot froze; writes since are lost and change ids of before no longer count. */
+export function revertTo(vm: MemoryVm, moref: Moref): void {
+  const snapshot = vm.snapshots.find((each) => each.moref === moref)
+  if (snapshot === undefined) throw new Error(`No snapshot ${moref}`)
+  for (const frozen of snapshot.frozen) {
+    const disk = vm.disks.find((each) => each.key === frozen.key)
+    if (disk === undefined) continue
+    disk.bytes = frozen.bytes.slice()
+    disk.files = frozen.files
+    disk.files = [newLayer(vm, disk), ...frozen.files]
+  }
+  vm.current = moref
+  vm.chain = `${vm.chain}-${vm.epoch}`
+}
+
+/** Moves every file to another datastore, as Storage vMotion does. */
+export function relocate(vm: MemoryVm, datastore: string): void {
+  const moved = (files: readonly string[]): readonly string[] =>
+    files.map((file) => file.replace(/^\[[^\]]*\]/, `[${datastore}]`))
+  for (const disk of vm.disks) disk.files = moved(disk.files)
+  for (const frozen of vm.snapshots.flatMap((snapshot) => snapshot.frozen)) frozen.files = moved(frozen.files)
+  vm.chain = `${vm.chain}-${datastore}`
+}
+
+/** What a file holds now: frozen bytes, or the bytes that the guest goes on writing; null when there is no such file. */
+export function fileBytes(vm: MemoryVm, fileName: string): Uint8Array | null {
+  for (const frozen of vm.snapshots.flatMap((snapshot) => snapshot.frozen))
+    if (frozen.files[0] === fileName) return frozen.bytes
+  // A layer that nobody froze any more holds what was merged into it, a mixture: the live bytes stand in for it.
+  return vm.disks.find((disk) => disk.files.includes(fileName))?.bytes ?? null
+}
+
+/** Blocks written since the epoch of `changeId` and before the snapshot's own. */
+export function changedSince(
+  frozen: FrozenDisk,
+  query: { readonly startOffset: number; readonly changeId: string },
+): ChangedAreas {
+  const [chain, since] = query.changeId.split('/')
+  const capacityBytes = frozen.bytes.byteLength
+  if (frozen.changeId?.split('/')[0] !== chain || since === undefined || query.startOffset >= capacityBytes) {
+    throw new BackupError(`Cannot list changed areas since "${query.changeId}"`, {
+      code: 'cbt-unavailable',
+      retry: 'as-full',
+    })
+  }
+  const blocks = [...frozen.changedAt]
+    .filter(([, epoch]) => epoch >= Number(since))
+    .map(([block]) => block * BLOCK_BYTES)
+  const extents = mergeExtents(
+    blocks.map((offsetBytes) => ({ offsetBytes, lengthBytes: Math.min(BLOCK_BYTES, capacityBytes - offsetBytes) })),
+  ).flatMap((extent) => cutBefore(extent, query.startOffset))
+  const end = extents[AREAS_MAX]?.offsetBytes ?? capacityBytes
+  return { startOffset: query.startOffset, length: end - query.startOffset, areas: extents.slice(0, AREAS_MAX) }
+}
+
+/** A disk as vCenter describes the layer it points at. */
+export function describe(disk: MemoryDisk): VmDisk {
+  return {
+    key: disk.key,
+    label: disk.label,
+    capacityBytes: disk.bytes.byteLength,
+    controllerKey: 1000,
+    unitNumber: disk.key - 2000,
+    mode: disk.mode,
+    backing: disk.backing,
+    fileName: disk.files[0] ?? '',
+    parents: disk.files.slice(1),
+    uuid: disk.uuid,
+    changeId: null,
+    thin: true,
+    encrypted: false,
+    sharing: false,
+  }
+}
+
+function cutBefore(extent: Extent, startOffset: number): readonly Extent[] {
+  const cut = Math.max(0, startOffset - extent.offsetBytes)
+  if (cut >= extent.lengthBytes) return []
+  return [{ offsetBytes: extent.offsetBytes + cut, lengthBytes: extent.lengthBytes - cut }]
+}
+
+/** vSphere gives the lowest number that is free, so names come again. */
+function newLayer(vm: MemoryVm, disk: MemoryDisk): string {
+  const base = (disk.files.at(-1) ?? '').replace(/\.vmdk$/, '')
+  const used = new Set(chainsOf(vm, disk.key).flat())
+  for (let number = 1; ; number++) {
+    const name = `${base}-${String(number).padStart(6, '0')}.vmdk`
+    if (!used.has(name)) return name
+  }
+}
+
+function chainsOf(vm: MemoryVm, key: number): readonly (readonly string[])[] {
+  const live = vm.disks.find((disk) => disk.key === key)?.files ?? []
+  return [
+    live,
+    ...vm.snapshots.flatMap(({ frozen }) => frozen.filter((each) => each.key === key).map(({ files }) => files)),
+  ]
+}
+
+/** A layer with exactly one above it, frozen by no snapshot: the one above is merged into it and takes its name. */
+function mergeUnused(vm: MemoryVm): void {
+  for (const { key } of vm.disks) {
+    for (let merged = mergeable(vm, key); merged !== null; merged = mergeable(vm, key)) {
+      const { upper } = merged
+      const without = (files: readonly string[]): readonly string[] => files.filter((file) => file !== upper)
+      for (const disk of vm.disks) if (disk.key === key) disk.files = without(disk.files)
+      for (const frozen of vm.snapshots.flatMap((snapshot) => snapshot.frozen))
+        if (frozen.key === key) frozen.files = without(frozen.files)
+    }
+  }
+}
+
+function mergeable(vm: MemoryVm, key: number): { readonly lower: string; readonly upper: string } | null {
+  const chains = chainsOf(vm, key)
+  const frozen = new Set(chains.slice(1).map((files) => files[0]))
+  for (const files of chains) {
+    for (const [index, lower] of files.entries()) {
+      const upper = files[index - 1]
+      if (upper === undefined || frozen.has(lower)) continue
+      const uppers = new Set(
+        chains.map((other) => other[other.indexOf(lower) - 1]).filter((file) => file !== undefined),
+      )
+      if (uppers.size === 1) return { lower, upper }
+    }
+  }
+  return null
+}

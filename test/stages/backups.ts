@@ -1,0 +1,109 @@
+// Backups of the test world from the request to the end, and what must be true afterwards.
+
+import { expect } from 'vitest'
+import { assert } from '../../lib/base/errors.ts'
+import { requestRun } from '../../lib/doors/request-run.ts'
+import { type JobId, parseJobId, parseSnapshotName, type RunId } from '../../lib/model/ids.ts'
+import type { Job } from '../../lib/model/job.ts'
+import type { Policy } from '../../lib/model/policy.ts'
+import { diskReader } from '../../lib/repository/disk-reader.ts'
+import type { StoredPoint } from '../../lib/repository/point-object.ts'
+import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
+import type { Process } from './chaos.ts'
+import { type Engine, isOver, jobsOf, turnUntil } from './engine.ts'
+import { cancel, policyWith, type World } from './world.ts'
+
+export type BackupRequest = {
+  readonly vms?: readonly string[] | null
+  readonly policy?: Policy
+  readonly door?: 'api' | 'schedule' | 'alarm'
+}
+
+let keys = 0
+
+/** Writes the run and wakes plan. */
+export async function request(world: World, { vms, policy, door }: BackupRequest = {}): Promise<RunId> {
+  const process: Process = { name: 'door', stop: new AbortController(), dead: false, onDeath: () => undefined }
+  const asked = {
+    door: door ?? 'api',
+    policy: policy ?? policyWith(),
+    vms: vms === undefined ? ['db-1'] : vms,
+    key: `key-${++keys}`,
+  }
+  return requestRun(asked, world.depsOf(process), cancel)
+}
+
+/** From the request until every job is done. */
+export async function backUp(engine: Engine, asked: BackupRequest = {}): Promise<readonly Job[]> {
+  const id = await request(engine.world, asked)
+  await turnUntil(engine, () => isOver(engine.world, id))
+  return jobsOf(engine.world, id)
+}
+
+/** The run's only job. */
+export async function backUpOne(engine: Engine, asked: BackupRequest = {}): Promise<Job> {
+  const [job, ...more] = await backUp(engine, asked)
+  assert(job !== undefined && more.length === 0, 'the run has one job')
+  return job
+}
+
+export async function allPoints({ repository }: World): Promise<readonly StoredPoint[]> {
+  const refs = await listPointRefs({ repository }, cancel)
+  return Promise.all(refs.map((ref) => readPoint({ repository, ref }, cancel)))
+}
+
+export function jobIdOfPoint(point: StoredPoint): JobId {
+  return parseJobId(point.envelope.sessionId.slice(0, 32))
+}
+
+export async function pointOfJob(world: World, job: Job): Promise<StoredPoint | null> {
+  return (await allPoints(world)).find((point) => jobIdOfPoint(point) === job.id) ?? null
+}
+
+/** Labels of disks whose restored bytes are not those that the job's snapshot froze. */
+export async function wrongDisks(world: World, point: StoredPoint): Promise<readonly string[]> {
+  const job = (await world.jobStore.jobs.get(jobIdOfPoint(point), cancel))?.value
+  const snapshot = job?.capture?.snapshot
+  assert(snapshot !== undefined, 'a point has a job that captured')
+  const wrong: string[] = []
+  for (const disk of point.envelope.disks) {
+    const { repository } = world
+    const target = new Uint8Array(disk.capacityBytes)
+    const reader = diskReader({ repository, domain: point.envelope.vmId, disk, cacheBytesMax: 0 })
+    await reader.readRange({ offsetBytes: 0, target }, cancel)
+    const frozen = world.vcenter.frozenBytes(snapshot, disk.key)
+    if (frozen === null || Buffer.compare(target, frozen) !== 0) wrong.push(`${job?.vm.name} disk ${disk.key}`)
+  }
+  return wrong
+}
+
+/** Everything that holds when no job is at work. */
+export async function expectRest(engine: Engine): Promise<void> {
+  const { world } = engine
+  const points = await allPoints(world)
+  const withPoint = new Set(points.map(jobIdOfPoint))
+  expect(withPoint.size, 'one point a job').toBe(points.length)
+  for (const job of await world.jobStore.recentJobs({ limit: 10_000 }, cancel)) {
+    const about = `job of "${job.vm.name}" (${job.outcome?.kind} ${job.outcome?.code}: ${job.outcome?.message})`
+    expect(job.state, about).toBe('done')
+    expect(job.claim, about).toBeNull()
+    expect(job.nextStage, about).toBeNull()
+    expect(job.outcome?.message, about).toMatch(/^[A-Z"0-9].{10,}[^.\s]$/s)
+    expect(withPoint.has(job.id), about).toBe(job.outcome?.kind === 'success' || job.outcome?.kind === 'warning')
+    if (!job.notices.some(({ code }) => code === 'left-behind')) expect(job.owes, about).toEqual([])
+    for (const { resource } of job.owes.filter((debt) => debt.kind === 'place'))
+      expect.fail(`${about} keeps ${resource}`)
+  }
+  for (const vm of world.vcenter.vms) {
+    expect(ourSnapshots(vm), `snapshots of ours on "${vm.name}"`).toEqual([])
+    expect(vm.consolidationNeeded).toBe(false)
+    const places = await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel)
+    expect(places?.value.places ?? []).toEqual([])
+  }
+  expect((await Promise.all(points.map((point) => wrongDisks(world, point)))).flat()).toEqual([])
+  expect(engine.buried).toEqual([])
+}
+
+export function ourSnapshots(vm: { readonly snapshots: readonly { readonly name: string }[] }): readonly string[] {
+  return vm.snapshots.map(({ name }) => name).filter((name) => parseSnapshotName(name) !== null)
+}

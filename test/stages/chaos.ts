@@ -1,0 +1,147 @@
+// Strikes: the ports of one process, made to fail, stop or die at a chosen call. Calls are numbered across all processes.
+
+import { BackupError } from '../../lib/base/errors.ts'
+import type { JobStore } from '../../lib/ports/job-store.ts'
+import type { ObjectStore } from '../../lib/ports/object-store.ts'
+import type { Vsphere } from '../../lib/ports/vsphere.ts'
+
+/** What becomes of the struck call and of the process that made it. */
+export const BLOWS = [
+  /** The call fails; it may pass by itself. */
+  'unreachable',
+  /** The call fails for good. */
+  'refused',
+  /** Broken code. */
+  'broken',
+  /** The process is told to stop, as before its time limit or at the end of the program. */
+  'stop',
+  /** The process is gone without a word; its claim lapses. */
+  'kill',
+] as const
+export type Blow = (typeof BLOWS)[number]
+
+export type Strike = {
+  /** From 1. */
+  readonly call: number
+  /** Before the call takes effect, or after it did and before the caller hears of it. */
+  readonly when: 'before' | 'after'
+  readonly blow: Blow
+}
+
+/** One process: a handler of one message, or a mover. */
+export type Process = {
+  readonly name: string
+  readonly stop: AbortController
+  /** Never goes on. */
+  dead: boolean
+  readonly onDeath: () => void
+}
+
+export type Chaos = {
+  /** Names of the calls so far. */
+  readonly calls: string[]
+  readonly around: (process: Process) => Around
+}
+
+export type Around = <Result>(name: string, act: () => Promise<Result>) => Promise<Result>
+
+/** @param choose the strike at this call, if any; asked once for each call */
+export function chaos(
+  choose: (call: {
+    readonly number: number
+    readonly name: string
+    readonly process: string
+  }) => Omit<Strike, 'call'> | null,
+): Chaos {
+  const calls: string[] = []
+  return {
+    calls,
+    around: (process) => async (name, act) => {
+      if (process.dead) return never()
+      const number = calls.push(name)
+      const strike = choose({ number, name, process: process.name })
+      if (strike?.when === 'before') await fall(strike.blow, { process, name })
+      const result = await act()
+      if (process.dead) return never()
+      if (strike?.when === 'after') await fall(strike.blow, { process, name })
+      return result
+    },
+  }
+}
+
+export const noChaos = (): Chaos => chaos(() => null)
+
+/** One strike, at one call. */
+export function strikeOnce(strike: Strike): Chaos {
+  return chaos(({ number }) => (number === strike.call ? strike : null))
+}
+
+export function never(): Promise<never> {
+  return new Promise(() => undefined)
+}
+
+async function fall(
+  blow: Blow,
+  { process, name }: { readonly process: Process; readonly name: string },
+): Promise<void> {
+  switch (blow) {
+    case 'unreachable':
+      throw new BackupError(`Cannot reach "${name}"`, { code: 'struck-unreachable', retry: 'later' })
+    case 'refused':
+      throw new BackupError(`Cannot use "${name}": it refuses`, { code: 'struck-refused', retry: 'no' })
+    case 'broken':
+      throw new Error(`"${name}" is broken`)
+    case 'stop':
+      process.stop.abort(new DOMException('The process stops', 'AbortError'))
+      return process.stop.signal.throwIfAborted()
+    case 'kill':
+      process.dead = true
+      process.onDeath()
+      return never()
+  }
+}
+
+/** The port with every call of a method going through `around`. */
+export function wrapped<Port extends object>(port: Port, name: string, around: Around): Port {
+  return new Proxy(port, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property)
+      if (typeof value !== 'function' || typeof property === 'symbol') return value
+      return (...args: unknown[]) => around(`${name}.${property}`, async () => Reflect.apply(value, target, args))
+    },
+  })
+}
+
+export function wrappedJobStore(store: JobStore, around: Around): JobStore {
+  const { runs, jobs, attempts, resources } = store
+  return {
+    runs: wrapped(runs, 'runs', around),
+    jobs: wrapped(jobs, 'jobs', around),
+    attempts: wrapped(attempts, 'attempts', around),
+    resources: wrapped(resources, 'resources', around),
+    jobsOfRun: (run, cancel) => around('jobsOfRun', () => store.jobsOfRun(run, cancel)),
+    dueJobs: (query, cancel) => around('dueJobs', () => store.dueJobs(query, cancel)),
+    recentJobs: (query, cancel) => around('recentJobs', () => store.recentJobs(query, cancel)),
+    recentRuns: (query, cancel) => around('recentRuns', () => store.recentRuns(query, cancel)),
+  }
+}
+
+export function wrappedVsphere(vsphere: Vsphere, around: Around): Vsphere {
+  return {
+    open: async (cancel) => wrapped(await around('vsphere.open', () => vsphere.open(cancel)), 'vsphere', around),
+  }
+}
+
+export function wrappedStore(store: ObjectStore, around: Around): ObjectStore {
+  const { putIfAbsent, get, getRange, head } = wrapped(store, 'store', around)
+  return {
+    putIfAbsent,
+    get,
+    getRange,
+    head,
+    async *list(prefix, cancel) {
+      await around('store.list', async () => undefined)
+      yield* store.list(prefix, cancel)
+    },
+  }
+}

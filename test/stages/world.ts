@@ -1,0 +1,224 @@
+// A whole backup system in one process on a clock that runs fast: in-memory adapters, the real stages, the real mover.
+
+import { memoryEvents } from '../../lib/adapters/memory/events.ts'
+import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
+import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
+import type { MemoryVm } from '../../lib/adapters/memory/machine.ts'
+import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
+import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import { type MemoryVcenter, memoryVcenter } from '../../lib/adapters/memory/vsphere.ts'
+import { KiB, MiB } from '../../lib/base/bytes.ts'
+import { type ManualClock, manualClock } from '../../lib/base/clock.ts'
+import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
+import type { StageMessage } from '../../lib/model/message.ts'
+import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
+import type { MoverDeps } from '../../lib/mover/deps.ts'
+import { inProcessWorkers } from '../../lib/mover/in-process.ts'
+import { moveJob } from '../../lib/mover/move.ts'
+import type { JobStore } from '../../lib/ports/job-store.ts'
+import type { KeyWrapper } from '../../lib/ports/keys.ts'
+import type { MessageQueue } from '../../lib/ports/queue.ts'
+import type { MoverRequest, Tasks } from '../../lib/ports/tasks.ts'
+import { createRepository } from '../../lib/repository/open-repository.ts'
+import type { Repository } from '../../lib/repository/repository.ts'
+import { claimLivesUntilItsTime, defaultStageLimits, type StageDeps, type StageLimits } from '../../lib/stages/deps.ts'
+import {
+  type Chaos,
+  never,
+  noChaos,
+  type Process,
+  wrapped,
+  wrappedJobStore,
+  wrappedStore,
+  wrappedVsphere,
+} from './chaos.ts'
+import { fileTransport } from './transports.ts'
+
+export const cancel = { signal: new AbortController().signal }
+
+/** Wraps by adding nothing: these tests need no secret. */
+const plainWrapper: KeyWrapper = { kind: 'passphrase', wrap: async (key) => key, unwrap: async (blob) => blob }
+
+export type WorldOptions = {
+  readonly seed?: number
+  readonly limits?: Partial<StageLimits>
+  readonly receivesMax?: number
+  readonly visibilityMs?: number
+}
+
+export type World = {
+  readonly random: Random
+  readonly clock: ManualClock
+  readonly vcenter: MemoryVcenter
+  readonly jobStore: JobStore
+  readonly queue: MessageQueue
+  readonly tasks: Tasks
+  readonly store: MemoryObjectStore
+  readonly repository: Repository
+  readonly log: MemoryLog
+  readonly events: ReturnType<typeof memoryEvents>
+  readonly limits: StageLimits
+  readonly visibilityMs: number
+  /** Every message that was sent, in order. */
+  readonly sent: StageMessage[]
+  /** What strikes the handlers and watch, and what strikes the movers. */
+  chaos: Chaos
+  moverChaos: Chaos
+  /** Called by the mover before it starts, for tests that hold it up. */
+  beforeMove: (request: MoverRequest) => Promise<void>
+  /** What becomes of a message on its way into a queue. */
+  onSend: (message: StageMessage) => 'keep' | 'lose' | 'twice'
+  /** Movers that run now. */
+  moving: number
+  /** Whether guests write while the pump turns. */
+  guestsWrite: boolean
+  /** What one process acts through. */
+  depsOf(process: Process): StageDeps
+}
+
+const WORLD_LIMITS: StageLimits = { ...defaultStageLimits, quiesceWaitMs: 1_000 }
+
+export async function newWorld(options: WorldOptions = {}): Promise<World> {
+  const random = seededRandom(options.seed ?? 1)
+  const clock = manualClock()
+  const store = memoryObjectStore({ clock })
+  const repository = await createRepository({ store, wrappers: [plainWrapper], random, clock }, cancel)
+  const queue = memoryQueue({ clock, receivesMax: options.receivesMax ?? 5 })
+  const world: World = {
+    random,
+    clock,
+    vcenter: memoryVcenter({ clock }),
+    jobStore: memoryJobStore(),
+    queue,
+    tasks: memoryTasks((request, { signal }) => runMover(world, request, signal)),
+    store,
+    repository,
+    log: memoryLog(),
+    events: memoryEvents(),
+    limits: { ...WORLD_LIMITS, ...options.limits },
+    visibilityMs: options.visibilityMs ?? 90_000,
+    sent: [],
+    chaos: noChaos(),
+    moverChaos: noChaos(),
+    beforeMove: async () => undefined,
+    onSend: () => 'keep',
+    moving: 0,
+    guestsWrite: true,
+    depsOf: (process) => depsOf(world, process),
+  }
+  return world
+}
+
+function depsOf(world: World, process: Process): StageDeps {
+  const around = world.chaos.around(process)
+  const { clock, log, events, repository } = world
+  const store = wrappedStore(world.store, around)
+  return {
+    clock: {
+      ...clock,
+      sleep: async (ms, options) => (process.dead ? never() : ofLiving(process, clock.sleep(ms, options))),
+    },
+    log,
+    metrics: memoryMetrics(),
+    events: wrapped(events, 'events', around),
+    jobStore: wrappedJobStore(world.jobStore, around),
+    sender: {
+      send: (message, options, { signal }) =>
+        around('queue.send', async () => {
+          world.sent.push(message)
+          const fate = world.onSend(message)
+          if (fate === 'lose') return
+          await world.queue.send(message, options, { signal })
+          if (fate === 'twice') await world.queue.send(message, options, { signal })
+        }),
+    },
+    vsphere: wrappedVsphere(world.vcenter.vsphere, around),
+    tasks: wrapped(world.tasks, 'tasks', around),
+    repository: () => around('repository', async () => ({ ...repository, store })),
+    limits: world.limits,
+    isClaimLive: claimLivesUntilItsTime,
+  }
+}
+
+/** A process that died does not wake up again. */
+async function ofLiving(process: Process, waiting: Promise<void>): Promise<void> {
+  await waiting
+  if (process.dead) await never()
+}
+
+async function runMover(world: World, request: MoverRequest, signal: AbortSignal): Promise<void> {
+  const stop = new AbortController()
+  const death = Promise.withResolvers<never>()
+  const process: Process = {
+    name: `mover/${request.attempt}`,
+    stop,
+    dead: false,
+    onDeath: () => death.reject(new Error('killed')),
+  }
+  world.moving++
+  try {
+    await world.beforeMove(request)
+    const { jobId, attempt } = request
+    const holder = `mover-${request.clientToken}`
+    const either = AbortSignal.any([signal, stop.signal])
+    await Promise.race([
+      moveJob({ jobId, attempt, holder }, moverDepsOf(world, process), { signal: either }),
+      death.promise,
+    ])
+  } finally {
+    world.moving--
+  }
+}
+
+function moverDepsOf(world: World, process: Process): MoverDeps {
+  const around = world.moverChaos.around(process)
+  const store = wrappedStore(world.store, around)
+  const { clock, random, log } = world
+  const transports = [fileTransport('datastore', world, around), fileTransport('nbd', world, around)]
+  return {
+    jobs: wrappedJobStore(world.jobStore, around),
+    vsphere: wrappedVsphere(world.vcenter.vsphere, around),
+    repository: { ...world.repository, store },
+    transports,
+    openWorker: inProcessWorkers({ transports, store, random }),
+    settings: {
+      chunkLog2: 16,
+      workersMax: 1,
+      limits: { readAheadBytes: MiB, pieceBytes: 256 * KiB, uploadsMax: 2, packBytesTarget: MiB },
+      writer: 'test',
+    },
+    clock: {
+      ...clock,
+      sleep: async (ms, options) => (process.dead ? never() : ofLiving(process, clock.sleep(ms, options))),
+    },
+    random,
+    log,
+  }
+}
+
+export type VmOptions = { readonly name?: string; readonly diskBytes?: readonly number[]; readonly tracking?: boolean }
+
+/** A VM whose disks hold random bytes and empty stretches. */
+export function addVm(world: World, options: VmOptions = {}): MemoryVm {
+  const vm = world.vcenter.addVm({ name: options.name ?? 'db-1', diskBytes: options.diskBytes ?? [512 * KiB] })
+  if (options.tracking !== false) {
+    vm.tracking = true
+    vm.trackingReal = true
+  }
+  for (const disk of vm.disks) for (let write = 0; write < 3; write++) writeSome(world, vm, disk.key)
+  return vm
+}
+
+/** The guest writes up to 20,000 random bytes somewhere on a disk. */
+export function writeSome(world: World, vm: MemoryVm, key: number): void {
+  const disk = vm.disks.find((each) => each.key === key)
+  if (disk === undefined || disk.bytes.byteLength === 0) return
+  const offsetBytes = wholeNumber(world.random, { low: 0, high: disk.bytes.byteLength - 1 })
+  const length = Math.min(wholeNumber(world.random, { low: 1, high: 20_000 }), disk.bytes.byteLength - offsetBytes)
+  world.vcenter.write(vm, { key, offsetBytes, bytes: world.random.bytes(length) })
+}
+
+export function policyWith(change: Partial<Policy> = {}): Policy {
+  return { ...defaultPolicy(), ...change }
+}
