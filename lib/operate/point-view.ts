@@ -1,0 +1,95 @@
+// A restore point as it is shown: the same facts for people and for scripts.
+
+import type { GradeRecord } from '../model/grade.ts'
+import type { PointId, VmId } from '../model/ids.ts'
+import type { Notice } from '../model/outcome.ts'
+import type { ExcludedDisk, ReadMode } from '../model/point.ts'
+import type { StoredPoint } from '../repository/point-object.ts'
+import type { UnreadablePoint } from '../repository/points.ts'
+
+export type PointDiskView = {
+  readonly key: number
+  readonly label: string
+  readonly fileName: string
+  readonly capacityBytes: number
+  readonly chunkLog2: number
+  readonly readMode: ReadMode
+  readonly readModeReason: string | null
+  readonly transport: string
+  readonly readBytes: number
+  readonly newPlainBytes: number
+  readonly newStoredBytes: number
+}
+
+export type PointView = {
+  readonly id: PointId
+  readonly vm: string
+  readonly vmId: VmId
+  readonly sequence: number
+  readonly parentSequence: number | null
+  readonly capturedAt: string
+  readonly grade: GradeRecord['reached']
+  /** What the grade rests on. */
+  readonly consistency: GradeRecord
+  readonly storedBytes: number
+  readonly snapshotName: string
+  readonly policy: string
+  readonly disks: readonly PointDiskView[]
+  readonly excludedDisks: readonly ExcludedDisk[]
+  readonly notices: readonly Notice[]
+}
+
+export type UnreadableView = {
+  readonly vmId: VmId
+  readonly sequence: number
+  readonly code: string
+  readonly message: string
+}
+
+export function viewPoint({ envelope, body }: StoredPoint): PointView {
+  const chunkLog2 = new Map(envelope.disks.map((disk) => [disk.key, disk.chunkLog2]))
+  return {
+    id: envelope.pointId,
+    vm: body.vmName,
+    vmId: envelope.vmId,
+    sequence: envelope.sequence,
+    parentSequence: envelope.parentSequence,
+    capturedAt: envelope.capturedAt,
+    grade: body.grade.reached,
+    consistency: body.grade,
+    storedBytes: body.storedBytes,
+    snapshotName: body.snapshotName,
+    policy: body.policyName,
+    disks: body.disks.map((disk) => ({
+      key: disk.key,
+      label: disk.label,
+      fileName: disk.fileName,
+      capacityBytes: disk.capacityBytes,
+      chunkLog2: chunkLog2.get(disk.key) ?? disk.chunkLog2,
+      readMode: disk.readMode,
+      readModeReason: disk.readModeReason,
+      transport: disk.transport,
+      readBytes: disk.readBytes,
+      newPlainBytes: disk.newPlainBytes,
+      newStoredBytes: disk.newStoredBytes,
+    })),
+    excludedDisks: body.excludedDisks,
+    notices: body.notices,
+  }
+}
+
+export function viewUnreadable({ ref, error }: UnreadablePoint): UnreadableView {
+  return { vmId: ref.vmId, sequence: ref.sequence, code: error.code, message: error.message }
+}
+
+/** By the VM's name, then its id, then ascending by sequence: the order in which points are shown. */
+export function sortPoints(points: readonly PointView[]): readonly PointView[] {
+  return points.toSorted(
+    (left, right) =>
+      compareText(left.vm, right.vm) || compareText(left.vmId, right.vmId) || left.sequence - right.sequence,
+  )
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}

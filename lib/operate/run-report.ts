@@ -1,0 +1,102 @@
+// What became of a run: one report a job, and whether the whole is good news.
+
+import { BackupError, type ErrorKind } from '../base/errors.ts'
+import type { GradeRecord } from '../model/grade.ts'
+import type { JobId, Moref, PointId, RunId, VmId } from '../model/ids.ts'
+import type { JobCounts, JobState, JobTimes } from '../model/job.ts'
+import type { Notice, Outcome } from '../model/outcome.ts'
+import type { JobView, RunView } from './follow-run.ts'
+
+export type JobReport = {
+  readonly id: JobId
+  readonly runId: RunId
+  readonly vm: { readonly name: string; readonly vmId: VmId; readonly moref: Moref }
+  readonly policy: string
+  readonly state: JobState
+  readonly outcome: Outcome | null
+  readonly pointId: PointId | null
+  /** The point's number among those of its VM; null when there is no point. */
+  readonly sequence: number | null
+  /** How consistent the point is; null when nothing was frozen. */
+  readonly grade: GradeRecord['reached'] | null
+  readonly attempt: number
+  readonly times: JobTimes
+  readonly counts: JobCounts
+  readonly notices: readonly Notice[]
+}
+
+export function reportJob({ job, attempt }: JobView): JobReport {
+  const sealed = attempt?.result?.kind === 'sealed' ? attempt.result : null
+  return {
+    id: job.id,
+    runId: job.runId,
+    vm: { name: job.vm.name, vmId: job.vm.vmId, moref: job.vm.moref },
+    policy: job.policy.name,
+    state: job.state,
+    outcome: job.outcome,
+    pointId: job.pointId,
+    sequence: sealed !== null && sealed.pointId === job.pointId ? sealed.sequence : null,
+    grade: job.capture?.grade.reached ?? null,
+    attempt: job.attempt,
+    times: job.times,
+    counts: job.counts,
+    notices: job.notices,
+  }
+}
+
+/**
+ * Why a run that is over was no success; null when every job ended in success or warning.
+ * A refused run speaks for itself; of several failed jobs the first is named.
+ */
+export function faultOfRun({ run, jobs }: RunView): BackupError | null {
+  if (run.refusal !== null) return refusalError(run.refusal, run.id)
+  const bad = jobs.flatMap(({ job }) =>
+    job.outcome === null || isGood(job.outcome) ? [] : [{ name: job.vm.name, outcome: job.outcome }],
+  )
+  const [first] = bad
+  if (first === undefined) return null
+  const { outcome } = first
+  const message =
+    jobs.length === 1
+      ? outcome.message
+      : `${bad.length} of ${jobs.length} VMs were not backed up; first: ${outcome.message}`
+  return new BackupError(message, {
+    code: outcome.code,
+    ...(outcome.hint === null ? {} : { hint: outcome.hint }),
+    facts: { runId: run.id, failed: bad.map((one) => one.name) },
+  })
+}
+
+function isGood({ kind }: Outcome): boolean {
+  return kind === 'success' || kind === 'warning'
+}
+
+function refusalError(refusal: Outcome, runId: RunId): BackupError {
+  return new BackupError(refusal.message, {
+    code: refusal.code,
+    kind: kindOfRefusal(refusal.code),
+    ...(refusal.hint === null ? {} : { hint: refusal.hint }),
+    facts: { runId },
+  })
+}
+
+/** A run keeps its refusal's code alone; what an operator's shell is told of it is decided here. */
+const refusalKinds: Readonly<Record<string, ErrorKind>> = {
+  'vm-not-found': 'not-found',
+  'vm-ambiguous': 'not-found',
+  'nothing-selected': 'not-found',
+  'vm-template': 'refused',
+  'vcenter-login': 'refused',
+  'vcenter-thumbprint': 'refused',
+  'vcenter-certificate': 'refused',
+  'vcenter-permission': 'refused',
+  'vcenter-not-authenticated': 'refused',
+  'vcenter-unsupported': 'refused',
+  'ca-file-unreadable': 'usage',
+  'secret-missing': 'usage',
+  'settings-faulty': 'usage',
+}
+
+function kindOfRefusal(code: string): ErrorKind {
+  return Object.hasOwn(refusalKinds, code) ? (refusalKinds[code] ?? 'failed') : 'failed'
+}
