@@ -155,7 +155,7 @@ function configOf(call: Call, { spec, devices, controllers }: ConfigSources): Si
     biosUuid: optionalTextAt(spec, 'uuid') ?? uuidFrom(call.front.random),
     version: optionalTextAt(spec, 'version') ?? 'vmx-19',
     guestId: optionalTextAt(spec, 'guestId') ?? 'otherGuest',
-    guestFullName: optionalTextAt(spec, 'alternateGuestName') ?? optionalTextAt(spec, 'guestId') ?? 'Other',
+    guestFullName: guestName(call, spec),
     firmware: optionalTextAt(spec, 'firmware') === 'efi' ? 'efi' : 'bios',
     secureBoot: boot !== null && (optionalFlagAt(boot, 'efiSecureBootEnabled') ?? false),
     cpus: optionalNumberAt(spec, 'numCPUs') ?? 1,
@@ -169,6 +169,13 @@ function configOf(call: Call, { spec, devices, controllers }: ConfigSources): Si
     controllers,
     nics: nicsOf(call, devices),
   }
+}
+
+/** The server's own name of a guest id: that of another machine with the same id, or the id itself. */
+function guestName({ front }: Call, spec: Data): string {
+  const guestId = optionalTextAt(spec, 'guestId') ?? 'otherGuest'
+  const twin = front.world.machines().find(({ machine }) => machine.config.guestId === guestId)
+  return optionalTextAt(spec, 'alternateGuestName') ?? twin?.machine.config.guestFullName ?? guestId
 }
 
 /** "[ds]" alone gives "[ds] name/name.vmx". @throws SimFault InvalidDatastorePath */
