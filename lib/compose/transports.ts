@@ -1,12 +1,11 @@
 // Builds transports from plain settings, in the mover and again in each of its threads.
 
 import { imageTransport } from '../adapters/disk/image-transport.ts'
-import { datastoreTransport } from '../adapters/vsphere/datastore.ts'
 import { unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { VcenterSettings } from '../wire/settings.ts'
-import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
+import type { Surroundings } from './vsphere-settings.ts'
 
 /** Plain data: structured clone carries it to a thread. */
 export type TransportSettings =
@@ -24,9 +23,13 @@ export async function openTransports(
   const transports: Transport[] = []
   for (const one of settings) {
     switch (one.kind) {
-      case 'datastore':
+      case 'datastore': {
+        // Loaded only where it is used: a thread that reads images starts without the SOAP client.
+        const { datastoreTransport } = await import('../adapters/vsphere/datastore.ts')
+        const { vsphereSettingsOf } = await import('./vsphere-settings.ts')
         transports.push(datastoreTransport(await vsphereSettingsOf(one.vcenter, around, cancel)))
         break
+      }
       case 'image':
         transports.push(imageTransport())
         break

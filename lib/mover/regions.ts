@@ -23,6 +23,8 @@ export type RegionLimits = {
   readonly leavesMax: number
 }
 
+type OpenRegion = { readonly leaves: number[]; readonly extents: Extent[]; bytes: number }
+
 /**
  * Every leaf that an extent touches is in exactly one region.
  * @param extents any order, bytes of the disk
@@ -30,7 +32,7 @@ export type RegionLimits = {
 export function* cutRegions(extents: readonly Extent[], limits: RegionLimits): Generator<Region> {
   const { diskKey, leafBytes, chunkBytes, capacityBytes } = limits
   assert(leafBytes % chunkBytes === 0, 'a leaf holds whole chunks')
-  let open = { leaves: [] as number[], extents: [] as Extent[], bytes: 0 }
+  let open: OpenRegion = { leaves: [], extents: [], bytes: 0 }
   const close = (): Region => {
     const region = { diskKey, leaves: open.leaves, extents: joinTouching(open.extents) }
     open = { leaves: [], extents: [], bytes: 0 }

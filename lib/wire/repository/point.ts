@@ -4,8 +4,9 @@ import * as z from 'zod'
 import { parsePointId, parseSessionId, parseVmId } from '../../model/ids.ts'
 import type { PointEnvelope } from '../../model/point.ts'
 import { corrupt } from './corrupt.ts'
+import { pageRefJson, pageRefToJson } from './page-ref.ts'
+import type { RecordRef } from './record-ref.ts'
 import { formatVersion } from './settings.ts'
-import { pageRefJson, pageRefToJson, type RecordRef } from './record-ref.ts'
 
 /** One disk's block map. */
 export type DiskMap = {

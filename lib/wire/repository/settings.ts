@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import { parseSessionId, parseVmId } from '../../model/ids.ts'
-import { pageRefJson } from './record-ref.ts'
+import { pageRefJson } from './page-ref.ts'
 
 export const formatName = 'coldframe-repository'
 export const formatVersion = 1
