@@ -6,8 +6,8 @@ import { BackupError, hasCode } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import { retry } from '../../base/retry.ts'
 import { type Cancel, isAbort } from '../../base/time-limit.ts'
-import { type HttpReply, type HttpRequest, openHttpsServer, parseServerUrl } from './https.ts'
-import { openSoapClient } from './soap-client.ts'
+import { type HttpReply, type HttpRequest, type HttpsServer, openHttpsServer, parseServerUrl } from './https.ts'
+import { openSoapClient, type SoapClient } from './soap-client.ts'
 import { parseThumbprint, type Trust } from './trust.ts'
 import {
   type Fields,
@@ -88,123 +88,148 @@ const SERVICE_INSTANCE = ref('ServiceInstance', 'ServiceInstance')
 export async function openSession(settings: VsphereSettings, cancel: Cancel): Promise<VimSession> {
   if (settings.trust.kind === 'thumbprint') parseThumbprint(settings.trust.sha256)
   const server = openHttpsServer(parseServerUrl(settings.url), settings.trust)
-  const { host, port } = server.endpoint
-  const soap = await openSoapClient(`https://${host}:${port}/sdk`)
-  let cookie: string | null = null
-  let logins = 0
-  let pending: Promise<void> | null = null
-
-  const call: VimSession['call'] = (asked, { signal }) =>
-    soap.call(
-      { method: asked.method, args: record({ _this: asked.target, ...asked.args }), what: asked.what },
-      async (xml, headers) => {
-        const reply = await server.exchange(
-          {
-            method: 'POST',
-            path: '/sdk',
-            headers: { ...headers, ...cookieHeader(cookie) },
-            body: xml,
-            fresh: asked.changes === true,
-            limitMs: asked.limitMs ?? CALL_LIMIT_MS,
-            bytesMax: REPLY_BYTES_MAX,
-          },
-          { signal },
-        )
-        cookie = sessionCookie(reply) ?? cookie
-        return reply
-      },
-    )
-
-  const login = async (loginCancel: Cancel): Promise<VimRecord> => {
-    const limitMs = LOGIN_LIMIT_MS
-    const what = `Cannot log in to "${host}:${port}" as "${settings.user}"`
-    cookie = null
-    const content = await call(
-      { method: 'RetrieveServiceContent', target: SERVICE_INSTANCE, what, limitMs },
-      loginCancel,
-    )
-    const facts = needed(content !== null && isRecord(content) ? content : null, 'service content')
-    const target = needed(refAt(facts, 'sessionManager'), 'session manager')
-    const args = { userName: settings.user, password: await settings.password() }
-    await call({ method: 'Login', target, args, what, limitMs, changes: true }, loginCancel)
-    logins++
-    return facts
-  }
-
-  const loginAgain = async (seen: number, loginCancel: Cancel): Promise<void> => {
-    while (logins === seen) {
-      pending ??= login(loginCancel).then(
-        () => {
-          pending = null
-        },
-        (error: unknown) => {
-          pending = null
-          throw error
-        },
-      )
-      try {
-        await pending
-      } catch (error) {
-        // Somebody else's login was cancelled: this caller tries for itself.
-        if (loginCancel.signal.aborted || !isAbort(error)) throw error
-      }
-    }
-  }
-
-  const stream: VimSession['stream'] = (asked, consume, streamCancel) =>
-    server.stream(
-      { ...asked, headers: { ...asked.headers, ...cookieHeader(cookie) } },
-      (reply) => {
-        if (reply.statusCode === 401) throw sessionEnded(asked)
-        return consume(reply)
-      },
-      streamCancel,
-    )
-
-  const exchange: VimSession['exchange'] = async (asked, exchangeCancel) => {
-    const reply = await server.exchange(
-      { ...asked, headers: { ...asked.headers, ...cookieHeader(cookie) } },
-      exchangeCancel,
-    )
-    if (reply.status === 401) throw sessionEnded(asked)
-    return reply
-  }
-
   try {
-    const content = readServiceContent(await login(cancel))
+    const { host, port } = server.endpoint
+    const wire = new Wire(settings, { server, soap: await openSoapClient(`https://${host}:${port}/sdk`) })
+    const content = readServiceContent(await wire.login(cancel))
     return {
       content,
       settings,
-      call,
-      stream,
-      exchange,
-      exchangeBare: (asked, bareCancel) => server.exchange(asked, bareCancel),
-      loggedIn: async (action, actionCancel) => {
-        const seen = logins
-        try {
-          return await action()
-        } catch (error) {
-          if (!hasCode(error, 'vcenter-not-authenticated')) throw error
-          await loginAgain(seen, actionCancel)
-          return await action()
-        }
-      },
+      call: (call, callCancel) => wire.call(call, callCancel),
+      loggedIn: (action, actionCancel) => wire.loggedIn(action, actionCancel),
+      stream: (call, consume, streamCancel) => wire.stream(call, consume, streamCancel),
+      exchange: (call, exchangeCancel) => wire.exchange(call, exchangeCancel),
+      exchangeBare: (call, bareCancel) => server.exchange(call, bareCancel),
       [Symbol.asyncDispose]: async () => {
-        await logout()
+        await wire.logout(content.sessionManager)
         server[Symbol.dispose]()
       },
-    }
-
-    async function logout(): Promise<void> {
-      // Best effort: a session that is not closed ends by itself after vCenter's idle time.
-      const target = content.sessionManager
-      const limitMs = LOGOUT_LIMIT_MS
-      const lone: Cancel = { signal: new AbortController().signal }
-      await call({ method: 'Logout', target, what: 'Cannot log out', limitMs }, lone).catch(() => undefined)
     }
   } catch (error) {
     server[Symbol.dispose]()
     throw error
+  }
+}
+
+/** The cookie and the logins of one session, over one server. */
+class Wire {
+  readonly #settings: VsphereSettings
+  readonly #server: HttpsServer
+  readonly #soap: SoapClient
+  #cookie: string | null = null
+  #logins = 0
+  #pending: Promise<void> | null = null
+
+  constructor(
+    settings: VsphereSettings,
+    { server, soap }: { readonly server: HttpsServer; readonly soap: SoapClient },
+  ) {
+    this.#settings = settings
+    this.#server = server
+    this.#soap = soap
+  }
+
+  async login(cancel: Cancel): Promise<VimRecord> {
+    const { host, port } = this.#server.endpoint
+    const what = `Cannot log in to "${host}:${port}" as "${this.#settings.user}"`
+    const limitMs = LOGIN_LIMIT_MS
+    this.#cookie = null
+    const opening = { method: 'RetrieveServiceContent', target: SERVICE_INSTANCE, what, limitMs }
+    const reply = await this.#post(opening, { ...cancel, takeCookie: true })
+    const content = needed(reply !== null && isRecord(reply) ? reply : null, 'service content')
+    const target = needed(refAt(content, 'sessionManager'), 'session manager')
+    const args = { userName: this.#settings.user, password: await this.#settings.password() }
+    await this.#post({ method: 'Login', target, args, what, limitMs, changes: true }, { ...cancel, takeCookie: true })
+    this.#logins++
+    return content
+  }
+
+  /** Best effort: a session that is not closed ends by itself after vCenter's idle time. */
+  async logout(target: Ref): Promise<void> {
+    const alone: Cancel = { signal: new AbortController().signal }
+    const call = { method: 'Logout', target, what: 'Cannot log out', limitMs: LOGOUT_LIMIT_MS }
+    await this.call(call, alone).catch(() => undefined)
+  }
+
+  call(call: Call, cancel: Cancel): Promise<VimValue | null> {
+    return this.#post(call, { ...cancel, takeCookie: false })
+  }
+
+  /** Only a login gives the session its cookie: a server may hand another one to a call that came without. */
+  #post(
+    { method, target, args, what, changes, limitMs }: Call,
+    { takeCookie, ...cancel }: Cancel & { readonly takeCookie: boolean },
+  ): Promise<VimValue | null> {
+    return this.#soap.call({ method, args: record({ _this: target, ...args }), what }, async (xml, headers) => {
+      const reply = await this.#server.exchange(
+        {
+          method: 'POST',
+          path: '/sdk',
+          headers: { ...headers, ...this.#cookieHeader() },
+          body: xml,
+          fresh: changes === true,
+          limitMs: limitMs ?? CALL_LIMIT_MS,
+          bytesMax: REPLY_BYTES_MAX,
+        },
+        cancel,
+      )
+      if (takeCookie) this.#cookie = sessionCookie(reply) ?? this.#cookie
+      return reply
+    })
+  }
+
+  async loggedIn<Result>(action: () => Promise<Result>, cancel: Cancel): Promise<Result> {
+    const seen = this.#logins
+    try {
+      return await action()
+    } catch (error) {
+      if (!hasCode(error, 'vcenter-not-authenticated')) throw error
+      await this.#loginAgain(seen, cancel)
+      return await action()
+    }
+  }
+
+  async #loginAgain(seen: number, cancel: Cancel): Promise<void> {
+    while (this.#logins === seen) {
+      this.#pending ??= this.#loginOnce(cancel)
+      try {
+        await this.#pending
+      } catch (error) {
+        // Somebody else's login was cancelled: this caller tries for itself.
+        if (cancel.signal.aborted || !isAbort(error)) throw error
+      }
+    }
+  }
+
+  async #loginOnce(cancel: Cancel): Promise<void> {
+    try {
+      await this.login(cancel)
+    } finally {
+      this.#pending = null
+    }
+  }
+
+  stream<Result>(
+    call: HttpRequest,
+    consume: (reply: IncomingMessage) => Promise<Result>,
+    cancel: Cancel,
+  ): Promise<Result> {
+    const refuse = (reply: IncomingMessage) => {
+      if (reply.statusCode === 401) throw sessionEnded(call)
+      return consume(reply)
+    }
+    return this.#server.stream({ ...call, headers: { ...call.headers, ...this.#cookieHeader() } }, refuse, cancel)
+  }
+
+  async exchange(call: HttpRequest & { readonly bytesMax: number }, cancel: Cancel): Promise<HttpReply> {
+    const headers = { ...call.headers, ...this.#cookieHeader() }
+    const reply = await this.#server.exchange({ ...call, headers }, cancel)
+    if (reply.status === 401) throw sessionEnded(call)
+    return reply
+  }
+
+  #cookieHeader(): { readonly Cookie?: string } {
+    return this.#cookie === null ? {} : { Cookie: this.#cookie }
   }
 }
 
@@ -243,10 +268,6 @@ function readServiceContent(content: VimRecord): ServiceContent & { readonly ses
     viewManager: at('viewManager'),
     sessionManager: at('sessionManager'),
   }
-}
-
-function cookieHeader(cookie: string | null): { readonly Cookie?: string } {
-  return cookie === null ? {} : { Cookie: cookie }
 }
 
 /** `name=value` as the server wrote it, quotes included; other cookies are not ours to keep. */

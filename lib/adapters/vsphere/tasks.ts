@@ -39,11 +39,12 @@ async function waitForTask(
 ): Promise<VimValue | null> {
   const { clock } = session.settings
   for (let waitMs = POLL_FIRST_MS; ; waitMs = Math.min(POLL_MOST_MS, waitMs * 1.5)) {
-    const info = await readTask(session, { task, call }, cancel)
-    const state = textAt(info, 'state')
-    if (state === 'success') return info.fields.get('result') ?? null
-    if (state === 'error')
-      throw faultError(localizedFault(recordAt(info, 'error')), { what: call.what, method: call.method })
+    const seen = await readTask(session, { task, call }, cancel)
+    const state = textAt(seen, 'state')
+    if (state === 'success') return seen.fields.get('result') ?? null
+    if (state === 'error') {
+      throw faultError(localizedFault(recordAt(seen, 'error')), { what: call.what, method: call.method })
+    }
     await clock.sleep(waitMs, cancel)
   }
 }
@@ -55,8 +56,8 @@ async function readTask(
 ): Promise<VimRecord> {
   try {
     const asked = { ref: task, paths: ['info'], what: `${call.what}: cannot follow the task` }
-    const info = (await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)).get('info')
-    if (isRecord(info)) return info
+    const seen = (await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)).get('info')
+    if (isRecord(seen)) return seen
     throw taskLost({ task, call })
   } catch (cause) {
     throw hasCode(cause, 'vcenter-object-gone') ? taskLost({ task, call, cause }) : cause
@@ -75,12 +76,12 @@ export async function readRunningTasks(
   )
   const running: { name: string; startedAt: string | null }[] = []
   for (const task of recent) {
-    const info = await readTaskIfKnown(session, { task, what }, cancel)
-    const state = textAt(info, 'state')
-    if (info === null || (state !== 'running' && state !== 'queued')) continue
+    const seen = await readTaskIfKnown(session, { task, what }, cancel)
+    const state = textAt(seen, 'state')
+    if (seen === null || (state !== 'running' && state !== 'queued')) continue
     running.push({
-      name: textAt(info, 'name') ?? textAt(info, 'descriptionId') ?? 'unnamed',
-      startedAt: textAt(info, 'startTime'),
+      name: textAt(seen, 'name') ?? textAt(seen, 'descriptionId') ?? 'unnamed',
+      startedAt: textAt(seen, 'startTime'),
     })
   }
   return running
@@ -94,8 +95,10 @@ async function readTaskIfKnown(
 ): Promise<VimRecord | null> {
   try {
     const [found] = await readObjects(session, { refs: [task], wanted: { Task: ['info'] }, what }, cancel)
-    const info = found?.values.get('info')
-    return isRecord(info) ? info : null
+    if (found === undefined) return null
+    const seen = found.values.get('info')
+    if (isRecord(seen)) return seen
+    throw replyMalformed(`the task "${task.value}" says nothing of itself`)
   } catch (error) {
     if (hasCode(error, 'vcenter-object-gone')) return null
     throw error
