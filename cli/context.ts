@@ -1,0 +1,74 @@
+// What the commands act through, opened from settings: state, repository, the engine of this machine. The only file here
+// that knows how they are composed.
+
+import { existsSync } from 'node:fs'
+import { BackupError } from '../lib/base/errors.ts'
+import type { Cancel } from '../lib/base/time-limit.ts'
+import { createLocalRepository, type LocalState, openLocalEngine, openLocalState } from '../lib/compose/local.ts'
+import { openLocalRepository } from '../lib/compose/local-mover.ts'
+import { engineLogOf, statePathOf } from '../lib/compose/local-places.ts'
+import { workUntil } from '../lib/compose/work-until.ts'
+import type { Repository } from '../lib/repository/repository.ts'
+import type { Settings } from '../lib/wire/settings.ts'
+import type { World } from './world.ts'
+
+/** Opens the state of a home; makes it when there is none. */
+export function openHome(settings: Settings, world: World): Promise<LocalState> {
+  return openLocalState(settings.home, world, world)
+}
+
+/** @returns null when nothing was ever backed up from this home */
+export async function openHomeIfThere(settings: Settings, world: World): Promise<LocalState | null> {
+  return existsSync(statePathOf(settings.home)) ? openHome(settings, world) : null
+}
+
+/** @throws BackupError `repository-missing`, `repository-key`, `repository-version` */
+export function openRepository(settings: Settings, world: World): Promise<Repository> {
+  return openLocalRepository(settings, world, world)
+}
+
+/** Makes the repository when there is none at its place. */
+export function createRepository(settings: Settings, world: World): Promise<Repository> {
+  return createLocalRepository(settings, world, world)
+}
+
+export type Work = {
+  readonly settings: Settings
+  readonly state: LocalState
+  readonly repository: Repository
+  /** Whether what this command asked for is done. */
+  readonly isDone: (cancel: Cancel) => Promise<boolean>
+  /** Sentences about who does the work, for people. */
+  readonly say: (line: string) => void
+}
+
+const lookMs = 250
+
+/** Is this home's engine while nobody else is, until the work is done; else waits for whoever is. */
+export async function work({ settings, state, repository, isDone, say }: Work, world: World): Promise<void> {
+  let waited = false
+  await workUntil(
+    {
+      openEngine: (cancel) => openLocalEngine({ settings, around: world, local: state, repository }, cancel),
+      look: (role, cancel) => {
+        if (role === 'waiting' && !waited) say(`Another process works in "${settings.home}": it does this, too`)
+        if (role === 'engine' && waited) say('That process has ended: this one goes on in its place')
+        waited = role === 'waiting'
+        return isDone(cancel)
+      },
+      onDrain: () => say('Done; waiting until disks that other commands asked for are read'),
+      clock: world.clock,
+      lookMs,
+    },
+    world,
+  )
+}
+
+/** Where to look when a command ends badly. */
+export function logPathOf(settings: Settings): string {
+  return engineLogOf(settings.home)
+}
+
+export function interrupted(hint: string): BackupError {
+  return new BackupError('Interrupted', { code: 'interrupted', kind: 'interrupted', hint })
+}

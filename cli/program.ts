@@ -1,0 +1,120 @@
+// The commands, their options and their help texts. What they do is in a file each.
+
+import { spawnSync } from 'node:child_process'
+import { Command, InvalidArgumentError } from 'commander'
+import { programPath } from '../lib/compose/programs.ts'
+import type { Answer } from './answer.ts'
+import { backup } from './backup.ts'
+import { jobs } from './jobs.ts'
+import { points } from './points.ts'
+import { restore } from './restore.ts'
+import { sim } from './sim.ts'
+import { verify } from './verify.ts'
+import type { World } from './world.ts'
+
+const settingsHelp = `
+Settings come from the environment, or from coldframe.yaml in the working folder:
+  COLDFRAME_VCENTER             https://host[:port]
+  COLDFRAME_VCENTER_USER        and COLDFRAME_VCENTER_PASSWORD or ..._PASSWORD_FILE
+  COLDFRAME_VCENTER_THUMBPRINT  SHA-256 of its certificate, or COLDFRAME_VCENTER_CA_FILE
+  COLDFRAME_REPOSITORY          file:DIR
+  COLDFRAME_PASSPHRASE          or ..._FILE; without it nothing can be restored
+  COLDFRAME_HOME                state and logs (default: .coldframe)
+
+Exit codes: 0 success or warning, 1 failed, 2 usage or settings, 3 not found or ambiguous, 4 refused, 5 damaged data,
+130 interrupted. No vCenter at hand? "npm start" shows everything with a simulated one.
+`
+
+const pointHelp = `
+POINT is one of
+  NAME@latest   the newest restore point of the VM of this name (or instance uuid)
+  NAME@3        its point number 3
+  4f1c09        the beginning of a point's id, 4 digits or more
+"coldframe points" lists them.
+`
+
+const restoreHelp = `${pointHelp}
+PATH: for one disk the file to write. If PATH is a folder that exists, ends in "/", or several disks are restored, it is a
+folder (made when missing) and the files in it are named VM-NUMBER-diskKEY.raw. Files are raw and sparse, and have their
+name only when every chunk was verified and written.
+`
+
+export type CommandEnds = {
+  /** What was found out, and what was asked for. */
+  readonly finish: (answer: Answer, options: { readonly json: boolean }) => void
+  readonly world: World
+}
+
+type Json = { readonly json: boolean }
+
+/** @throws CommanderError from parsing, and what the commands throw */
+export function coldframeProgram({ finish, world }: CommandEnds): Command {
+  const program = new Command('coldframe')
+    .description('Backs up VMware vSphere VMs, and restores them byte for byte')
+    .version(world.version)
+    .enablePositionalOptions()
+    .addHelpText('after', settingsHelp)
+  const command = (name: string, description: string) =>
+    program.command(name).description(description).option('--json', 'print one JSON document on stdout', false)
+
+  command('backup', 'back VMs up and wait for the end')
+    .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect, [])
+    .option('--policy <file>', 'how, and without --vm also what, to back up')
+    .option('--key <text>', 'the same key asks for the same run again instead of a new one')
+    .action(async ({ json, ...options }: Json & Parameters<typeof backup>[0]) => {
+      finish(await backup(options, world), { json })
+    })
+  command('jobs', 'what runs and what ran, and what it waits for')
+    .option('--job <id>', 'everything about one job; the beginning of its id is enough')
+    .option('--limit <count>', 'how many, newest first', wholeNumber, 20)
+    .action(async ({ json, ...options }: Json & Parameters<typeof jobs>[0]) => {
+      finish(await jobs(options, world), { json })
+    })
+  command('points', 'list restore points with their grade')
+    .option('--vm <name>', "only this VM's, by name or instance uuid")
+    .action(async ({ json, ...options }: Json & Parameters<typeof points>[0]) => {
+      finish(await points(options, world), { json })
+    })
+  command('restore', 'write disks of a restore point as raw files, every chunk verified')
+    .argument('<point>', 'which restore point, see below')
+    .option('--disk <key>', 'only this disk; repeatable (default: every disk)', collectKeys, [])
+    .requiredOption('--to <path>', 'file or folder to write, see below')
+    .option('--overwrite', 'replace files that exist', false)
+    .addHelpText('after', restoreHelp)
+    .action(async (point: string, { json, ...options }: Json & Omit<Parameters<typeof restore>[0], 'point'>) => {
+      finish(await restore({ point, ...options }, world), { json })
+    })
+  command('verify', 'read and authenticate everything that restore points reach')
+    .argument('[point]', 'which restore point, see below')
+    .option('--all', 'every restore point of the repository', false)
+    .addHelpText('after', pointHelp)
+    .action(async (point: string | undefined, { json, all }: Json & { readonly all: boolean }) => {
+      finish(await verify(point === undefined ? { all } : { point, all }, world), { json })
+    })
+  command('sim', 'run a simulated vCenter until Ctrl-C')
+    .argument('[options...]', 'options of the simulator, see below')
+    .allowUnknownOption()
+    .addHelpText('after', () => `\n${simulatorUsage()}`)
+    .action(async (passed: readonly string[], { json }: Json) => {
+      await sim(passed, (started) => finish(started, { json }), world)
+    })
+  return program
+}
+
+function collect(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value]
+}
+
+function collectKeys(value: string, earlier: readonly number[]): readonly number[] {
+  return [...earlier, wholeNumber(value)]
+}
+
+function wholeNumber(value: string): number {
+  const number = Number(value)
+  if (/^[0-9]+$/.test(value) && Number.isSafeInteger(number) && number > 0) return number
+  throw new InvalidArgumentError('A whole number is needed.')
+}
+
+function simulatorUsage(): string {
+  return spawnSync(process.execPath, [programPath('sim'), '--help'], { encoding: 'utf8' }).stdout
+}
