@@ -38,9 +38,19 @@ export function masterOf(keys: RepositoryKeys, kid: string): Uint8Array {
 
 /** HMAC-SHA-256 under K_meta of `kid`, 32 bytes: authenticates what is not encrypted. */
 export function metaMac(keys: RepositoryKeys, text: { readonly kid: string; readonly bytes: Uint8Array }): Uint8Array {
+  return createHmac('sha256', metaKey(keys, text.kid)).update(text.bytes).digest()
+}
+
+const metaKeys = new WeakMap<RepositoryKeys, Map<string, KeyObject>>()
+
+/** K_meta is asked for with every pack: derived once for the life of the keys. */
+function metaKey(keys: RepositoryKeys, kid: string): KeyObject {
+  const known = metaKeys.get(keys) ?? new Map<string, KeyObject>()
+  metaKeys.set(keys, known)
   const salt = bytesOfHexExactly(keys.repositoryId, 16)
-  const key = deriveKey(masterOf(keys, text.kid), { salt, label: 'vmb1/meta' })
-  return createHmac('sha256', key).update(text.bytes).digest()
+  const key = known.get(kid) ?? createSecretKey(deriveKey(masterOf(keys, kid), { salt, label: 'vmb1/meta' }))
+  known.set(kid, key)
+  return key
 }
 
 export function sameMac(left: Uint8Array, right: Uint8Array): boolean {

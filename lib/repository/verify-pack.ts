@@ -64,7 +64,6 @@ export async function readPackTrailer(
 function checkHeader(repository: Repository, found: { readonly pack: PackRef; readonly header: Uint8Array }): void {
   const { pack, header } = found
   const parsed = readPackHeader(header)
-  checkClaim({ version: parsed.version, required: [] }, `pack "${pack.packId}"`)
   const ours = parsed.pack.packId === pack.packId && parsed.pack.kid === pack.kid && parsed.pack.kind === pack.kind
   if (!ours || parsed.repositoryId !== repository.id) {
     throw corrupt(`Cannot trust pack "${pack.packId}": its header names another pack or repository`)
@@ -74,6 +73,7 @@ function checkHeader(repository: Repository, found: { readonly pack: PackRef; re
   if (!sameMac(header.subarray(macStart), mac.subarray(0, packHeaderMacBytes))) {
     throw corrupt(`Cannot trust pack "${pack.packId}": the MAC of its header does not fit`)
   }
+  checkClaim({ version: parsed.version, required: [] }, `pack "${pack.packId}"`)
 }
 
 /** Records lie one after the other, from the header to the trailer. */

@@ -199,6 +199,25 @@ export async function readDisk(
   return whole
 }
 
+/** Whether the disk reads as `expected`, without holding it whole. @throws what the reader throws */
+export async function readsAs(repository: Repository, point: StoredPoint, expected: TestDisk): Promise<boolean> {
+  const disk = point.envelope.disks.find((candidate) => candidate.key === expected.key)
+  if (disk === undefined) return false
+  const reader = diskReader({ repository, domain: point.envelope.vmId, disk, cacheBytesMax: 0 })
+  const chunkBytes = 2 ** expected.chunkLog2
+  let at = 0
+  let seen = 0
+  for await (const run of reader.runs({ offsetBytes: 0, lengthBytes: disk.capacityBytes }, cancel)) {
+    if (run.offsetBytes !== at) return false
+    at += run.kind === 'data' ? run.bytes.byteLength : run.lengthBytes
+    if (run.kind === 'hole') continue
+    const chunk = expected.chunks.get(run.offsetBytes / chunkBytes)
+    if (chunk === undefined || Buffer.compare(run.bytes, chunk.subarray(0, run.bytes.byteLength)) !== 0) return false
+    seen++
+  }
+  return at === expected.capacityBytes && seen === expected.chunks.size
+}
+
 /** What readDisk() must give. */
 export function bytesOfDisk(disk: TestDisk): Uint8Array {
   const whole = new Uint8Array(disk.capacityBytes)
