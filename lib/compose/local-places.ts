@@ -10,3 +10,18 @@ export function statePathOf(home: string): string {
 export function moverLogFolderOf(home: string): string {
   return join(home, 'log', 'movers')
 }
+
+/** Held by the one engine of this home. */
+export function lockPathOf(home: string): string {
+  return join(home, 'engine.lock')
+}
+
+/** What engines and commands did, one JSON line an event. */
+export function engineLogOf(home: string): string {
+  return join(home, 'log', 'engine.jsonl')
+}
+
+/** Domain events, one JSON line each. */
+export function eventLogOf(home: string): string {
+  return join(home, 'log', 'events.jsonl')
+}

@@ -104,6 +104,23 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
   return settings
 }
 
+/**
+ * The variables that make parseSettings() give these settings in another process, whatever its folder and coldframe.yaml.
+ * Secrets given by variable are not among them: they stay in the environment under their own names.
+ */
+export function settingsVariables(settings: Settings): Readonly<Record<string, string>> {
+  const { vcenter, repository, passphrase } = settings
+  return {
+    COLDFRAME_HOME: settings.home,
+    ...(repository === null ? {} : { COLDFRAME_REPOSITORY: `file:${repository.folder}` }),
+    ...(passphrase?.kind === 'file' ? { COLDFRAME_PASSPHRASE_FILE: passphrase.path } : {}),
+    ...(vcenter === null ? {} : { COLDFRAME_VCENTER: vcenter.url, COLDFRAME_VCENTER_USER: vcenter.user }),
+    ...(vcenter?.password.kind === 'file' ? { COLDFRAME_VCENTER_PASSWORD_FILE: vcenter.password.path } : {}),
+    ...(vcenter?.trust.kind === 'thumbprint' ? { COLDFRAME_VCENTER_THUMBPRINT: vcenter.trust.sha256 } : {}),
+    ...(vcenter?.trust.kind === 'ca-file' ? { COLDFRAME_VCENTER_CA_FILE: vcenter.trust.path } : {}),
+  }
+}
+
 function gather(source: SettingsSource, faults: string[]): Names {
   const file = fileValues(source.file, faults)
   const pick = (variable: string, key: string | undefined, value: string | undefined): Given | undefined => {

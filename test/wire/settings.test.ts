@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { BackupError } from '../../lib/base/errors.ts'
-import { parseSettings, type Settings, type SettingsNeed } from '../../lib/wire/settings.ts'
+import { parseSettings, type Settings, type SettingsNeed, settingsVariables } from '../../lib/wire/settings.ts'
 
 const whole = {
   COLDFRAME_VCENTER: 'https://vc.example:8443',
@@ -109,6 +109,20 @@ describe('parseSettings()', () => {
   it('never repeats an account written into the address', () => {
     expect(JSON.stringify(errorOf({ ...whole, COLDFRAME_VCENTER: 'https://me:hunter2@vc' }))).not.toContain('hunter2')
     expect(faultsOf({ ...whole, COLDFRAME_VCENTER: 'https://me:hunter2@vc' })).toMatch(/COLDFRAME_VCENTER_USER/)
+  })
+
+  it('come back in another process from their variables', () => {
+    const yaml = 'vcenter: {url: "https://vc/sdk", user: me, passwordFile: vc, caFile: ca.pem}\nrepository: file:r\n'
+    const { COLDFRAME_PASSPHRASE } = whole
+    for (const [environment, text] of [
+      [whole, undefined],
+      [{ COLDFRAME_PASSPHRASE }, yaml],
+      [{ COLDFRAME_PASSPHRASE_FILE: 'p' }, yaml],
+    ] as const) {
+      const settings = parse(environment, text)
+      const variables = { ...environment, ...settingsVariables(settings) }
+      expect(parseSettings({ environment: variables, folder: '/elsewhere', file: null }, both)).toEqual(settings)
+    }
   })
 
   it('refuses a secret in coldframe.yaml with what to do instead', () => {

@@ -97,6 +97,18 @@ export function sqliteQueue(state: State, options: QueueOptions): MessageQueue {
   }
 }
 
+/**
+ * For an engine that has just taken the lock: what its predecessor had in hand when it ended is shown again at once, and
+ * every message gets all its tries. Only an engine's end, never a failure, is forgiven so.
+ */
+export function resetReceipts(state: State, clock: Clock): void {
+  state.write((sql) =>
+    sql('UPDATE messages SET visible_at_ms = min(visible_at_ms, ?), receive_count = 0 WHERE receive_count > 0').run(
+      clock.nowMs(),
+    ),
+  )
+}
+
 async function onReceipt(
   delivery: Delivery,
   { signal }: Cancel,

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { BackupError, messageOf } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
 import type { Log } from '../../ports/log.ts'
 import type { MoverRequest, TaskState, Tasks } from '../../ports/tasks.ts'
 import { processStart } from './process-identity.ts'
@@ -24,7 +25,13 @@ export type ChildTasksOptions = {
 }
 
 /** Disposing asks every running mover to stop and waits until each has ended. */
-export type ChildTasks = Tasks & AsyncDisposable
+export type ChildTasks = Tasks &
+  AsyncDisposable & {
+    /** How many movers of this engine run. */
+    running(): number
+    /** Starts no mover any more (`no-capacity`), and resolves when those that run have ended. */
+    drain(cancel: Cancel): Promise<void>
+  }
 
 /**
  * Tasks of this engine. A mover sees the end of its standard input when the engine ends, however it ends
@@ -33,6 +40,7 @@ export type ChildTasks = Tasks & AsyncDisposable
  */
 export function childTasks(state: State, options: ChildTasksOptions): ChildTasks {
   const children = new Map<string, Child>()
+  let runningMax = options.runningMax
   return {
     async startMover(request, { signal }) {
       signal.throwIfAborted()
@@ -40,8 +48,8 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
       const known = state.read((sql) => sql('SELECT pid, ended FROM tasks WHERE id = ?').get(taskId))
       // A row without a pid is of an engine that ended while starting it: if a child exists, it ends by itself.
       if (known !== undefined && (known['pid'] !== null || known['ended'] === 1)) return { taskId }
-      if (children.size >= options.runningMax) {
-        throw new BackupError(`Cannot start a mover now: ${children.size} run, at most ${options.runningMax} may`, {
+      if (children.size >= runningMax) {
+        throw new BackupError(`Cannot start a mover now: ${children.size} run, at most ${runningMax} may`, {
           code: 'no-capacity',
           retry: 'later',
           hint: 'It starts when another one has ended',
@@ -79,6 +87,15 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
       const row = state.read((sql) => sql('SELECT * FROM tasks WHERE id = ?').get(taskId))
       // An earlier engine's: it sees its input end and stops; asking again does no harm.
       if (row !== undefined && stateOfRow(row, false).kind === 'running') process.kill(Number(row['pid']), 'SIGTERM')
+    },
+
+    running: () => children.size,
+
+    async drain({ signal }) {
+      runningMax = 0
+      const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+      await Promise.race([Promise.all([...children.values()].map(({ ended }) => ended)), aborted])
+      signal.throwIfAborted()
     },
 
     async [Symbol.asyncDispose]() {

@@ -1,0 +1,182 @@
+// The engine loop of one machine: receives from every stage's queue, handles, removes; watches; gives up what is dead.
+
+import { type Budget, budget } from '../base/budget.ts'
+import { BackupError } from '../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
+import { abandonOf, STAGE_KINDS, type StageMessage } from '../model/message.ts'
+import type { Delivery, MessageQueue } from '../ports/queue.ts'
+import type { StageDeps } from '../stages/deps.ts'
+import { handleMessage } from '../stages/run-stage.ts'
+import { watch } from '../stages/watch.ts'
+
+export type EngineParts = {
+  readonly deps: StageDeps
+  readonly queue: MessageQueue
+  /** Tells this engine's claims from those of an earlier one. */
+  readonly engineId: string
+  /** How many messages are handled side by side. */
+  readonly runningMax: number
+  readonly limits: EngineLimits
+}
+
+export type EngineLimits = {
+  /** How long a message stays hidden without word of whoever handles it. */
+  readonly visibilityMs: number
+  /** The longest that one message may be handled, as in a function. */
+  readonly handleMs: number
+  /** The wait between two looks at empty queues. */
+  readonly idleMs: number
+  readonly watchMs: number
+  /** The first wait before a failed message is shown again; doubles with every receipt, up to visibilityMs. */
+  readonly againMs: number
+}
+
+export const defaultEngineLimits: EngineLimits = {
+  visibilityMs: 60_000,
+  handleMs: 900_000,
+  idleMs: 50,
+  watchMs: 1_000,
+  againMs: 1_000,
+}
+
+/**
+ * Runs until the signal is aborted, then lets what is being handled come to its end and returns.
+ * @throws what makes going on impossible: state that is damaged or not ours any more
+ */
+export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise<void> {
+  const slots = budget(parts.runningMax)
+  const working = new Set<Promise<void>>()
+  let watchAtMs = 0
+  let number = 0
+  try {
+    while (!signal.aborted) {
+      const { deps, limits } = parts
+      const taken = await orLater(parts, { signal }, async () => {
+        if (deps.clock.monotonicMs() >= watchAtMs) {
+          watchAtMs = deps.clock.monotonicMs() + limits.watchMs
+          await watch(deps, { signal })
+          await buryDead(parts, { signal })
+        }
+        return await receive(parts, slots, { signal })
+      })
+      for (const { delivery, slot } of taken) {
+        const invocation = `${parts.engineId}/${++number}`
+        const work = handle(delivery, parts, { signal, invocation }).finally(() => {
+          slot[Symbol.dispose]()
+          working.delete(work)
+        })
+        working.add(work)
+      }
+      if (taken.length === 0) await pause(parts, { signal })
+    }
+  } finally {
+    await Promise.all(working)
+  }
+}
+
+/** For StageDeps.isClaimLive: whoever holds the engine lock knows that its predecessors' claims are dead. */
+export function claimsOf(engineId: string): StageDeps['isClaimLive'] {
+  return (claim, nowMs) => claim.invocation.startsWith(`${engineId}/`) && claim.untilMs > nowMs
+}
+
+type Taken = { readonly delivery: Delivery; readonly slot: Disposable }
+
+/** One message a free slot at most, from all queues in turn. */
+async function receive(parts: EngineParts, slots: Budget, cancel: Cancel): Promise<readonly Taken[]> {
+  const taken: Taken[] = []
+  // Later stages first: what is begun is brought to its end before more is begun.
+  for (const kind of STAGE_KINDS.toReversed()) {
+    const max = slots.free()
+    if (max === 0) break
+    const { visibilityMs } = parts.limits
+    for (const delivery of await parts.queue.receive(kind, { max, visibilityMs }, cancel)) {
+      taken.push({ delivery, slot: await slots.take(1, cancel) })
+    }
+  }
+  return taken
+}
+
+async function buryDead({ deps, queue }: EngineParts, cancel: Cancel): Promise<void> {
+  for (const dead of await queue.takeDead(cancel)) {
+    deps.log.warn('message.dead', facts(dead))
+    const reason = `its stage "${dead.kind}" failed too often; the log of the engine tells why`
+    await deps.sender.send(abandonOf(dead, reason), { delayMs: 0 }, cancel)
+  }
+}
+
+/** Never throws: a message that was not handled comes again. */
+async function handle(
+  delivery: Delivery,
+  parts: EngineParts,
+  options: Cancel & { readonly invocation: string },
+): Promise<void> {
+  const { deps, queue, limits } = parts
+  const stopHiding = keepHidden(delivery, parts)
+  try {
+    const signal = withTimeLimit(options.signal, limits.handleMs)
+    await handleMessage(delivery.message, deps, { signal, invocation: options.invocation })
+    stopHiding()
+    await queue.remove(delivery, soon())
+  } catch (error) {
+    stopHiding()
+    const stopped = options.signal.aborted
+    const visibilityMs = stopped ? 0 : Math.min(limits.visibilityMs, limits.againMs * 2 ** (delivery.receiveCount - 1))
+    if (!stopped)
+      deps.log.error('message.failed', error, { ...facts(delivery.message), receipt: delivery.receiveCount })
+    await queue.extend(delivery, { visibilityMs }, soon()).catch((failure: unknown) => {
+      // It shows again by itself when its visibility ends.
+      deps.log.error('message.not-returned', failure, facts(delivery.message))
+    })
+  }
+}
+
+/** A clean-up of its own time: the engine's signal may be over. */
+function soon(): Cancel {
+  return { signal: AbortSignal.timeout(10_000) }
+}
+
+function keepHidden(delivery: Delivery, { deps, queue, limits }: EngineParts): () => void {
+  const stopped = new AbortController()
+  const { signal } = stopped
+  const beat = async (): Promise<void> => {
+    for (;;) {
+      await deps.clock.sleep(limits.visibilityMs / 3, { signal })
+      await queue.extend(delivery, { visibilityMs: limits.visibilityMs }, { signal })
+    }
+  }
+  beat().catch((error: unknown) => {
+    if (!signal.aborted) deps.log.error('message.not-hidden', error, facts(delivery.message))
+  })
+  return () => stopped.abort()
+}
+
+/** What may pass (a busy file, a full disk) is waited out; what may not ends the engine. */
+async function orLater<Item>(
+  parts: EngineParts,
+  { signal }: Cancel,
+  action: () => Promise<readonly Item[]>,
+): Promise<readonly Item[]> {
+  try {
+    return await action()
+  } catch (error) {
+    if (signal.aborted) return []
+    if (!(error instanceof BackupError) || error.retry !== 'later') throw error
+    parts.deps.log.error('engine.poll-failed', error)
+    await pause(parts, { signal }, parts.limits.watchMs)
+    return []
+  }
+}
+
+async function pause({ deps, limits }: EngineParts, { signal }: Cancel, ms = limits.idleMs): Promise<void> {
+  try {
+    await deps.clock.sleep(ms, { signal })
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+function facts(message: StageMessage): Readonly<Record<string, string>> {
+  if (message.kind === 'plan') return { stage: message.kind, run: message.runId }
+  if (message.kind === 'abandon') return { stage: message.kind, target: JSON.stringify(message.target) }
+  return { stage: message.kind, job: message.jobId }
+}

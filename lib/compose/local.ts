@@ -1,0 +1,148 @@
+// The embedded default: everything that an engine or a command of one machine acts through, built from settings.
+
+import { availableParallelism } from 'node:os'
+import { takeEngineLock } from '../adapters/local/engine-lock.ts'
+import { lineEvents } from '../adapters/local/events.ts'
+import { sqliteJobStore } from '../adapters/local/job-store.ts'
+import { fileLines, lineLog, logMetrics } from '../adapters/local/log.ts'
+import { passphraseWrapper } from '../adapters/local/passphrase.ts'
+import { resetReceipts, sqliteQueue } from '../adapters/local/queue.ts'
+import { localSecrets } from '../adapters/local/secrets.ts'
+import { openState, type State } from '../adapters/local/state.ts'
+import { type ChildTasks, childTasks } from '../adapters/local/tasks.ts'
+import { openVsphere } from '../adapters/vsphere/vsphere.ts'
+import { hexOf } from '../base/bytes.ts'
+import { BackupError } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { Log } from '../ports/log.ts'
+import type { MessageQueue } from '../ports/queue.ts'
+import { createRepository } from '../repository/open-repository.ts'
+import type { Repository } from '../repository/repository.ts'
+import { defaultStageLimits, type StageDeps, type StageLimits } from '../stages/deps.ts'
+import { type Settings, settingsVariables } from '../wire/settings.ts'
+import { claimsOf, defaultEngineLimits, type EngineParts } from './engine.ts'
+import { engineLogOf, eventLogOf, lockPathOf, moverLogFolderOf, statePathOf } from './local-places.ts'
+import { openObjectStore } from './object-stores.ts'
+import { programPath } from './programs.ts'
+import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
+
+/** A message that failed this often ends in abandon. */
+const RECEIVES_MAX = 5
+
+/** One machine asks itself: looking again costs nothing, and a lost message is soon seen. */
+export const localStageLimits: StageLimits = {
+  ...defaultStageLimits,
+  overdueMs: 5_000,
+  pollMs: 250,
+  againFirstMs: 1_000,
+  againMostMs: 60_000,
+}
+
+/** State and queues of a home, without an engine. */
+export type LocalState = Disposable & {
+  readonly state: State
+  readonly jobStore: JobStore
+  readonly queue: MessageQueue
+  readonly log: Log
+}
+
+/** @throws what openState() throws */
+export async function openLocalState(home: string, around: Surroundings, cancel: Cancel): Promise<LocalState> {
+  const { clock, random } = around
+  const state = await openState({ path: statePathOf(home), clock, random }, cancel)
+  const log = lineLog(fileLines(engineLogOf(home)), { clock })
+  return {
+    state,
+    jobStore: sqliteJobStore(state),
+    queue: sqliteQueue(state, { clock, receivesMax: RECEIVES_MAX, log }),
+    log,
+    [Symbol.dispose]: () => state[Symbol.dispose](),
+  }
+}
+
+/** Opens the repository that the settings name; creates it when there is none at its place. */
+export async function createLocalRepository(
+  settings: Settings,
+  around: Surroundings,
+  cancel: Cancel,
+): Promise<Repository> {
+  const { repository, passphrase } = settings
+  if (repository === null || passphrase === null) throw unset('COLDFRAME_REPOSITORY or its passphrase')
+  const { clock, random, environment } = around
+  const secrets = localSecrets({ references: { passphrase }, environment })
+  const wrapper = passphraseWrapper({ passphrase: await secrets.read('passphrase', cancel), random })
+  return await createRepository(
+    { store: openObjectStore(repository, around), wrappers: [wrapper], clock, random },
+    cancel,
+  )
+}
+
+export type LocalEngine = AsyncDisposable & {
+  readonly parts: EngineParts
+  readonly tasks: ChildTasks
+}
+
+export type LocalEngineOptions = {
+  readonly settings: Settings
+  readonly around: Surroundings
+  readonly local: LocalState
+  readonly repository: Repository
+}
+
+/**
+ * Takes the engine lock of the home and builds the engine. Disposing stops its movers and gives the lock back.
+ * @returns null while another process is the engine
+ */
+export async function openLocalEngine(options: LocalEngineOptions, cancel: Cancel): Promise<LocalEngine | null> {
+  const { settings, around, local, repository } = options
+  const { home, vcenter } = settings
+  if (vcenter === null) throw unset('COLDFRAME_VCENTER')
+  const { clock, random, environment } = around
+  const vsphere = openVsphere(await vsphereSettingsOf(vcenter, around, cancel))
+  const lock = takeEngineLock(lockPathOf(home))
+  if (lock === null) return null
+
+  try {
+    resetReceipts(local.state, clock)
+    const engineId = `engine-${hexOf(random.bytes(8))}`
+    const log = local.log.with({ engine: engineId })
+    const tasks = childTasks(local.state, {
+      command: { file: process.execPath, args: [programPath('task')] },
+      environment: { ...environment, ...settingsVariables(settings) },
+      logFolder: moverLogFolderOf(home),
+      runningMax: Math.min(8, Math.max(2, Math.floor(availableParallelism() / 2))),
+      stopMs: 10_000,
+      log,
+    })
+    const deps: StageDeps = {
+      clock,
+      log,
+      metrics: logMetrics(log),
+      events: lineEvents(fileLines(eventLogOf(home))),
+      jobStore: local.jobStore,
+      sender: local.queue,
+      vsphere,
+      tasks,
+      repository: async () => repository,
+      limits: localStageLimits,
+      isClaimLive: claimsOf(engineId),
+    }
+    log.info('engine.started', { home })
+    return {
+      parts: { deps, queue: local.queue, engineId, runningMax: 4, limits: defaultEngineLimits },
+      tasks,
+      async [Symbol.asyncDispose]() {
+        await tasks[Symbol.asyncDispose]()
+        lock[Symbol.dispose]()
+      },
+    }
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+function unset(name: string): BackupError {
+  return new BackupError(`Cannot start: ${name} is not set`, { code: 'settings-faulty', kind: 'usage' })
+}
