@@ -105,13 +105,14 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
 
   try {
     resetReceipts(local.state, clock)
+    const moversMax = Math.min(8, Math.max(2, Math.floor(availableParallelism() / 2)))
     const engineId = `engine-${hexOf(random.bytes(8))}`
     const log = local.log.with({ engine: engineId })
     const tasks = childTasks(local.state, {
       command: { file: process.execPath, args: [programPath('task')] },
       environment: { ...environment, ...settingsVariables(settings) },
       logFolder: moverLogFolderOf(home),
-      runningMax: Math.min(8, Math.max(2, Math.floor(availableParallelism() / 2))),
+      runningMax: moversMax,
       stopMs: 10_000,
       log,
     })
@@ -125,7 +126,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       vsphere,
       tasks,
       repository: async () => repository,
-      limits: localStageLimits,
+      limits: { ...localStageLimits, moversMax },
       isClaimLive: claimsOf(engineId),
     }
     log.info('engine.started', { home })

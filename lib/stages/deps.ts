@@ -16,6 +16,8 @@ export type StageLimits = {
   readonly overdueMs: number
   /** How long a job's places in shared resources hold; every stage renews them. */
   readonly placeMs: number
+  /** How many jobs may be between prepare and release at once: no snapshot waits for a mover. */
+  readonly moversMax: number
   /** How often a mover is asked for, and how often a long vSphere task. */
   readonly pollMs: number
   /** The first and the longest wait before a stage is tried again after a failure that may pass. */
@@ -42,6 +44,7 @@ export const defaultStageLimits: StageLimits = {
   claimMs: 60_000,
   overdueMs: 60_000,
   placeMs: 2 * 3_600_000,
+  moversMax: 200,
   pollMs: 15_000,
   againFirstMs: 5_000,
   againMostMs: 300_000,

@@ -1,7 +1,8 @@
 // A claimed job: the only way to change its record while a stage works on it.
 
-import { BackupError } from '../base/errors.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { BackupError, messageOf } from '../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
@@ -17,6 +18,9 @@ export interface JobHold {
   readonly signal: AbortSignal
 }
 
+/** How often a write is tried again over one of ours whose answer was lost, or over watch's. */
+const WRITES_MAX = 3
+
 /**
  * Takes the claim on a job by one conditional write and keeps it alive.
  * @returns null when somebody else was faster
@@ -26,50 +30,78 @@ export async function holdJob(
   deps: StageDeps,
   options: { readonly invocation: string; readonly stage: Job['nextStage'] & string } & Cancel,
 ): Promise<JobHold | null> {
-  const { clock, jobStore, limits } = deps
+  const { clock, limits } = deps
   const lost = new AbortController()
   const signal = AbortSignal.any([options.signal, lost.signal])
-  const claim = () => ({
-    stage: options.stage,
-    invocation: options.invocation,
-    untilMs: clock.nowMs() + limits.claimMs,
-  })
-  let current: Versioned<Job> = { value: { ...found.value, claim: claim() }, version: found.version }
-  if ((await jobStore.jobs.replace(current.value.id, current, options)) === 'conflict') return null
-  current = { ...current, version: current.version + 1 }
+  const { stage, invocation } = options
+  const claim = () => ({ stage, invocation, untilMs: clock.nowMs() + limits.claimMs })
+  const first = await replaceJob({ ...found, value: { ...found.value, claim: claim() } }, deps, options)
+  if ('other' in first) return null
+  let current = first.written
+  let writtenMs = clock.monotonicMs()
 
-  let turn: Promise<unknown> = Promise.resolve()
-  const update = (change: (job: Job) => Job, cancel: Cancel): Promise<Job> => {
-    const write = async () => {
-      const next = { value: change(current.value), version: current.version }
-      if ((await jobStore.jobs.replace(next.value.id, next, cancel)) === 'conflict') {
+  const write = async (change: (job: Job) => Job, cancel: Cancel): Promise<Job> => {
+    for (let tries = 1; ; tries++) {
+      const answer = await replaceJob({ value: change(current.value), version: current.version }, deps, cancel)
+      if ('written' in answer) {
+        current = answer.written
+        writtenMs = clock.monotonicMs()
+        return current.value
+      }
+      const { other } = answer
+      // A write of ours whose answer was lost, or watch's beside us: the claim tells whose job it is.
+      if (other === null || other.value.claim?.invocation !== invocation || tries === WRITES_MAX) {
         const error = claimLost(current.value)
         lost.abort(error)
         throw error
       }
-      current = { value: next.value, version: next.version + 1 }
-      return current.value
+      current = other
     }
-    const written = turn.then(write)
+  }
+  let turn: Promise<unknown> = Promise.resolve()
+  const update = (change: (job: Job) => Job, cancel: Cancel): Promise<Job> => {
+    const written = turn.then(() => write(change, cancel))
     turn = written.catch(() => undefined)
     return written
   }
-  const stop = startHeartbeat(() => update((job) => ({ ...job, claim: claim() }), { signal }), deps, signal)
-  return { job: () => current.value, update, stop, signal }
+  const beat = async (): Promise<void> => {
+    try {
+      const limited = { signal: withTimeLimit(signal, limits.claimMs / 3) }
+      await update((job) => ({ ...job, claim: claim() }), limited)
+    } catch (error) {
+      deps.log.warn('claim.heartbeat-failed', { message: messageOf(error) })
+      // Whoever finds the claim lapsed takes over: from then on nothing may be done here.
+      if (clock.monotonicMs() - writtenMs >= limits.claimMs) lost.abort(claimLost(current.value))
+    }
+  }
+  return { job: () => current.value, update, stop: startHeartbeat(beat, deps, signal), signal }
 }
 
-function startHeartbeat(beat: () => Promise<unknown>, deps: StageDeps, signal: AbortSignal): () => void {
+type Written = { readonly written: Versioned<Job> } | { readonly other: Versioned<Job> | null }
+
+/** @returns what is now in the store: this write (also one that a client repeated for itself), or somebody's */
+async function replaceJob(next: Versioned<Job>, { jobStore }: StageDeps, cancel: Cancel): Promise<Written> {
+  const written = { value: next.value, version: next.version + 1 }
+  if ((await jobStore.jobs.replace(next.value.id, next, cancel)) === 'replaced') return { written }
+  const other = await jobStore.jobs.get(next.value.id, cancel)
+  if (other?.version === written.version && isDeepStrictEqual(other.value, written.value)) return { written }
+  return { other }
+}
+
+/** The next beat follows also one that failed, until the hold is stopped or lost. */
+function startHeartbeat(beat: () => Promise<void>, deps: StageDeps, signal: AbortSignal): () => void {
   const stopped = new AbortController()
   const either = AbortSignal.any([signal, stopped.signal])
   const run = async () => {
-    while (!either.aborted) {
+    for (;;) {
       await deps.clock.sleep(deps.limits.claimMs / 3, { signal: either })
+      // The sleep may have ended in the same moment as the stage.
+      if (either.aborted) return
       await beat()
     }
   }
-  // A lost claim aborts the hold's signal; a failed beat is followed by the next, until the claim lapses.
   run().catch((error: unknown) => {
-    if (!either.aborted) deps.log.warn('claim.heartbeat-failed', { message: String(error) })
+    if (!either.aborted) deps.log.error('claim.heartbeat-ended', error)
   })
   return () => stopped.abort()
 }

@@ -13,6 +13,9 @@ export function vmResource(vm: VmId): string {
   return `vm/${vm}`
 }
 
+/** The resource that bounds how many jobs hold a snapshot, so that none waits for a mover with its snapshot open. */
+export const moversResource = 'movers'
+
 export type PlaceWish = {
   readonly resource: string
   readonly holder: string

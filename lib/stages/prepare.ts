@@ -12,7 +12,7 @@ import type { VsphereSession } from '../ports/vsphere.ts'
 import { owe, pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
-import { takePlace, vmResource } from './places.ts'
+import { moversResource, takePlace, vmResource } from './places.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
@@ -21,6 +21,8 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
   if (hold.job().state === 'waiting') await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
   const busy = await leaseVm(hold, deps, call)
   if (busy !== null) return busy
+  const crowded = await takeMoverPlace(hold, deps, call)
+  if (crowded !== null) return crowded
   await using session = await deps.vsphere.open(call)
 
   const job = hold.job()
@@ -57,6 +59,14 @@ async function leaseVm(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<
   await owe(hold, { kind: 'place', resource }, cancel)
   const inTheWay = await takePlace({ resource, holder: job.id, units: 1, unitsMax: 1 }, deps, cancel)
   return inTheWay === null ? null : waitForOthers(hold, deps, `job ${inTheWay.join(', ')}, which works on this VM`)
+}
+
+/** @returns the step to take while all movers are taken */
+async function takeMoverPlace(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
+  const { moversMax } = deps.limits
+  await owe(hold, { kind: 'place', resource: moversResource }, cancel)
+  const wish = { resource: moversResource, holder: hold.job().id, units: 1, unitsMax: moversMax }
+  return (await takePlace(wish, deps, cancel)) === null ? null : wait(deps, `a free mover: all ${moversMax} are taken`)
 }
 
 function wait(deps: StageDeps, waitsFor: string): Step {
