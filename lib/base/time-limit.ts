@@ -5,7 +5,8 @@ export type Cancel = { readonly signal: AbortSignal }
 
 /** A signal that is aborted by its parent or after `ms`, whichever comes first. */
 export function withTimeLimit(parent: AbortSignal, ms: number): AbortSignal {
-  return AbortSignal.any([parent, AbortSignal.timeout(ms)])
+  // Differences of a monotonic clock have fractions; timers take whole milliseconds only.
+  return AbortSignal.any([parent, AbortSignal.timeout(Math.max(0, Math.ceil(ms)))])
 }
 
 /** Whether this error is the reason of an aborted signal (a cancel or a time limit). */

@@ -164,7 +164,7 @@ class AttemptHold implements Hold {
     const change = this.#progress === null ? {} : { progress: this.#progress }
     this.#progress = null
     try {
-      const until = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(leftMs)])
+      const until = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(Math.ceil(leftMs))])
       if ((await this.#replace(change, { signal: until })) === 'conflict') this.#lose('another mover took it')
     } catch (error) {
       if (this.#ended.signal.aborted) return
