@@ -79,7 +79,7 @@ export async function turn(engine: Engine): Promise<void> {
     engine.watchedAtMs = nowMs
     launch(engine, {
       name: 'watch',
-      work: (process) => watch(world.depsOf(process), process.stop).then(() => undefined),
+      work: (process) => watch(world.depsOf(process), { signal: process.stop.signal }).then(() => undefined),
     })
   }
   await eventLoopTurn()
