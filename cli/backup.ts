@@ -64,7 +64,8 @@ function jobTeller(progress: Progress): (view: RunView) => void {
   const said = new Map<string, string>()
   return ({ jobs }) => {
     for (const { job, attempt } of jobs) {
-      const words = describeJob(job)
+      // What moves needs no words.
+      const words = describeJob(attempt === null ? job : { ...job, waitsFor: null })
       if (said.get(job.id) !== words && job.state !== 'done') progress.say(`${job.vm.name}: ${words}`)
       said.set(job.id, words)
       for (const disk of attempt?.progress ?? []) {

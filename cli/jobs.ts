@@ -27,7 +27,7 @@ export async function jobs(options: JobsOptions, world: World): Promise<Answer> 
   const settings = await readSettings(world, [])
   using state = await openHomeIfThere(settings, world)
 
-  if (options.job !== undefined) return oneJob(options.job, { jobStore: state?.jobStore ?? null, world })
+  if (options.job !== undefined) return await oneJob(options.job, { jobStore: state?.jobStore ?? null, world })
   if (state === null) return { data: { jobs: [] }, text: 'No jobs yet\n', fault: null }
   const recent = await state.jobStore.recentJobs({ limit: options.limit }, world)
   const views: JobView[] = []

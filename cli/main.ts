@@ -49,12 +49,17 @@ async function main(): Promise<void> {
     if (!(error instanceof CommanderError)) throw error
     // Help and version have been printed.
     if (error.exitCode === 0) return
-    throw new BackupError(error.message.replace(/^error: /, ''), {
-      code: 'usage',
-      kind: 'usage',
-      hint: usageHint(program),
-    })
+    throw usageError(error, program)
   }
+}
+
+/** Commander's words, without its own prefix; what it suggests becomes part of the hint. */
+function usageError({ code, message }: CommanderError, program: Command): BackupError {
+  const [first = '', ...more] = message.replace(/^error: /, '').split('\n')
+  const sentence =
+    code === 'commander.help' ? 'No command given' : `${first.slice(0, 1).toUpperCase()}${first.slice(1)}`
+  const suggestion = more.join(' ').replace(/^\((.*)\)$/, '$1 ')
+  return new BackupError(sentence, { code: 'usage', kind: 'usage', hint: `${suggestion}${usageHint(program)}` })
 }
 
 function throwInsteadOfExiting(command: Command): void {

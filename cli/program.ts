@@ -45,7 +45,10 @@ export type CommandEnds = {
   readonly world: World
 }
 
-type Json = { readonly json: boolean }
+/** As commander gives them: what was not given is missing. */
+type Json = { readonly json?: true }
+type BackupFlags = { readonly vm?: readonly string[]; readonly policy?: string; readonly key?: string }
+type RestoreFlags = { readonly disk?: readonly number[]; readonly to: string; readonly overwrite?: true }
 
 /** @throws CommanderError from parsing, and what the commands throw */
 export function coldframeProgram({ finish, world }: CommandEnds): Command {
@@ -55,57 +58,59 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .enablePositionalOptions()
     .addHelpText('after', settingsHelp)
   const command = (name: string, description: string) =>
-    program.command(name).description(description).option('--json', 'print one JSON document on stdout', false)
+    program.command(name).description(description).option('--json', 'print one JSON document on stdout')
 
   command('backup', 'back VMs up and wait for the end')
-    .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect, [])
+    .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
     .option('--policy <file>', 'how, and without --vm also what, to back up')
     .option('--key <text>', 'the same key asks for the same run again instead of a new one')
-    .action(async ({ json, ...options }: Json & Parameters<typeof backup>[0]) => {
-      finish(await backup(options, world), { json })
+    .action(async ({ json, vm, ...options }: Json & BackupFlags) => {
+      finish(await backup({ ...options, vm: vm ?? [] }, world), { json: json === true })
     })
   command('jobs', 'what runs and what ran, and what it waits for')
     .option('--job <id>', 'everything about one job; the beginning of its id is enough')
     .option('--limit <count>', 'how many, newest first', wholeNumber, 20)
     .action(async ({ json, ...options }: Json & Parameters<typeof jobs>[0]) => {
-      finish(await jobs(options, world), { json })
+      finish(await jobs(options, world), { json: json === true })
     })
   command('points', 'list restore points with their grade')
     .option('--vm <name>', "only this VM's, by name or instance uuid")
     .action(async ({ json, ...options }: Json & Parameters<typeof points>[0]) => {
-      finish(await points(options, world), { json })
+      finish(await points(options, world), { json: json === true })
     })
   command('restore', 'write disks of a restore point as raw files, every chunk verified')
     .argument('<point>', 'which restore point, see below')
-    .option('--disk <key>', 'only this disk; repeatable (default: every disk)', collectKeys, [])
+    .option('--disk <key>', 'only this disk; repeatable (default: every disk)', collectKeys)
     .requiredOption('--to <path>', 'file or folder to write, see below')
-    .option('--overwrite', 'replace files that exist', false)
+    .option('--overwrite', 'replace files that exist')
     .addHelpText('after', restoreHelp)
-    .action(async (point: string, { json, ...options }: Json & Omit<Parameters<typeof restore>[0], 'point'>) => {
-      finish(await restore({ point, ...options }, world), { json })
+    .action(async (point: string, { json, disk, to, overwrite }: Json & RestoreFlags) => {
+      const options = { point, disk: disk ?? [], to, overwrite: overwrite === true }
+      finish(await restore(options, world), { json: json === true })
     })
   command('verify', 'read and authenticate everything that restore points reach')
     .argument('[point]', 'which restore point, see below')
-    .option('--all', 'every restore point of the repository', false)
+    .option('--all', 'every restore point of the repository')
     .addHelpText('after', pointHelp)
-    .action(async (point: string | undefined, { json, all }: Json & { readonly all: boolean }) => {
-      finish(await verify(point === undefined ? { all } : { point, all }, world), { json })
+    .action(async (point: string | undefined, { json, all }: Json & { readonly all?: true }) => {
+      const options = point === undefined ? { all: all === true } : { point, all: all === true }
+      finish(await verify(options, world), { json: json === true })
     })
   command('sim', 'run a simulated vCenter until Ctrl-C')
     .argument('[options...]', 'options of the simulator, see below')
     .allowUnknownOption()
     .addHelpText('after', () => `\n${simulatorUsage()}`)
     .action(async (passed: readonly string[], { json }: Json) => {
-      await sim(passed, (started) => finish(started, { json }), world)
+      await sim(passed, (started) => finish(started, { json: json === true }), world)
     })
   return program
 }
 
-function collect(value: string, earlier: readonly string[]): readonly string[] {
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value]
 }
 
-function collectKeys(value: string, earlier: readonly number[]): readonly number[] {
+function collectKeys(value: string, earlier: readonly number[] = []): readonly number[] {
   return [...earlier, wholeNumber(value)]
 }
 
