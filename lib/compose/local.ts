@@ -30,13 +30,17 @@ import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 /** A message that failed this often ends in abandon. */
 const RECEIVES_MAX = 5
 
+/** While one mover starts or waits for the network, another can use the processors; each has a worker a core. */
+const MOVERS_MAX = Math.min(8, availableParallelism() + 1)
+
 /** One machine asks itself: looking again costs nothing, and a lost message is soon seen. */
 export const localStageLimits: StageLimits = {
   ...defaultStageLimits,
+  moversMax: MOVERS_MAX,
   overdueMs: 5_000,
   pollMs: 250,
-  againFirstMs: 1_000,
-  againMostMs: 60_000,
+  againFirstMs: 500,
+  againMostMs: 5_000,
 }
 
 /** State and queues of a home, without an engine. */
@@ -105,14 +109,13 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
 
   try {
     resetReceipts(local.state, clock)
-    const moversMax = Math.min(8, Math.max(2, Math.floor(availableParallelism() / 2)))
     const engineId = `engine-${hexOf(random.bytes(8))}`
     const log = local.log.with({ engine: engineId })
     const tasks = childTasks(local.state, {
       command: { file: process.execPath, args: [programPath('task')] },
       environment: { ...environment, ...settingsVariables(settings) },
       logFolder: moverLogFolderOf(home),
-      runningMax: moversMax,
+      runningMax: MOVERS_MAX,
       stopMs: 10_000,
       log,
     })
@@ -126,7 +129,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       vsphere,
       tasks,
       repository: async () => repository,
-      limits: { ...localStageLimits, moversMax },
+      limits: localStageLimits,
       isClaimLive: claimsOf(engineId),
     }
     log.info('engine.started', { home })
