@@ -83,7 +83,7 @@ try {
     writeFileSync(changedList, JSON.stringify(changeImage(image, { sizeBytes, seed: 100 + round })))
     const changed = ['backup', '--image', image, '--repository', repository, '--changed', changedList]
     incremental.push(await bench([...changed, '--workers', values.workers]))
-    restored.push(await bench(['restore', '--repository', repository, '--to', copy]))
+    restored.push(await bench(['restore', '--repository', repository, '--to', copy, '--workers', values.workers]))
     if ((await digest(image)) !== (await digest(copy))) throw new Error('the restored image differs from the image')
     for (const path of [repository, packed, copy]) if (existsSync(path)) rmSync(path, { recursive: true })
   }

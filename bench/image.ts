@@ -12,6 +12,7 @@ import { memoryLog } from '../lib/adapters/memory/log.ts'
 import { systemClock } from '../lib/base/clock.ts'
 import { systemRandom } from '../lib/base/random.ts'
 import { threadWorkers } from '../lib/compose/mover-threads.ts'
+import { threadReaders } from '../lib/compose/restore-threads.ts'
 import { sessionIdOf } from '../lib/model/ids.ts'
 import { inProcessWorkers } from '../lib/mover/in-process.ts'
 import { moveJob } from '../lib/mover/move.ts'
@@ -75,7 +76,7 @@ async function backup() {
       settings: {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: workers,
-        limits: WORKER_LIMITS,
+        limits: { ...WORKER_LIMITS, uploadsMax: 2 },
         writer: 'bench',
       },
       clock: systemClock,
@@ -95,11 +96,19 @@ async function restore() {
   const point = await readPoint({ repository, ref }, cancel)
   const [disk] = point.envelope.disks
   if (disk === undefined) throw new Error('the point has no disk')
+  const count = Number(values.workers)
+  const readers = threadReaders(new URL('../task/restore-worker.ts', import.meta.url), {
+    store: { kind: 'folder', folder: values.repository },
+    count,
+  })
   await using target = await openRawFileTarget(
     { path: values.to, capacityBytes: disk.capacityBytes, overwrite: true },
     cancel,
   )
-  return await restoreDisk({ repository, point, diskKey: disk.key, target, onProgress: () => undefined }, cancel)
+  return await restoreDisk(
+    { repository, point, diskKey: disk.key, target, onProgress: () => undefined, ...(count === 0 ? {} : { readers }) },
+    cancel,
+  )
 }
 
 const counts = positionals[0] === 'restore' ? await restore() : await backup()

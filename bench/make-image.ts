@@ -1,4 +1,4 @@
-// Makes the bench's image: a quarter zero, a fifth random, the rest program text and machine code, no two pages alike.
+// Makes the bench's image: a quarter zero, a twentieth random, the rest program text and machine code, no two pages alike.
 
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -20,9 +20,9 @@ export function makeImage(
     const length = Math.min(wholeNumber(random, { low: 1, high: 16 }) * MiB, sizeBytes - at)
     const kind = random.fraction()
     // Zero runs are left as holes; the file's end is written at last.
-    if (kind >= 0.25) {
+    if (kind >= 0.24) {
       for (let done = 0; done < length; done += MiB)
-        writeSync(file, kind < 0.45 ? random.bytes(MiB) : content(), 0, MiB, at + done)
+        writeSync(file, kind < 0.29 ? random.bytes(MiB) : content(), 0, MiB, at + done)
     }
     at += length
   }

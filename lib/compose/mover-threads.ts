@@ -5,7 +5,7 @@ import { assert } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { MoverDeps } from '../mover/deps.ts'
 import { openRegionWorker } from '../mover/region-worker.ts'
-import { openThread, serveRegions, type ThreadData } from '../mover/threads.ts'
+import { openRegionThread, type RegionThreadData, serveRegions } from '../mover/threads.ts'
 import { openObjectStore, type StoreSettings } from './object-stores.ts'
 import { openTransports, type TransportSettings } from './transports.ts'
 import type { Surroundings } from './vsphere-settings.ts'
@@ -15,13 +15,13 @@ export type MoverTask = { readonly store: StoreSettings; readonly transports: re
 
 /** @param entry the program's worker entry, which calls serveMoverThread() */
 export function threadWorkers(entry: URL, task: MoverTask): MoverDeps['openWorker'] {
-  return (plan, report, cancel) => openThread({ entry, data: { plan, task }, onProgress: report }, cancel)
+  return (plan, report, cancel) => openRegionThread({ entry, data: { plan, task }, report }, cancel)
 }
 
 /** Serves one mover until it says stop. */
 export async function serveMoverThread(
   port: MessagePort | null,
-  data: ThreadData<MoverTask>,
+  data: RegionThreadData<MoverTask>,
   around: Surroundings,
 ): Promise<void> {
   assert(port !== null && threadId !== 0, 'a worker entry runs in a thread')

@@ -1,6 +1,6 @@
 // Errors as plain data, so that they cross from thread to thread and keep code, hint, facts and causes.
 
-import { BackupError, type ErrorKind, type Facts, messageOf, type Retry } from '../base/errors.ts'
+import { BackupError, type ErrorKind, type Facts, messageOf, type Retry } from './errors.ts'
 
 export type PlainError = {
   readonly name: string
