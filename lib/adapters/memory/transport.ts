@@ -1,7 +1,7 @@
 // A transport whose disks are byte arrays of this process; faults on request.
 
-import { BackupError, quote } from '../../base/errors.ts'
 import { MiB } from '../../base/bytes.ts'
+import { BackupError, quote } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { Allocation, DiskSource } from '../../ports/disk.ts'
 import type { DiskRequest, Transport } from '../../ports/transport.ts'
