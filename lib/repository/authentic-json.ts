@@ -11,13 +11,19 @@ import { metaMac, type RepositoryKeys, sameMac } from './keys.ts'
 const macDigits = 64
 
 /** Canonical JSON whose last member is `name`: hex of 32 bytes over the text without that member. */
-export function withCheck(value: object, check: { readonly name: string; readonly of: (text: Uint8Array) => Uint8Array }): Uint8Array {
+export function withCheck(
+  value: object,
+  check: { readonly name: string; readonly of: (text: Uint8Array) => Uint8Array },
+): Uint8Array {
   const text = canonicalJson({ format: formatName, version: formatVersion, required: [], ...value })
   return utf8Encode(`${text.slice(0, -1)},"${check.name}":"${hexOf(check.of(utf8Encode(text)))}"}`)
 }
 
 /** @returns the text that the check covers, and the check; null when the bytes do not end with one */
-export function splitCheck(bytes: Uint8Array, name: string): { readonly covered: Uint8Array; readonly check: Uint8Array } | null {
+export function splitCheck(
+  bytes: Uint8Array,
+  name: string,
+): { readonly covered: Uint8Array; readonly check: Uint8Array } | null {
   const text = textOf(bytes)
   const suffix = text?.slice(-(macDigits + name.length + 7)) ?? ''
   const match = new RegExp(`^,"${name}":"([0-9a-f]{${macDigits}})"}$`).exec(suffix)
@@ -39,16 +45,22 @@ export function claimedJson(bytes: Uint8Array, what: string): unknown {
 }
 
 /** @throws BackupError `repository-version` */
-export function checkClaim(claim: { readonly version: number; readonly required: readonly string[] }, what: string): void {
+export function checkClaim(
+  claim: { readonly version: number; readonly required: readonly string[] },
+  what: string,
+): void {
   const unknown = claim.required[0]
   if (claim.version === formatVersion && unknown === undefined) return
   const needs = claim.version === formatVersion ? `feature "${unknown}"` : `version "${claim.version}"`
-  throw new BackupError(`Cannot read ${what}: it needs ${needs}, this program knows version "${formatVersion}" without it`, {
-    code: 'repository-version',
-    kind: 'refused',
-    hint: 'Use a newer version of Coldframe; the stored data is not touched',
-    facts: { version: claim.version, required: claim.required },
-  })
+  throw new BackupError(
+    `Cannot read ${what}: it needs ${needs}, this program knows version "${formatVersion}" without it`,
+    {
+      code: 'repository-version',
+      kind: 'refused',
+      hint: 'Use a newer version of Coldframe; the stored data is not touched',
+      facts: { version: claim.version, required: claim.required },
+    },
+  )
 }
 
 /** Which key's MAC to check before anything else of the document is used. @throws BackupError `integrity` */
@@ -64,7 +76,10 @@ export function sealJson(keys: RepositoryKeys, document: { readonly kid: string;
 }
 
 /** @throws BackupError `integrity` unless the document's MAC under `kid` is right */
-export function checkMac(keys: RepositoryKeys, document: { readonly kid: string; readonly bytes: Uint8Array; readonly what: string }): void {
+export function checkMac(
+  keys: RepositoryKeys,
+  document: { readonly kid: string; readonly bytes: Uint8Array; readonly what: string },
+): void {
   const parts = splitCheck(document.bytes, 'mac')
   if (parts !== null && sameMac(parts.check, metaMac(keys, { kid: document.kid, bytes: parts.covered }))) return
   throw corrupt(`Cannot trust ${document.what}: its MAC does not fit its text`)

@@ -1,7 +1,7 @@
 // A candidate: a sealed restore point that nobody sees yet. The mover seals it; publishing makes it a point, atomically.
 
-import { type Clock, isoTime } from '../base/clock.ts'
 import { concatBytes, hexOf } from '../base/bytes.ts'
+import { type Clock, isoTime } from '../base/clock.ts'
 import { assert, BackupError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -14,7 +14,7 @@ import type { DiskMap } from '../wire/repository/point.ts'
 import { metaMac, sameMac } from './keys.ts'
 import { candidateKey, packListKey, pointKey } from './object-keys.ts'
 import { writePackSet } from './pack-set.ts'
-import { openEnvelope, openPoint, sealPoint, type StoredPoint } from './point-object.ts'
+import { openEnvelope, openPoint, type StoredPoint, sealPoint } from './point-object.ts'
 import type { Repository } from './repository.ts'
 
 export type CandidateInput = {
@@ -78,7 +78,10 @@ export async function readCandidate(
   return bytes === null ? null : openCandidate(read, bytes)
 }
 
-function openCandidate(of: { readonly repository: Repository; readonly sessionId: SessionId }, bytes: Uint8Array): StoredPoint {
+function openCandidate(
+  of: { readonly repository: Repository; readonly sessionId: SessionId },
+  bytes: Uint8Array,
+): StoredPoint {
   const what = `the candidate of session "${of.sessionId}"`
   const point = openPoint(of.repository.keys, bytes, what)
   if (point.envelope.sessionId !== of.sessionId) throw corrupt(`Cannot read ${what}: it is of another session`)

@@ -40,10 +40,13 @@ export async function countBelow(
 export async function countDiskMap(options: MapOptions, cancel: Cancel): Promise<readonly PackDelta[]> {
   const tally = packTally()
   const reader = diskMapReader(options)
-  await countBelow({ reader, level: rootLevelOf(options.disk), index: 0 }, {
-    page: tally.add,
-    leaf: tally.addLeaf,
-    cancel,
-  })
+  await countBelow(
+    { reader, level: rootLevelOf(options.disk), index: 0 },
+    {
+      page: tally.add,
+      leaf: tally.addLeaf,
+      cancel,
+    },
+  )
   return tally.deltas()
 }

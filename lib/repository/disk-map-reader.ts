@@ -1,6 +1,7 @@
 // Reads a disk's block map: leaves by their number, through small caches. Nothing is believed that is not authentic.
 
-import { assert, BackupError } from '../base/errors.ts'
+import { KiB, MiB } from '../base/bytes.ts'
+import { assert, BackupError, hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
@@ -8,7 +9,7 @@ import { decodeInner, decodeLeaf, type InnerPage, type Leaf, refsPerInner } from
 import type { DiskMap } from '../wire/repository/point.ts'
 import { type RecordRef, recordTypes } from '../wire/repository/record-ref.ts'
 import { chunkHasher } from './keys.ts'
-import { lru } from './lru.ts'
+import { lru, remember } from './lru.ts'
 import { leafCountOf, leavesBelow, rootLevelOf } from './map-shape.ts'
 import { fetchPart, planReads, readPage, recordOpener } from './record-reader.ts'
 import type { Repository } from './repository.ts'
@@ -57,34 +58,22 @@ export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMap
   }
   const inner: DiskMapReader['inner'] = ({ level, index }, cancel) => {
     assert(level >= 1 && level <= rootLevel, 'an inner page has a level of its tree')
-    return remember(inners, `${level}/${index}`, () => loadInner(level, index, cancel))
+    return remember(inners, `${level}/${index}`, { cancel, load: () => loadInner(level, index, cancel) })
   }
   const openLeaf = (ref: RecordRef, stored: Uint8Array): StoredLeaf => {
     const leaf = decodeLeaf(opener.openPage(ref, stored, recordTypes.leaf))
     if (leaf.chunkLog2 !== disk.chunkLog2) throw corrupt(`Cannot read a leaf: its chunks are of another size`)
     return { ref, leaf }
   }
-  const loadRegion = async (leafIndex: number, cancel: Cancel): Promise<StoredLeaf | null> => {
-    const wanted = await refAt(0, leafIndex, cancel)
-    if (wanted === null) return null
-    const first = leafIndex - (leafIndex % leavesPerRegion)
-    const byRef = new Map<RecordRef, number>([[wanted, leafIndex]])
-    for (let index = first; index < Math.min(first + leavesPerRegion, leafCount); index++) {
-      const ref = index === leafIndex || leaves.get(index) !== undefined ? null : await refAt(0, index, cancel)
-      if (ref !== null && ref.pack.packId === wanted.pack.packId) byRef.set(ref, index)
-    }
-    const parts = planReads([...byRef.keys()], { gapBytesMax: 16 * 1024, readBytesMax: 1024 * 1024 })
-    const part = parts.find((candidate) => candidate.refs.includes(wanted))
-    assert(part !== undefined, 'a planned read holds what was wanted')
-    const fetched = await fetchPart(repository, part, cancel)
-    for (const [ref, stored] of fetched) {
-      const index = byRef.get(ref)
-      if (ref === wanted || index === undefined || stored instanceof BackupError) continue
-      await remember(leaves, index, async () => openLeaf(ref, stored)).catch(() => null)
-    }
-    const stored = fetched.get(wanted)
-    if (stored === undefined || stored instanceof BackupError) throw stored ?? corrupt('Cannot read a leaf: nothing came')
-    return openLeaf(wanted, stored)
+  const region: Region = {
+    repository,
+    leafCount,
+    refOf: (index, cancel) => refAt(0, index, cancel),
+    isKept: (index) => leaves.get(index) !== undefined,
+    keep: (index, ref, stored) => {
+      leaves.set(index, Promise.resolve(openLeaf(ref, stored)), 1)
+    },
+    open: openLeaf,
   }
   return {
     disk,
@@ -93,7 +82,7 @@ export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMap
     leafRef: (leafIndex, cancel) => refAt(0, leafIndex, cancel),
     leaf: (leafIndex, cancel) => {
       assert(leafIndex >= 0 && leafIndex < leafCount, 'a leaf lies inside its disk')
-      return remember(leaves, leafIndex, () => loadRegion(leafIndex, cancel))
+      return remember(leaves, leafIndex, { cancel, load: () => loadLeaf(region, leafIndex, cancel) })
     },
     nextLeaf: async (leafIndex, cancel) => {
       let index = leafIndex
@@ -120,16 +109,40 @@ async function holeLevel(
   return null
 }
 
-/** Keeps the promise, so that two who ask at once read once; a failed one is forgotten. */
-function remember<Key, Value>(
-  cache: { get(key: Key): Promise<Value> | undefined; set(key: Key, value: Promise<Value>, weight: number): void; delete(key: Key): void },
-  key: Key,
-  load: () => Promise<Value>,
-): Promise<Value> {
-  const kept = cache.get(key)
-  if (kept !== undefined) return kept
-  const loading = load()
-  cache.set(key, loading, 1)
-  loading.catch(() => cache.delete(key))
-  return loading
+type Region = {
+  readonly repository: Repository
+  readonly leafCount: number
+  readonly refOf: (leafIndex: number, cancel: Cancel) => Promise<RecordRef | null>
+  readonly isKept: (leafIndex: number) => boolean
+  readonly keep: (leafIndex: number, ref: RecordRef, stored: Uint8Array) => void
+  readonly open: (ref: RecordRef, stored: Uint8Array) => StoredLeaf
+}
+
+/** Reads a leaf, and with it those of its region that lie beside it: they were written together. */
+async function loadLeaf(region: Region, leafIndex: number, cancel: Cancel): Promise<StoredLeaf | null> {
+  const wanted = await region.refOf(leafIndex, cancel)
+  if (wanted === null) return null
+  const first = leafIndex - (leafIndex % leavesPerRegion)
+  const indexOf = new Map<RecordRef, number>([[wanted, leafIndex]])
+  for (let index = first; index < Math.min(first + leavesPerRegion, region.leafCount); index++) {
+    const ref = index === leafIndex || region.isKept(index) ? null : await region.refOf(index, cancel)
+    if (ref !== null && ref.pack.packId === wanted.pack.packId) indexOf.set(ref, index)
+  }
+  const parts = planReads([...indexOf.keys()], { gapBytesMax: 16 * KiB, readBytesMax: MiB })
+  const part = parts.find((candidate) => candidate.refs.includes(wanted))
+  assert(part !== undefined, 'a planned read holds what was wanted')
+  const fetched = await fetchPart(region.repository, part, cancel)
+  for (const [ref, stored] of fetched) {
+    const index = indexOf.get(ref)
+    if (ref === wanted || index === undefined || stored instanceof BackupError) continue
+    try {
+      region.keep(index, ref, stored)
+    } catch (error) {
+      // A damaged neighbour is reported when it is asked for itself.
+      if (!hasCode(error, 'integrity')) throw error
+    }
+  }
+  const stored = fetched.get(wanted)
+  if (stored === undefined || stored instanceof BackupError) throw stored ?? corrupt('Cannot read a leaf: nothing came')
+  return region.open(wanted, stored)
 }

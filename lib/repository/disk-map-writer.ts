@@ -8,7 +8,7 @@ import { encodeInner, encodeLeaf, type InnerPage, type Leaf, refsPerInner } from
 import type { DiskMap } from '../wire/repository/point.ts'
 import { type RecordRef, recordTypes } from '../wire/repository/record-ref.ts'
 import { countBelow } from './count-map.ts'
-import { diskMapReader, type DiskMapReader, type StoredLeaf } from './disk-map-reader.ts'
+import { type DiskMapReader, diskMapReader, type StoredLeaf } from './disk-map-reader.ts'
 import { chunkHasher } from './keys.ts'
 import { leafCountOf, leavesBelow, rootLevelOf } from './map-shape.ts'
 import type { PackTally } from './pack-use.ts'
@@ -198,18 +198,20 @@ async function writeInner(build: Build, page: InnerPage): Promise<RecordRef> {
 
 async function dropBelow(build: Build, node: Node): Promise<void> {
   assert(build.reader !== null && node.parent !== null, 'what is dropped was inherited')
-  await countBelow({ reader: build.reader, level: node.level, index: node.index }, {
-    page: (ref) => build.options.tally.remove(ref),
-    leaf: (leaf) => build.options.tally.removeLeaf(leaf),
-    cancel: build.cancel,
-  })
+  await countBelow(
+    { reader: build.reader, level: node.level, index: node.index },
+    {
+      page: (ref) => build.options.tally.remove(ref),
+      leaf: (leaf) => build.options.tally.removeLeaf(leaf),
+      cancel: build.cancel,
+    },
+  )
 }
 
 type Peekable = { peek(): Promise<WrittenLeaf | null>; take(): Promise<void> }
 
 function peekable(leaves: Iterable<WrittenLeaf> | AsyncIterable<WrittenLeaf>): Peekable {
-  const iterator =
-    Symbol.asyncIterator in leaves ? leaves[Symbol.asyncIterator]() : leaves[Symbol.iterator]()
+  const iterator = Symbol.asyncIterator in leaves ? leaves[Symbol.asyncIterator]() : leaves[Symbol.iterator]()
   let head: WrittenLeaf | null | undefined
   return {
     peek: async () => {

@@ -10,7 +10,7 @@ import type { DiskMap } from '../wire/repository/point.ts'
 import type { RecordRef } from '../wire/repository/record-ref.ts'
 import { type DiskMapReader, diskMapReader, type MapOptions } from './disk-map-reader.ts'
 import { chunkHasher } from './keys.ts'
-import { lru } from './lru.ts'
+import { lru, remember } from './lru.ts'
 import { chunkBytesOf } from './map-shape.ts'
 import { defaultReadLimits, type FetchedRecords, fetchPart, planReads, recordOpener } from './record-reader.ts'
 import type { Repository } from './repository.ts'
@@ -52,7 +52,8 @@ export function diskReader(options: DiskReaderOptions): DiskReader {
 
   const openFetched = (ref: RecordRef, fetched: FetchedRecords): Uint8Array => {
     const stored = fetched.get(ref)
-    if (stored === undefined || stored instanceof BackupError) throw stored ?? corrupt('Cannot read a chunk: nothing came')
+    if (stored === undefined || stored instanceof BackupError)
+      throw stored ?? corrupt('Cannot read a chunk: nothing came')
     return opener.openChunk(ref, stored, chunkBytes)
   }
   const loadChunk = async (index: number, cancel: Cancel): Promise<Uint8Array | null> => {
@@ -60,14 +61,8 @@ export function diskReader(options: DiskReaderOptions): DiskReader {
     const ref = stored?.leaf.entries[index % chunksPerLeaf] ?? null
     return ref === null ? null : openFetched(ref, await fetchRefs(repository, [ref], cancel))
   }
-  const chunk = (index: number, cancel: Cancel): Promise<Uint8Array | null> => {
-    const kept = cache.get(index)
-    if (kept !== undefined) return kept
-    const loading = loadChunk(index, cancel)
-    cache.set(index, loading, chunkBytes)
-    loading.catch(() => cache.delete(index))
-    return loading
-  }
+  const chunk = (index: number, cancel: Cancel): Promise<Uint8Array | null> =>
+    remember(cache, index, { cancel, weight: chunkBytes, load: () => loadChunk(index, cancel) })
   return {
     disk,
     map,
@@ -111,7 +106,10 @@ async function* dataRuns(source: RunSource, cancel: Cancel): AsyncGenerator<Data
       const chunkStart = (window.first + i) * chunkBytes
       const from = Math.max(chunkStart, range.offsetBytes)
       const bytes = source.openFetched(ref, fetched)
-      yield { offsetBytes: from, bytes: bytes.subarray(from - chunkStart, Math.min(chunkStart + chunkBytes, end) - chunkStart) }
+      yield {
+        offsetBytes: from,
+        bytes: bytes.subarray(from - chunkStart, Math.min(chunkStart + chunkBytes, end) - chunkStart),
+      }
     }
   }
 }
@@ -206,5 +204,8 @@ async function* mergeHoles(runs: AsyncIterable<DataRun>, range: Extent): AsyncGe
 }
 
 function assertInside(disk: DiskMap, offsetBytes: number, lengthBytes: number): void {
-  assert(offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes + lengthBytes <= disk.capacityBytes, 'a range lies inside its disk')
+  assert(
+    offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes + lengthBytes <= disk.capacityBytes,
+    'a range lies inside its disk',
+  )
 }

@@ -1,13 +1,14 @@
 // The wrapped keys of a repository (keys/<kid>/<n>.json): made once, opened by any wrapper that fits.
 
 import { createHash } from 'node:crypto'
-import { bytesEqual, bytesOfHex, hexOf, utf8Encode } from '../base/bytes.ts'
-import { BackupError } from '../base/errors.ts'
+import { bytesEqual, hexOf, utf8Encode } from '../base/bytes.ts'
+import { BackupError, hasCode } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { KeyWrapper, WrapContext } from '../ports/keys.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
+import { bytesOfHexExactly } from '../wire/repository/record-ref.ts'
 import { type KeysJson, keysJson } from '../wire/repository/settings.ts'
 import { claimedJson, splitCheck, withCheck } from './authentic-json.ts'
 import { deriveKey } from './keys.ts'
@@ -22,7 +23,12 @@ const ownKinds = ['passphrase', 'recovery-key']
 
 /** @throws BackupError `repository-key` without a wrapper of one's own, or when a wrapper cannot open what it wrapped */
 export async function writeKeys(
-  write: { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[]; readonly random: Random; readonly repositoryId: string },
+  write: {
+    readonly store: ObjectStore
+    readonly wrappers: readonly KeyWrapper[]
+    readonly random: Random
+    readonly repositoryId: string
+  },
   cancel: Cancel,
 ): Promise<OpenedKey> {
   if (!write.wrappers.some((wrapper) => ownKinds.includes(wrapper.kind))) {
@@ -61,7 +67,12 @@ export async function writeKeys(
  * @throws BackupError `integrity` when documents of this repository are damaged and no other opens the same key
  */
 export async function openKeys(
-  open: { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[]; readonly repositoryId: string; readonly kid: string },
+  open: {
+    readonly store: ObjectStore
+    readonly wrappers: readonly KeyWrapper[]
+    readonly repositoryId: string
+    readonly kid: string
+  },
   cancel: Cancel,
 ): Promise<readonly OpenedKey[]> {
   const documents: { readonly kid: string; readonly number: number; readonly key: string }[] = []
@@ -79,16 +90,24 @@ export async function openKeys(
       const found = await openDocument({ ...open, kid, key }, cancel)
       if (found !== null) opened.set(kid, found)
     } catch (error) {
-      // A damaged document of another key does not keep this one from opening.
-      if (kid === open.kid) faults.push(error)
+      // A damaged or newer document of another key does not keep this one from opening.
+      const foreign = kid !== open.kid && (hasCode(error, 'integrity') || hasCode(error, 'repository-version'))
+      if (!foreign) faults.push(error)
     }
   }
-  if (!opened.has(open.kid) && faults.length > 0) throw faults[0]
+  const damaged = faults.every((fault) => hasCode(fault, 'integrity'))
+  if (faults.length > 0 && !(damaged && opened.has(open.kid))) throw faults[0]
   return [...opened.values()]
 }
 
 async function openDocument(
-  open: { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[]; readonly repositoryId: string; readonly kid: string; readonly key: string },
+  open: {
+    readonly store: ObjectStore
+    readonly wrappers: readonly KeyWrapper[]
+    readonly repositoryId: string
+    readonly kid: string
+    readonly key: string
+  },
   cancel: Cancel,
 ): Promise<OpenedKey | null> {
   const what = `the wrapped keys "${open.key}"`
@@ -103,15 +122,31 @@ async function openDocument(
   if (kid !== open.kid) throw corrupt(`Cannot read ${what}: it is of key "${kid}"`)
   if (repositoryId !== open.repositoryId) return null
   const context = { repositoryId, kid }
-  for (const wrap of wraps) {
-    for (const wrapper of open.wrappers.filter((candidate) => candidate.kind === wrap.kind)) {
-      const master = await wrapper.unwrap(Buffer.from(wrap.blob, 'base64'), context, cancel)
-      if (master === null) continue
-      const key = deriveKey(master, { salt: bytesOfHex(chunkIds.salt) ?? new Uint8Array(), label })
-      const chunkIdRoot = openOnce({ key, aad: boundTo(context), what }, Buffer.from(chunkIds.sealed, 'base64'))
-      return { kid, master: new Uint8Array(master), chunkIdRoot: new Uint8Array(chunkIdRoot) }
+  const master = await unwrapMaster({ wraps, wrappers: open.wrappers, context }, cancel)
+  if (master === null) return null
+  const key = deriveKey(master, { salt: bytesOfHexExactly(chunkIds.salt, 16), label })
+  const chunkIdRoot = openOnce({ key, aad: boundTo(context), what }, Buffer.from(chunkIds.sealed, 'base64'))
+  return { kid, master: new Uint8Array(master), chunkIdRoot: new Uint8Array(chunkIdRoot) }
+}
+
+/** By any wrapper that fits. One that fails does not keep another from opening; when none opens, its failure is the answer. */
+async function unwrapMaster(
+  of: { readonly wraps: KeysJson['wraps']; readonly wrappers: readonly KeyWrapper[]; readonly context: WrapContext },
+  cancel: Cancel,
+): Promise<Uint8Array | null> {
+  const failures: unknown[] = []
+  for (const { kind, blob } of of.wraps) {
+    for (const wrapper of of.wrappers.filter((candidate) => candidate.kind === kind)) {
+      try {
+        const master = await wrapper.unwrap(Buffer.from(blob, 'base64'), of.context, cancel)
+        if (master !== null) return master
+      } catch (error) {
+        cancel.signal.throwIfAborted()
+        failures.push(error)
+      }
     }
   }
+  if (failures.length > 0) throw failures[0]
   return null
 }
 

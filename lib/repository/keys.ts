@@ -62,6 +62,8 @@ export type ChunkHasher = (plain: Uint8Array) => Uint8Array
 
 /** Ids of one domain. Chunks are shared inside a domain only; the domain of a VM's disks is the VM. */
 export function chunkHasher(keys: RepositoryKeys, domain: VmId): ChunkHasher {
-  const key: KeyObject = createSecretKey(deriveKey(keys.chunkIdRoot, { salt: utf8Encode(domain), label: 'vmb1/chunk-id' }))
+  const key: KeyObject = createSecretKey(
+    deriveKey(keys.chunkIdRoot, { salt: utf8Encode(domain), label: 'vmb1/chunk-id' }),
+  )
   return (plain) => createHmac('sha256', key).update(plain).digest()
 }

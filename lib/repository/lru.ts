@@ -1,4 +1,6 @@
-// A map that forgets what was not asked for longest, bounded by weight.
+// A map that forgets what was not asked for longest, bounded by weight; and promises kept in it.
+
+import { type Cancel, isAbort } from '../base/time-limit.ts'
 
 export interface Lru<Key, Value> {
   get(key: Key): Value | undefined
@@ -32,4 +34,29 @@ export function lru<Key, Value>(weightMax: number): Lru<Key, Value> {
     },
     delete: drop,
   }
+}
+
+/**
+ * Keeps the promise of what is loaded, so that two who ask at once load once. A failed one is forgotten, and one that
+ * was only cancelled by another asker is loaded again.
+ */
+export async function remember<Key, Value>(
+  cache: Lru<Key, Promise<Value>>,
+  key: Key,
+  entry: { readonly cancel: Cancel; readonly weight?: number; readonly load: () => Promise<Value> },
+): Promise<Value> {
+  const kept = cache.get(key)
+  if (kept !== undefined) {
+    try {
+      return await kept
+    } catch (error) {
+      if (!isAbort(error) || entry.cancel.signal.aborted) throw error
+    }
+  }
+  const loading = entry.load()
+  cache.set(key, loading, entry.weight ?? 1)
+  loading.catch(() => {
+    if (cache.get(key) === loading) cache.delete(key)
+  })
+  return loading
 }

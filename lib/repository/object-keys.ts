@@ -1,6 +1,6 @@
 // Names of the repository's objects, relative to its place in a store; see docs/FORMAT.md.
 
-import { parseVmId, type PointId, type SessionId, type VmId } from '../model/ids.ts'
+import { type PointId, parseVmId, type SessionId, type VmId } from '../model/ids.ts'
 import type { PackRef } from '../wire/repository/record-ref.ts'
 
 /** A point's place: the only root of what it keeps. */
@@ -55,4 +55,3 @@ export function numberOf(key: string, prefix: string): number | null {
   const match = /^([1-9][0-9]{0,8})\.json$/.exec(key.slice(prefix.length))
   return match === null ? null : Number(match[1])
 }
-

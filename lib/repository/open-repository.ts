@@ -1,9 +1,9 @@
 // Creates a repository in an empty store, and opens one that is there.
 
+import { hexOf } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isoTime } from '../base/clock.ts'
 import { BackupError, hasCode } from '../base/errors.ts'
-import { hexOf } from '../base/bytes.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { KeyWrapper } from '../ports/keys.ts'
@@ -106,10 +106,13 @@ function missing(): BackupError {
 }
 
 function otherKey(repositoryId: string, kid: string): BackupError {
-  return new BackupError(`Cannot open repository "${repositoryId}": the passphrase or key is not the one it was made with`, {
-    code: 'repository-key',
-    kind: 'refused',
-    hint: 'Check COLDFRAME_PASSPHRASE; without the right passphrase or key nothing in it can be read',
-    facts: { repositoryId, kid },
-  })
+  return new BackupError(
+    `Cannot open repository "${repositoryId}": the passphrase or key is not the one it was made with`,
+    {
+      code: 'repository-key',
+      kind: 'refused',
+      hint: 'Check COLDFRAME_PASSPHRASE; without the right passphrase or key nothing in it can be read',
+      facts: { repositoryId, kid },
+    },
+  )
 }

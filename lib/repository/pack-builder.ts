@@ -1,6 +1,6 @@
 // Builds one pack in a buffer: header, sealed records, trailer, footer. Synchronous; no store.
 
-import { zstdCompressSync, constants } from 'node:zlib'
+import { constants, zstdCompressSync } from 'node:zlib'
 import { assert } from '../base/errors.ts'
 import {
   packBytesMax,

@@ -4,14 +4,14 @@ import { hexOf } from '../base/bytes.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { parsePackId, type VmId } from '../model/ids.ts'
-import { decodePackSetPart, encodePackSetPart, type PackUse, packsPerPart } from '../wire/repository/pack-set.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { packBytesMax } from '../wire/repository/pack-frame.ts'
+import { decodePackSetPart, encodePackSetPart, type PackUse, packsPerPart } from '../wire/repository/pack-set.ts'
 import { type PackRef, packIdBytes, type RecordRef, recordTypes, tagBytes } from '../wire/repository/record-ref.ts'
 import { chunkHasher } from './keys.ts'
 import { packBuilder } from './pack-builder.ts'
+import { mergePackUses, packTally } from './pack-use.ts'
 import { storePack } from './pack-writer.ts'
-import { packTally, mergePackUses } from './pack-use.ts'
 import { readPage, recordOpener } from './record-reader.ts'
 import type { Repository } from './repository.ts'
 
@@ -26,7 +26,12 @@ export type WrittenPackSet = {
 
 /** @param write.uses ascending by packId, without the set's own packs */
 export async function writePackSet(
-  write: { readonly repository: Repository; readonly domain: VmId; readonly random: Random; readonly uses: readonly PackUse[] },
+  write: {
+    readonly repository: Repository
+    readonly domain: VmId
+    readonly random: Random
+    readonly uses: readonly PackUse[]
+  },
   cancel: Cancel,
 ): Promise<WrittenPackSet> {
   const { repository, random } = write
@@ -42,7 +47,9 @@ export async function writePackSet(
     const pack = own.packs[i]
     if (pack === undefined) throw corrupt('Cannot write the pack set: a pack of its own is missing')
     const plains = group.map(encodePackSetPart)
-    const buffer = Buffer.alloc(Math.min(packBytesMax, 64 * 1024 + plains.reduce((sum, plain) => sum + plain.byteLength + 128, 0)))
+    const buffer = Buffer.alloc(
+      Math.min(packBytesMax, 64 * 1024 + plains.reduce((sum, plain) => sum + plain.byteLength + 128, 0)),
+    )
     const builder = packBuilder({ keys: repository.keys, pack, buffer, compressionLevel: 1 })
     for (const plain of plains) refs.push(builder.add({ plain, id: hasher(plain), type: recordTypes.packSet }))
     const bytes = builder.finish()
@@ -79,7 +86,10 @@ export function inheritedUses(uses: readonly PackUse[], parts: readonly RecordRe
 }
 
 /** The set lists the packs that hold it, so their number and its size are found together. Sizes of parts are known beforehand. */
-function drawOwnPacks(uses: readonly PackUse[], draw: () => PackRef): { readonly packs: readonly PackRef[]; readonly uses: readonly PackUse[] } {
+function drawOwnPacks(
+  uses: readonly PackUse[],
+  draw: () => PackRef,
+): { readonly packs: readonly PackRef[]; readonly uses: readonly PackUse[] } {
   const packs: PackRef[] = []
   for (;;) {
     const partCount = Math.ceil((uses.length + packs.length) / packsPerPart)

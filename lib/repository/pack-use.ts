@@ -3,8 +3,8 @@
 import { assert } from '../base/errors.ts'
 import type { PackId } from '../model/ids.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
-import type { Leaf } from '../wire/repository/page.ts'
 import type { PackUse } from '../wire/repository/pack-set.ts'
+import type { Leaf } from '../wire/repository/page.ts'
 import type { PackRef, RecordRef } from '../wire/repository/record-ref.ts'
 
 /** References gained (positive) or lost (negative); structured clone carries it. */

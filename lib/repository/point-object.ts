@@ -26,9 +26,17 @@ const bodyBytesMax = 64 * MiB
 
 export function sealPoint(keys: RepositoryKeys, point: StoredPoint): Uint8Array {
   const { envelope } = point
-  const json = { format: formatName, version: formatVersion, required: [], document: 'point', ...envelopeToJson(envelope) }
+  const json = {
+    format: formatName,
+    version: formatVersion,
+    required: [],
+    document: 'point',
+    ...envelopeToJson(envelope),
+  }
   const envelopeBytes = utf8Encode(canonicalJson(json))
-  const body = zstdCompressSync(utf8Encode(canonicalJson(point.body)), { params: { [constants.ZSTD_c_compressionLevel]: 3 } })
+  const body = zstdCompressSync(utf8Encode(canonicalJson(point.body)), {
+    params: { [constants.ZSTD_c_compressionLevel]: 3 },
+  })
   const macked = concatBytes([encodePointHead(envelopeBytes.byteLength, body.byteLength + tagBytes), envelopeBytes])
   const bound = concatBytes([macked, metaMac(keys, { kid: envelope.kid, bytes: macked })])
   return concatBytes([bound, sealOnce({ key: pointKeyOf(keys, envelope), aad: bound }, body)])
@@ -57,9 +65,11 @@ function openFrame(keys: RepositoryKeys, object: Uint8Array, what: string) {
   checkClaim({ version: frame.version, required: [] }, what)
   const json = claimedJson(frame.envelope, what)
   const kid = kidOf(json, what)
-  if (!sameMac(frame.mac, metaMac(keys, { kid, bytes: frame.macked }))) throw corrupt(`Cannot trust ${what}: its MAC does not fit`)
+  if (!sameMac(frame.mac, metaMac(keys, { kid, bytes: frame.macked })))
+    throw corrupt(`Cannot trust ${what}: its MAC does not fit`)
   const parsed = envelopeJson.safeParse(json)
-  if (!parsed.success) throw corrupt(`Cannot read ${what}: ${parsed.error.issues[0]?.message ?? 'its envelope does not fit'}`)
+  if (!parsed.success)
+    throw corrupt(`Cannot read ${what}: ${parsed.error.issues[0]?.message ?? 'its envelope does not fit'}`)
   const envelope = parsed.data
   if (envelope.repositoryId !== keys.repositoryId) {
     throw corrupt(`Cannot read ${what}: it is of repository "${envelope.repositoryId}"`)

@@ -5,7 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import type { StoredEnvelope } from '../wire/repository/point.ts'
-import { parsePointKey, pointKey, type PointRef, pointsPrefix, pointsPrefixOf } from './object-keys.ts'
+import { type PointRef, parsePointKey, pointKey, pointsPrefix, pointsPrefixOf } from './object-keys.ts'
 import { openEnvelope, openPoint, type StoredPoint } from './point-object.ts'
 import type { Repository } from './repository.ts'
 
@@ -36,7 +36,9 @@ export async function listPoints(
       unreadable.push({ ref, error })
     }
   }
-  return vmId === undefined ? { points, unreadable } : { points: points.filter((point) => point.vmId === vmId), unreadable }
+  return vmId === undefined
+    ? { points, unreadable }
+    : { points: points.filter((point) => point.vmId === vmId), unreadable }
 }
 
 /** Places of points by their names alone: no object is read. By VM, then ascending by sequence. */

@@ -5,7 +5,14 @@ import { bytesEqual } from '../base/bytes.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
-import { codecs, type PackRef, type RecordRef, type RecordType, recordTypes, tagBytes } from '../wire/repository/record-ref.ts'
+import {
+  codecs,
+  type PackRef,
+  type RecordRef,
+  type RecordType,
+  recordTypes,
+  tagBytes,
+} from '../wire/repository/record-ref.ts'
 import type { ChunkHasher, RepositoryKeys } from './keys.ts'
 import { packKey } from './object-keys.ts'
 import type { Repository } from './repository.ts'
@@ -43,7 +50,8 @@ export function planReads(refs: readonly RecordRef[], limits: ReadLimits): reado
     let end = 0
     const cut = () => {
       const first = taken[0]
-      if (first !== undefined) parts.push({ pack: first.pack, offsetBytes: start, lengthBytes: end - start, refs: taken })
+      if (first !== undefined)
+        parts.push({ pack: first.pack, offsetBytes: start, lengthBytes: end - start, refs: taken })
       taken = []
     }
     for (const ref of group) {
@@ -75,7 +83,10 @@ export async function fetchPart(repository: Repository, part: ReadPart, cancel: 
   } catch (error) {
     const lost = error instanceof BackupError && (error.code === 'object-missing' || error.code === 'object-short')
     if (!lost) throw error
-    const cause = corrupt(`Cannot read pack "${part.pack.packId}": ${error.message}`, { cause: error, facts: { key: packKey(part.pack) } })
+    const cause = corrupt(`Cannot read pack "${part.pack.packId}": ${error.message}`, {
+      cause: error,
+      facts: { key: packKey(part.pack) },
+    })
     const alone = part.refs.length === 1 || error.code === 'object-missing'
     for (const ref of part.refs) {
       if (alone) fetched.set(ref, cause)
@@ -115,7 +126,11 @@ export function recordOpener(keys: RepositoryKeys, hasher: ChunkHasher): RecordO
     seals.set(name, seal)
     return seal
   }
-  const open = (ref: RecordRef, stored: Uint8Array, record: { readonly type: RecordType; readonly plainBytes: number }) => {
+  const open = (
+    ref: RecordRef,
+    stored: Uint8Array,
+    record: { readonly type: RecordType; readonly plainBytes: number },
+  ) => {
     const facts = { index: ref.slot, type: record.type, codec: ref.codec, plainBytes: record.plainBytes, id: ref.id }
     const encoded = sealOf(ref.pack).open(facts, stored)
     const plain = ref.codec === codecs.raw ? encoded : decompress(ref, encoded, record.plainBytes)
@@ -138,7 +153,12 @@ function decompress(ref: RecordRef, encoded: Uint8Array, plainBytes: number): Bu
 
 /** One page by one read. */
 export async function readPage(
-  read: { readonly repository: Repository; readonly opener: RecordOpener; readonly ref: RecordRef; readonly type: RecordType },
+  read: {
+    readonly repository: Repository
+    readonly opener: RecordOpener
+    readonly ref: RecordRef
+    readonly type: RecordType
+  },
   cancel: Cancel,
 ): Promise<Uint8Array> {
   const { ref } = read

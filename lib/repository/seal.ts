@@ -31,7 +31,10 @@ const nonceBytes = 12
 /** Seals and opens the records of one pack. Not for use by two threads: nonce and additional data are reused buffers. */
 export type PackSeal = {
   /** Writes cipher text and tag to `target` at `offset`; returns how many bytes: encoded length + 16. */
-  seal(record: RecordFacts, place: { readonly encoded: Uint8Array; readonly target: Buffer; readonly offset: number }): number
+  seal(
+    record: RecordFacts,
+    place: { readonly encoded: Uint8Array; readonly target: Buffer; readonly offset: number },
+  ): number
   /** @returns the encoded bytes; @throws BackupError `integrity` unless all of it is what was sealed */
   open(record: RecordFacts, stored: Uint8Array): Buffer
 }
@@ -75,10 +78,7 @@ export function packSeal(keys: RepositoryKeys, pack: PackRef): PackSeal {
 const zeroNonce = Buffer.alloc(nonceBytes)
 
 /** Seals one text under a key that is used once: derived from `salt`, which is random and new each time. */
-export function sealOnce(
-  use: { readonly key: Uint8Array; readonly aad: Uint8Array },
-  plain: Uint8Array,
-): Uint8Array {
+export function sealOnce(use: { readonly key: Uint8Array; readonly aad: Uint8Array }, plain: Uint8Array): Uint8Array {
   const cipher = createCipheriv(algorithm, createSecretKey(use.key), zeroNonce, tagOption)
   cipher.setAAD(use.aad)
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])

@@ -4,8 +4,8 @@ import { type Clock, isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { SessionId } from '../model/ids.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
-import type { StoredEnvelope } from '../wire/repository/point.ts'
 import { pageRefToJson } from '../wire/repository/page-ref.ts'
+import type { StoredEnvelope } from '../wire/repository/point.ts'
 import { type SessionStart, sessionStartJson } from '../wire/repository/settings.ts'
 import { checkMac, claimedJson, kidOf, sealJson } from './authentic-json.ts'
 import { startKey } from './object-keys.ts'
@@ -33,7 +33,11 @@ export async function startSession(
     kid,
     sessionId,
     startedAt: isoTime(start.clock.nowMs()),
-    parents: start.parents.map(({ vmId, sequence, packSet }) => ({ vmId, sequence, packSet: packSet.map(pageRefToJson) })),
+    parents: start.parents.map(({ vmId, sequence, packSet }) => ({
+      vmId,
+      sequence,
+      packSet: packSet.map(pageRefToJson),
+    })),
   }
   const bytes = sealJson(repository.keys, { kid, value })
   await repository.store.putIfAbsent({ key: startKey(sessionId), bytes }, cancel)

@@ -40,7 +40,8 @@ export async function readPackTrailer(
   try {
     const sizeBytes = (await store.head(key, cancel))?.sizeBytes
     if (sizeBytes === undefined) throw objectMissing(key)
-    if (sizeBytes < packHeaderBytes + packFooterBytes + tagBytes) throw corrupt(`Cannot read pack "${pack.packId}": it is too short`)
+    if (sizeBytes < packHeaderBytes + packFooterBytes + tagBytes)
+      throw corrupt(`Cannot read pack "${pack.packId}": it is too short`)
     const header = await range(0, packHeaderBytes)
     checkHeader(repository, { pack, header })
     const footerBytes = await range(sizeBytes - packFooterBytes, packFooterBytes)
@@ -51,12 +52,19 @@ export async function readPackTrailer(
       throw corrupt(`Cannot read pack "${pack.packId}": the checksum of its frame does not fit`)
     }
     const plainBytes = Math.max(0, footer.trailerBytes - tagBytes)
-    const facts = { index: trailerIndex, type: recordTypes.trailer, codec: codecs.raw, plainBytes, id: new Uint8Array(recordIdBytes) }
+    const facts = {
+      index: trailerIndex,
+      type: recordTypes.trailer,
+      codec: codecs.raw,
+      plainBytes,
+      id: new Uint8Array(recordIdBytes),
+    }
     const entries = decodeTrailer(packSeal(keys, pack).open(facts, trailer))
     checkEntries(entries, { pack, records: footer.records, trailerOffset })
     return entries
   } catch (error) {
-    if (!(error instanceof BackupError) || (error.code !== 'object-missing' && error.code !== 'object-short')) throw error
+    if (!(error instanceof BackupError) || (error.code !== 'object-missing' && error.code !== 'object-short'))
+      throw error
     throw corrupt(`Cannot read pack "${pack.packId}": ${error.message}`, { cause: error, facts: { key } })
   }
 }
@@ -73,7 +81,8 @@ function checkHeader(repository: Repository, found: { readonly pack: PackRef; re
   if (!sameMac(header.subarray(macStart), mac.subarray(0, packHeaderMacBytes))) {
     throw corrupt(`Cannot trust pack "${pack.packId}": the MAC of its header does not fit`)
   }
-  checkClaim({ version: parsed.version, required: [] }, `pack "${pack.packId}"`)
+  const required = parsed.flags === 0 ? [] : [`pack flags ${parsed.flags}`]
+  checkClaim({ version: parsed.version, required }, `pack "${pack.packId}"`)
 }
 
 /** Records lie one after the other, from the header to the trailer. */

@@ -9,9 +9,9 @@ import { type DiskMapReader, diskMapReader } from './disk-map-reader.ts'
 import { fetchedWindows, type Window } from './disk-reader.ts'
 import { chunkHasher } from './keys.ts'
 import { chunkBytesOf, leafSpanBytesOf, leavesBelow, rootLevelOf } from './map-shape.ts'
-import { packKey, type PointRef } from './object-keys.ts'
+import { type PointRef, packKey } from './object-keys.ts'
 import { readPackSet } from './pack-set.ts'
-import { packTally, type PackTally } from './pack-use.ts'
+import { type PackTally, packTally } from './pack-use.ts'
 import type { StoredPoint } from './point-object.ts'
 import { readPoint } from './points.ts'
 import { type RecordOpener, recordOpener } from './record-reader.ts'
@@ -62,7 +62,9 @@ export async function verifyPoint(options: VerifyOptions, cancel: Cancel): Promi
   if (uses !== null) {
     compareUses(run, point, uses)
     for (const { pack } of uses) {
-      await tolerate(run, { place: 'pack', lost: null }, () => readPackTrailer({ repository: options.repository, pack }, cancel))
+      await tolerate(run, { place: 'pack', lost: null }, () =>
+        readPackTrailer({ repository: options.repository, pack }, cancel),
+      )
       run.packs++
     }
   }
@@ -84,7 +86,17 @@ type Run = {
 type Place = Pick<VerifyFault, 'place' | 'lost'>
 
 function newRun(options: VerifyOptions): Run {
-  return { options, faults: [], tally: packTally(), faultCount: 0, mapFaults: 0, packs: 0, pages: 0, chunks: 0, plainBytes: 0 }
+  return {
+    options,
+    faults: [],
+    tally: packTally(),
+    faultCount: 0,
+    mapFaults: 0,
+    packs: 0,
+    pages: 0,
+    chunks: 0,
+    plainBytes: 0,
+  }
 }
 
 function reportOf({ faults, faultCount, packs, pages, chunks, plainBytes }: Run): VerifyReport {
@@ -126,7 +138,11 @@ async function verifyDisk({ run, point, disk }: DiskCheck, cancel: Cancel): Prom
   const root = { level: rootLevelOf(disk), index: 0 }
   const leaves = (inner: Cancel) => leafWindows({ run, map, place: root }, inner)
   const progress = (doneBytes: number) => {
-    onProgress?.({ diskKey: disk.key, doneBytes: Math.min(doneBytes, disk.capacityBytes), totalBytes: disk.capacityBytes })
+    onProgress?.({
+      diskKey: disk.key,
+      doneBytes: Math.min(doneBytes, disk.capacityBytes),
+      totalBytes: disk.capacityBytes,
+    })
   }
   if (disk.root === null) return progress(disk.capacityBytes)
   if (level === 'pages') for await (const window of leaves(cancel)) progress(window.first * chunkBytes)
@@ -135,7 +151,9 @@ async function verifyDisk({ run, point, disk }: DiskCheck, cancel: Cancel): Prom
       for (const [i, ref] of window.refs.entries()) {
         if (ref === null) continue
         const lost = lostOf(disk, { offsetBytes: (window.first + i) * chunkBytes, lengthBytes: chunkBytes })
-        const plain = await tolerate(run, { place: 'chunk', lost }, () => openChunk(opener, { ref, stored: fetched.get(ref), chunkBytes }))
+        const plain = await tolerate(run, { place: 'chunk', lost }, () =>
+          openChunk(opener, { ref, stored: fetched.get(ref), chunkBytes }),
+        )
         if (plain === null) continue
         run.chunks++
         run.plainBytes += chunkBytes
@@ -148,7 +166,11 @@ async function verifyDisk({ run, point, disk }: DiskCheck, cancel: Cancel): Prom
 
 function openChunk(
   opener: RecordOpener,
-  chunk: { readonly ref: Parameters<RecordOpener['openChunk']>[0]; readonly stored: Uint8Array | BackupError | undefined; readonly chunkBytes: number },
+  chunk: {
+    readonly ref: Parameters<RecordOpener['openChunk']>[0]
+    readonly stored: Uint8Array | BackupError | undefined
+    readonly chunkBytes: number
+  },
 ): Uint8Array {
   const { stored } = chunk
   if (stored === undefined || stored instanceof BackupError) {
@@ -183,7 +205,12 @@ async function* leafWindows({ run, map, place }: MapWalk, cancel: Cancel): Async
     return
   }
   if (index >= map.leafCount) {
-    note(run, { place: 'map', lost: null, code: 'integrity', message: `Leaf ${index} lies beyond the end of disk ${disk.key}` })
+    note(run, {
+      place: 'map',
+      lost: null,
+      code: 'integrity',
+      message: `Leaf ${index} lies beyond the end of disk ${disk.key}`,
+    })
     return
   }
   const stored = await tolerate(run, { place: 'map', lost }, () => map.leaf(index, cancel))
@@ -198,7 +225,10 @@ async function* leafWindows({ run, map, place }: MapWalk, cancel: Cancel): Async
   }
 }
 
-function lostOf(disk: DiskMap, range: { readonly offsetBytes: number; readonly lengthBytes: number }): NonNullable<VerifyFault['lost']> {
+function lostOf(
+  disk: DiskMap,
+  range: { readonly offsetBytes: number; readonly lengthBytes: number },
+): NonNullable<VerifyFault['lost']> {
   const lengthBytes = Math.max(0, Math.min(range.lengthBytes, disk.capacityBytes - range.offsetBytes))
   return { diskKey: disk.key, offsetBytes: range.offsetBytes, lengthBytes }
 }
@@ -213,7 +243,9 @@ function compareUses(run: Run, point: StoredPoint, uses: readonly PackUse[]): vo
     const use = listed.get(pack.packId)
     if (use === undefined) fault(`The pack set does not list "${packKey(pack)}", which the point needs`)
     else if (run.mapFaults === 0 && (use.records !== records || use.bytes !== bytes)) {
-      fault(`The pack set counts ${use.records} records and ${use.bytes} bytes of "${packKey(pack)}"; there are ${records} and ${bytes}`)
+      fault(
+        `The pack set counts ${use.records} records and ${use.bytes} bytes of "${packKey(pack)}"; there are ${records} and ${bytes}`,
+      )
     }
   }
   if (run.mapFaults > 0) return

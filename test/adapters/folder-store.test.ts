@@ -80,23 +80,26 @@ describe('a folder store', () => {
     }
   })
 
-  it.skipIf(!canMount())('says that the disk is full, keeps what was there, and stores once there is space', async () => {
-    await using folder = await openFolder()
-    const { store, path } = folder
-    await mkdir(path, { recursive: true })
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path])
-    try {
-      await store.putIfAbsent({ key: 'p/1', bytes: new Uint8Array(600_000).fill(1) }, cancel)
-      const second = { key: 'p/2', bytes: new Uint8Array(600_000).fill(2) }
-      await expect(store.putIfAbsent(second, cancel)).rejects.toSatisfy((error) => hasCode(error, 'store-full'))
-      expect(await keysOf(store)).toEqual(['p/1'])
-      expect(readdirSync(join(path, '~tmp'))).toEqual([])
-      execFileSync('mount', ['-o', 'remount,size=4m', path])
-      expect(await store.putIfAbsent(second, cancel)).toBe('stored')
-    } finally {
-      execFileSync('umount', [path])
-    }
-  })
+  it.skipIf(!canMount())(
+    'says that the disk is full, keeps what was there, and stores once there is space',
+    async () => {
+      await using folder = await openFolder()
+      const { store, path } = folder
+      await mkdir(path, { recursive: true })
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path])
+      try {
+        await store.putIfAbsent({ key: 'p/1', bytes: new Uint8Array(600_000).fill(1) }, cancel)
+        const second = { key: 'p/2', bytes: new Uint8Array(600_000).fill(2) }
+        await expect(store.putIfAbsent(second, cancel)).rejects.toSatisfy((error) => hasCode(error, 'store-full'))
+        expect(await keysOf(store)).toEqual(['p/1'])
+        expect(readdirSync(join(path, '~tmp'))).toEqual([])
+        execFileSync('mount', ['-o', 'remount,size=4m', path])
+        expect(await store.putIfAbsent(second, cancel)).toBe('stored')
+      } finally {
+        execFileSync('umount', [path])
+      }
+    },
+  )
 })
 
 function canMount(): boolean {

@@ -1,3 +1,4 @@
+import { describe, expect, it } from 'vitest'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { countingStore } from '../../lib/adapters/wrap/counting-store.ts'
 import { faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
@@ -7,7 +8,6 @@ import { manualClock, systemClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
-import { describe, expect, it } from 'vitest'
 import { objectStoreContract } from '../contract/object-store.ts'
 
 const cancel = { signal: new AbortController().signal }

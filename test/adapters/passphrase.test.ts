@@ -13,9 +13,13 @@ const key = seededRandom(9).bytes(32)
 describe('a passphrase', () => {
   it('opens what it wrapped, for the same repository and key only', async () => {
     const blob = await wrapper('correct horse').wrap(key, context, cancel)
-    expect(bytesEqual((await wrapper('correct horse', 2).unwrap(blob, context, cancel)) ?? new Uint8Array(), key)).toBe(true)
+    expect(bytesEqual((await wrapper('correct horse', 2).unwrap(blob, context, cancel)) ?? new Uint8Array(), key)).toBe(
+      true,
+    )
     expect(await wrapper('correct horse').unwrap(blob, { ...context, kid: '33'.repeat(8) }, cancel)).toBeNull()
-    expect(await wrapper('correct horse').unwrap(blob, { ...context, repositoryId: '44'.repeat(16) }, cancel)).toBeNull()
+    expect(
+      await wrapper('correct horse').unwrap(blob, { ...context, repositoryId: '44'.repeat(16) }, cancel),
+    ).toBeNull()
     expect(await wrapper('Correct horse').unwrap(blob, context, cancel)).toBeNull()
   })
 

@@ -57,7 +57,11 @@ function write(disk: ModelDisk, at: { readonly place: number; readonly value: nu
   disk.changed.add(index)
 }
 
-async function expectReadsAs(repository: Repository, point: StoredPoint, disks: ReadonlyMap<number, ModelDisk>): Promise<void> {
+async function expectReadsAs(
+  repository: Repository,
+  point: StoredPoint,
+  disks: ReadonlyMap<number, ModelDisk>,
+): Promise<void> {
   expect(point.envelope.disks.map((disk) => disk.key)).toEqual([...disks.keys()])
   for (const disk of point.envelope.disks) {
     const model = disks.get(disk.key)
@@ -81,11 +85,26 @@ async function expectReadsAs(repository: Repository, point: StoredPoint, disks: 
 }
 
 // One leaf, a few leaves, one inner page, two levels of inner pages; ends inside a chunk, too.
-const capacity = fc.constantFrom(0, 512, 3 * chunkBytes, 128 * chunkBytes, 129 * chunkBytes + 512, 9_000 * chunkBytes, 70_000 * chunkBytes, 34_000_000 * chunkBytes)
+const capacity = fc.constantFrom(
+  0,
+  512,
+  3 * chunkBytes,
+  128 * chunkBytes,
+  129 * chunkBytes + 512,
+  9_000 * chunkBytes,
+  70_000 * chunkBytes,
+  34_000_000 * chunkBytes,
+)
 const disk = fc.constantFrom(2000, 2001)
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('write' as const), disk, place: fc.nat(40_000_000), value: fc.nat(3) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('write' as const), disk, place: fc.nat(200), value: fc.nat(3) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('write' as const), disk, place: fc.nat(40_000_000), value: fc.nat(3) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('write' as const), disk, place: fc.nat(200), value: fc.nat(3) }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('resize' as const), disk, capacity }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), disk }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('point' as const) }) },
@@ -100,7 +119,9 @@ it('a disk reads as its model says after any writes, growth, shrinking and remov
       // A disk that comes back after a removal is another disk: it has another key.
       const removals = new Map<number, number>()
       const keyOf = (name: number) => name + 100 * (removals.get(name) ?? 0)
-      const disks = new Map<number, ModelDisk>([[2000, { capacityBytes: first, chunks: new Map(), changed: new Set() }]])
+      const disks = new Map<number, ModelDisk>([
+        [2000, { capacityBytes: first, chunks: new Map(), changed: new Set() }],
+      ])
       let parent: StoredPoint | null = null
       let sequence = 0
       const savePoint = async () => {

@@ -2,13 +2,13 @@
 // point stays readable, nothing half-made is visible, and the same session succeeds when it is tried again.
 
 import { describe, expect, it } from 'vitest'
-import { memoryObjectStore, type MemoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { type Fault, failCall, failFrom, faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { hasCode } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
-import { publishCandidate, type Published } from '../../lib/repository/candidate.ts'
+import { type Published, publishCandidate } from '../../lib/repository/candidate.ts'
 import { listPoints, readPoint } from '../../lib/repository/points.ts'
 import type { Repository } from '../../lib/repository/repository.ts'
 import { verifyPoint } from '../../lib/repository/verify.ts'
@@ -85,7 +85,14 @@ describe('publishing', () => {
     const parent = await readPoint({ repository, ref: { vmId, sequence: 1 } }, cancel)
     const sessions = names.map((name) => sessionOf(name))
     for (const [i, sessionId] of sessions.entries()) {
-      await writeCandidate({ repository, sessionId, sequence: 2, parent, disks: secondDisks, random: seededRandom(30 + i) })
+      await writeCandidate({
+        repository,
+        sessionId,
+        sequence: 2,
+        parent,
+        disks: secondDisks,
+        random: seededRandom(30 + i),
+      })
     }
     return { store, sessions }
   }

@@ -14,7 +14,7 @@ import { cancel, readsAs, sessionOf, vmId, wrapperFor } from './kit.ts'
 import { type Sample, sampleRepository, withObject } from './sample.ts'
 
 const typed = ['integrity', 'repository-version', 'repository-key']
-const stride = process.env['COLDFRAME_EXHAUSTIVE'] === '1' ? 1 : 5
+const stride = process.env['COLDFRAME_EXHAUSTIVE'] === '1' ? 1 : 11
 const start = stride === 1 ? 0 : Date.now() % stride
 let sample: Sample
 
@@ -38,7 +38,8 @@ async function isNoticed(store: ObjectStore): Promise<boolean> {
   for (const [index, disks] of sample.disks.entries()) {
     const ref = { vmId, sequence: index + 1 }
     for (const disk of disks) {
-      const right = async () => expect(await readsAs(repository, await readPoint({ repository, ref }, cancel), disk)).toBe(true)
+      const right = async () =>
+        expect(await readsAs(repository, await readPoint({ repository, ref }, cancel), disk)).toBe(true)
       await throwsTyped(right)
     }
   }
@@ -49,12 +50,16 @@ async function isNoticed(store: ObjectStore): Promise<boolean> {
   return false
 }
 
-async function unnoticedFlips(prefix: RegExp, notice: (store: ObjectStore) => Promise<boolean>): Promise<readonly string[]> {
+async function unnoticedFlips(
+  prefix: RegExp,
+  notice: (store: ObjectStore) => Promise<boolean>,
+): Promise<readonly string[]> {
   const missed: string[] = []
   for (const [key, { bytes }] of sample.store.objects) {
     if (!prefix.test(key)) continue
     for (let at = start; at < bytes.byteLength; at += stride) {
-      if (!(await notice(withObject(sample, key, flipped(bytes, at))))) missed.push(`${key} at ${at} of ${bytes.byteLength}`)
+      if (!(await notice(withObject(sample, key, flipped(bytes, at)))))
+        missed.push(`${key} at ${at} of ${bytes.byteLength}`)
     }
   }
   return missed
@@ -166,7 +171,12 @@ describe('verifying', () => {
   it('tells how far it is', async () => {
     const seen: number[] = []
     const report = await verifyPoint(
-      { repository: sample.repository, ref: { vmId, sequence: 2 }, level: 'chunks', onProgress: (at) => seen.push(at.doneBytes) },
+      {
+        repository: sample.repository,
+        ref: { vmId, sequence: 2 },
+        level: 'chunks',
+        onProgress: (at) => seen.push(at.doneBytes),
+      },
       cancel,
     )
     expect(report).toMatchObject({ faultCount: 0, chunks: 5 })

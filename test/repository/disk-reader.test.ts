@@ -5,11 +5,11 @@ import { type CountingStore, countingStore } from '../../lib/adapters/wrap/count
 import { faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import { diskReader, type DiskRun } from '../../lib/repository/disk-reader.ts'
+import { parsePackId } from '../../lib/model/ids.ts'
+import { type DiskRun, diskReader } from '../../lib/repository/disk-reader.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { planReads } from '../../lib/repository/record-reader.ts'
 import type { Repository } from '../../lib/repository/repository.ts'
-import { parsePackId } from '../../lib/model/ids.ts'
 import type { RecordRef } from '../../lib/wire/repository/record-ref.ts'
 import { bytesOfDisk, cancel, sessionOf, type TestDisk, testRepository, vmId, writeCandidate } from './kit.ts'
 
@@ -33,7 +33,14 @@ let point: StoredPoint
 beforeAll(async () => {
   store = countingStore(memoryObjectStore({ clock: manualClock() }))
   repository = await testRepository(store)
-  const write = { repository, sessionId: sessionOf('one'), sequence: 1, parent: null, disks: [disk], random: seededRandom(3) }
+  const write = {
+    repository,
+    sessionId: sessionOf('one'),
+    sequence: 1,
+    parent: null,
+    disks: [disk],
+    random: seededRandom(3),
+  }
   point = await writeCandidate({ ...write, packBytesTarget: 16 * 1024 * 1024 })
 })
 
@@ -50,23 +57,28 @@ const range = fc
 describe('reading a disk', () => {
   it('in order gives exactly the asked range: runs ascend without a gap, and holes are merged', () =>
     fc.assert(
-      fc.asyncProperty(range, fc.constantFrom(chunkBytes, 16 * chunkBytes), fc.nat(3), async (asked, windowBytes, windowsAhead) => {
-        const copy = Buffer.alloc(asked.lengthBytes, 0xee)
-        let at = asked.offsetBytes
-        let last: DiskRun['kind'] | null = null
-        for await (const run of reader().runs({ ...asked, windowBytes, windowsAhead }, cancel)) {
-          expect(run.offsetBytes).toBe(at)
-          expect(run.kind === 'hole' && last === 'hole').toBe(false)
-          last = run.kind
-          const lengthBytes = run.kind === 'hole' ? run.lengthBytes : run.bytes.byteLength
-          expect(lengthBytes).toBeGreaterThan(0)
-          if (run.kind === 'data') copy.set(run.bytes, at - asked.offsetBytes)
-          else copy.fill(0, at - asked.offsetBytes, at - asked.offsetBytes + lengthBytes)
-          at += lengthBytes
-        }
-        expect(at).toBe(asked.offsetBytes + asked.lengthBytes)
-        expect(Buffer.compare(copy, whole.subarray(asked.offsetBytes, at))).toBe(0)
-      }),
+      fc.asyncProperty(
+        range,
+        fc.constantFrom(chunkBytes, 16 * chunkBytes),
+        fc.nat(3),
+        async (asked, windowBytes, windowsAhead) => {
+          const copy = Buffer.alloc(asked.lengthBytes, 0xee)
+          let at = asked.offsetBytes
+          let last: DiskRun['kind'] | null = null
+          for await (const run of reader().runs({ ...asked, windowBytes, windowsAhead }, cancel)) {
+            expect(run.offsetBytes).toBe(at)
+            expect(run.kind === 'hole' && last === 'hole').toBe(false)
+            last = run.kind
+            const lengthBytes = run.kind === 'hole' ? run.lengthBytes : run.bytes.byteLength
+            expect(lengthBytes).toBeGreaterThan(0)
+            if (run.kind === 'data') copy.set(run.bytes, at - asked.offsetBytes)
+            else copy.fill(0, at - asked.offsetBytes, at - asked.offsetBytes + lengthBytes)
+            at += lengthBytes
+          }
+          expect(at).toBe(asked.offsetBytes + asked.lengthBytes)
+          expect(Buffer.compare(copy, whole.subarray(asked.offsetBytes, at))).toBe(0)
+        },
+      ),
       { numRuns: 40 },
     ))
 
@@ -86,13 +98,16 @@ describe('reading a disk', () => {
   it('asks the store once for neighbours in a pack', async () => {
     const one = reader()
     const before = store.counts().gets
-    for await (const _ of one.runs({ offsetBytes: 0, lengthBytes: disk.capacityBytes }, cancel)) continue
+    for await (const _ of one.runs({ offsetBytes: 0, lengthBytes: disk.capacityBytes }, cancel));
     // The inner page, two reads of leaves (8 at a time) or fewer, and one read a window of one pack.
     expect(store.counts().gets - before).toBeLessThanOrEqual(6)
   })
 
   it('that is left early stops its reads ahead', async () => {
-    for await (const run of reader().runs({ offsetBytes: 0, lengthBytes: disk.capacityBytes, windowBytes: chunkBytes }, cancel)) {
+    for await (const run of reader().runs(
+      { offsetBytes: 0, lengthBytes: disk.capacityBytes, windowBytes: chunkBytes },
+      cancel,
+    )) {
       expect(run.kind).toBe('data')
       break
     }

@@ -1,10 +1,19 @@
 // Writes small restore points for the repository's tests, straight through its parts, without a mover.
 
+import { passphraseWrapper } from '../../lib/adapters/local/passphrase.ts'
+import { isAllZero } from '../../lib/base/bytes.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { isAllZero } from '../../lib/base/bytes.ts'
-import { passphraseWrapper } from '../../lib/adapters/local/passphrase.ts'
-import { jobIdOf, parseMoref, parsePolicyName, parseVmId, runIdOf, type SessionId, sessionIdOf, type VmId } from '../../lib/model/ids.ts'
+import {
+  jobIdOf,
+  parseMoref,
+  parsePolicyName,
+  parseVmId,
+  runIdOf,
+  type SessionId,
+  sessionIdOf,
+  type VmId,
+} from '../../lib/model/ids.ts'
 import type { PointBody, PointDisk } from '../../lib/model/point.ts'
 import type { VmConfig } from '../../lib/model/vm.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
@@ -12,7 +21,7 @@ import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import { sealCandidate } from '../../lib/repository/candidate.ts'
 import { countDiskMap } from '../../lib/repository/count-map.ts'
 import { diskMapReader } from '../../lib/repository/disk-map-reader.ts'
-import { leafWriter, writeDiskMap, type WrittenLeaf } from '../../lib/repository/disk-map-writer.ts'
+import { leafWriter, type WrittenLeaf, writeDiskMap } from '../../lib/repository/disk-map-writer.ts'
 import { diskReader } from '../../lib/repository/disk-reader.ts'
 import { chunkHasher } from '../../lib/repository/keys.ts'
 import { leafCountOf } from '../../lib/repository/map-shape.ts'
@@ -157,7 +166,10 @@ async function writeDisk(disk: TestDisk, { write, domain, data, meta, tally }: C
     }
     leaves.push(await writer.write({ leafIndex, leaf: { chunkLog2: disk.chunkLog2, entries }, parent: parentLeaf }))
   }
-  return writeDiskMap({ repository, domain, packs: meta, tally, disk: shapeOf(disk), parent: parentMap, leaves }, cancel)
+  return writeDiskMap(
+    { repository, domain, packs: meta, tally, disk: shapeOf(disk), parent: parentMap, leaves },
+    cancel,
+  )
 }
 
 /** Leaves with a chunk that may differ; without a parent those with a chunk. */
@@ -180,11 +192,7 @@ function shapeOf({ key, capacityBytes, chunkLog2 }: TestDisk) {
 }
 
 /** The whole disk as bytes, by the reader. Small disks only. */
-export async function readDisk(
-  repository: Repository,
-  point: StoredPoint,
-  key: number,
-): Promise<Uint8Array> {
+export async function readDisk(repository: Repository, point: StoredPoint, key: number): Promise<Uint8Array> {
   const disk = point.envelope.disks.find((candidate) => candidate.key === key)
   if (disk === undefined) throw new Error(`No disk ${key}`)
   const reader = diskReader({ repository, domain: point.envelope.vmId, disk, cacheBytesMax: 0 })

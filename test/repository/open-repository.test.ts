@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { memoryObjectStore, type MemoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { failFrom, faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { utf8Decode, utf8Encode } from '../../lib/base/bytes.ts'
 import { manualClock } from '../../lib/base/clock.ts'
-import { hasCode } from '../../lib/base/errors.ts'
+import { BackupError, hasCode } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
 import { sealJson } from '../../lib/repository/authentic-json.ts'
@@ -36,7 +36,9 @@ describe('opening a repository', () => {
   })
 
   it('says that there is none in an empty store', async () => {
-    await expect(openRepository({ store: memory(), wrappers: [] }, cancel)).rejects.toSatisfy(coded('repository-missing'))
+    await expect(openRepository({ store: memory(), wrappers: [] }, cancel)).rejects.toSatisfy(
+      coded('repository-missing'),
+    )
   })
 
   it('refuses another passphrase, and one of several right ones is enough', async () => {
@@ -46,6 +48,23 @@ describe('opening a repository', () => {
     await expect(wrong).rejects.toSatisfy(coded('repository-key'))
     const wrappers = [wrapperFor('battery staple'), wrapperFor('correct horse')]
     await expect(openRepository({ store, wrappers }, cancel)).resolves.toBeDefined()
+  })
+
+  it('by passphrase works while a key service does not answer', async () => {
+    const store = memory()
+    const random = seededRandom(1)
+    const cloud: KeyWrapper = { kind: 'kms', wrap: async (key) => key, unwrap: async (blob) => blob }
+    const wrappers = [cloud, wrapperFor('correct horse', random)]
+    await createRepository({ store, wrappers, random, clock: manualClock() }, cancel)
+    const silent: KeyWrapper = {
+      ...cloud,
+      unwrap: async () => {
+        throw new BackupError('Cannot reach the key service', { code: 'key-service-failed', retry: 'later' })
+      },
+    }
+    await expect(openRepository({ store, wrappers: [silent, ...wrappers.slice(1)] }, cancel)).resolves.toBeDefined()
+    const alone = openRepository({ store, wrappers: [silent] }, cancel)
+    await expect(alone).rejects.toSatisfy(coded('key-service-failed'))
   })
 
   it('refuses a newer version and an unknown required feature, and says so', async () => {
@@ -105,7 +124,10 @@ describe('creating a repository', () => {
       const store = memory()
       const random = seededRandom(call)
       const wrappers = [wrapperFor('correct horse', random)]
-      const first = createRepository({ store: faultyStore(store, failFrom(call)), wrappers, random, clock: manualClock() }, cancel)
+      const first = createRepository(
+        { store: faultyStore(store, failFrom(call)), wrappers, random, clock: manualClock() },
+        cancel,
+      )
       await first.catch(() => undefined)
       const second = await create(store, call + 100)
       expect((await openRepository({ store, wrappers }, cancel)).id).toBe(second.id)
@@ -113,9 +135,9 @@ describe('creating a repository', () => {
   })
 
   it('is refused without a key of one’s own, or with a wrapper that does not unwrap what it wrapped', async () => {
-    const service: KeyWrapper = { kind: 'kms', wrap: async (key) => key, unwrap: async (blob) => blob }
+    const cloud: KeyWrapper = { kind: 'kms', wrap: async (key) => key, unwrap: async (blob) => blob }
     const broken: KeyWrapper = { kind: 'passphrase', wrap: async (key) => key, unwrap: async () => null }
-    for (const wrappers of [[], [service], [broken]]) {
+    for (const wrappers of [[], [cloud], [broken]]) {
       const store = memory()
       const creating = createRepository({ store, wrappers, random: seededRandom(1), clock: manualClock() }, cancel)
       await expect(creating).rejects.toSatisfy(coded('repository-key'))
@@ -124,7 +146,10 @@ describe('creating a repository', () => {
   })
 
   it('draws keys that no other has', async () => {
-    const [left, right] = [await testRepository(memory(), seededRandom(1)), await testRepository(memory(), seededRandom(2))]
+    const [left, right] = [
+      await testRepository(memory(), seededRandom(1)),
+      await testRepository(memory(), seededRandom(2)),
+    ]
     expect(left.keys.masters).not.toEqual(right.keys.masters)
     expect(left.keys.chunkIdRoot).not.toEqual(right.keys.chunkIdRoot)
   })

@@ -7,7 +7,17 @@ import { seededRandom } from '../../lib/base/random.ts'
 import { publishCandidate } from '../../lib/repository/candidate.ts'
 import { openRepository } from '../../lib/repository/open-repository.ts'
 import { listPoints, readPoint } from '../../lib/repository/points.ts'
-import { bytesOfDisk, cancel, readDisk, sessionOf, type TestDisk, testRepository, vmId, wrapperFor, writeCandidate } from './kit.ts'
+import {
+  bytesOfDisk,
+  cancel,
+  readDisk,
+  sessionOf,
+  type TestDisk,
+  testRepository,
+  vmId,
+  wrapperFor,
+  writeCandidate,
+} from './kit.ts'
 
 const chunkBytes = 64 * 1024
 

@@ -1,13 +1,13 @@
 // A small repository for tests that break it: two points of a VM with two disks, the second an incremental.
 
-import { memoryObjectStore, type MemoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import { publishCandidate } from '../../lib/repository/candidate.ts'
-import { readPoint } from '../../lib/repository/points.ts'
-import type { StoredPoint } from '../../lib/repository/point-object.ts'
-import type { Repository } from '../../lib/repository/repository.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
+import { publishCandidate } from '../../lib/repository/candidate.ts'
+import type { StoredPoint } from '../../lib/repository/point-object.ts'
+import { readPoint } from '../../lib/repository/points.ts'
+import type { Repository } from '../../lib/repository/repository.ts'
 import { cancel, sessionOf, type TestDisk, testRepository, vmId, writeCandidate } from './kit.ts'
 
 const chunkBytes = 64 * 1024

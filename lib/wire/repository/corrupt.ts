@@ -3,7 +3,10 @@
 import { BackupError, type Facts } from '../../base/errors.ts'
 
 /** Stored bytes that fail a check: code `integrity`. */
-export function corrupt(message: string, options: { readonly facts?: Facts; readonly cause?: unknown } = {}): BackupError {
+export function corrupt(
+  message: string,
+  options: { readonly facts?: Facts; readonly cause?: unknown } = {},
+): BackupError {
   return new BackupError(message, {
     code: 'integrity',
     kind: 'integrity',

@@ -8,7 +8,8 @@ const form = 'must be 1 to 512 of a-z, A-Z, 0-9, ".", "_", "-", "#" and "/" with
 export function checkObjectKey(key: string): string {
   const parts = key.split('/')
   const whole = /^[a-zA-Z0-9._#/-]{1,512}$/.test(key)
-  if (!whole || parts.some((part) => part === '' || part === '.' || part === '..')) throw malformed('object key', key, form)
+  if (!whole || parts.some((part) => part === '' || part === '.' || part === '..'))
+    throw malformed('object key', key, form)
   return key
 }
 
@@ -31,12 +32,20 @@ export function objectMissing(key: string): BackupError {
   })
 }
 
-export function objectShort(range: { readonly key: string; readonly offsetBytes: number; readonly lengthBytes: number; readonly sizeBytes: number | null }): BackupError {
+export function objectShort(range: {
+  readonly key: string
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+  readonly sizeBytes: number | null
+}): BackupError {
   const { key, offsetBytes, lengthBytes, sizeBytes } = range
   const size = sizeBytes === null ? 'fewer' : `only ${sizeBytes}`
-  return new BackupError(`Cannot read ${lengthBytes} bytes at ${offsetBytes} of object "${key}": it has ${size} bytes`, {
-    code: 'object-short',
-    kind: 'integrity',
-    facts: { key, offsetBytes, lengthBytes, sizeBytes },
-  })
+  return new BackupError(
+    `Cannot read ${lengthBytes} bytes at ${offsetBytes} of object "${key}": it has ${size} bytes`,
+    {
+      code: 'object-short',
+      kind: 'integrity',
+      facts: { key, offsetBytes, lengthBytes, sizeBytes },
+    },
+  )
 }

@@ -49,7 +49,10 @@ export type TrailerEntry = {
  *
  * Writes the first 48 bytes; the caller adds the MAC.
  */
-export function writePackHeader(target: Uint8Array, header: { readonly pack: PackRef; readonly repositoryId: string }): void {
+export function writePackHeader(
+  target: Uint8Array,
+  header: { readonly pack: PackRef; readonly repositoryId: string },
+): void {
   const bytes = viewOf(target)
   bytes.fill(0, 0, packHeaderBytes)
   bytes.set(headMagic, 0)
@@ -60,21 +63,32 @@ export function writePackHeader(target: Uint8Array, header: { readonly pack: Pac
   bytes.set(bytesOfHexExactly(header.repositoryId, repositoryIdBytes), 32)
 }
 
-/** @throws BackupError `integrity` unless magic, kind and flags are known; `repository-version` on another version */
-export function readPackHeader(header: Uint8Array): { readonly pack: PackRef; readonly repositoryId: string; readonly version: number } {
+/** @throws BackupError `integrity` unless magic and kind are known; version and flags are for the caller to judge */
+export function readPackHeader(header: Uint8Array): {
+  readonly pack: PackRef
+  readonly repositoryId: string
+  readonly version: number
+  /** Zero in version 1: another value is a feature that this reader does not know. */
+  readonly flags: number
+} {
   const bytes = viewOf(header)
-  if (bytes.length < packHeaderBytes || !bytes.subarray(0, 4).equals(headMagic)) throw corrupt('Cannot read a pack: no "VMBP" at its start')
+  if (bytes.length < packHeaderBytes || !bytes.subarray(0, 4).equals(headMagic))
+    throw corrupt('Cannot read a pack: no "VMBP" at its start')
   const kind: PackKind | null = bytes[5] === kinds.data ? 'data' : bytes[5] === kinds.meta ? 'meta' : null
-  if (kind === null || bytes.readUInt16LE(6) !== 0) throw corrupt('Cannot read a pack: its kind or flags are unknown')
+  if (kind === null) throw corrupt('Cannot read a pack: its kind is unknown')
   return {
     version: bytes.readUInt8(4),
+    flags: bytes.readUInt16LE(6),
     repositoryId: bytes.toString('hex', 32, 48),
     pack: { packId: parsePackId(bytes.toString('hex', 16, 32)), kid: bytes.toString('hex', 8, 16), kind },
   }
 }
 
 /** One trailer entry: id 32, offset u32, stored length u24, plain length u32, codec u8, type u8. */
-export function writeTrailerEntry(target: Buffer, place: { readonly offset: number; readonly entry: TrailerEntry }): void {
+export function writeTrailerEntry(
+  target: Buffer,
+  place: { readonly offset: number; readonly entry: TrailerEntry },
+): void {
   const { offset, entry } = place
   target.set(entry.id, offset)
   target.writeUInt32LE(entry.offsetBytes, offset + 32)
@@ -87,7 +101,8 @@ export function writeTrailerEntry(target: Buffer, place: { readonly offset: numb
 /** @throws BackupError `integrity` unless the bytes are whole entries of known codecs */
 export function decodeTrailer(trailer: Uint8Array): readonly TrailerEntry[] {
   const bytes = viewOf(trailer)
-  if (bytes.length % trailerEntryBytes !== 0) throw corrupt('Cannot read a pack trailer: it is not a list of whole entries')
+  if (bytes.length % trailerEntryBytes !== 0)
+    throw corrupt('Cannot read a pack trailer: it is not a list of whole entries')
   const entries: TrailerEntry[] = []
   for (let offset = 0; offset < bytes.length; offset += trailerEntryBytes) {
     const codec = bytes.readUInt8(offset + 43)
@@ -130,12 +145,17 @@ export function readPackFooter(footer: Uint8Array, packBytes: number): PackFoote
   const bytes = viewOf(footer)
   const parsed = { trailerBytes: bytes.readUInt32LE(0), records: bytes.readUInt32LE(4), crc: bytes.readUInt32LE(8) }
   const fits = parsed.trailerBytes <= packBytes - packHeaderBytes - packFooterBytes
-  if (!bytes.subarray(12, 16).equals(footMagic) || !fits) throw corrupt('Cannot read a pack: its footer is missing or does not fit')
+  if (!bytes.subarray(12, 16).equals(footMagic) || !fits)
+    throw corrupt('Cannot read a pack: its footer is missing or does not fit')
   return parsed
 }
 
 /** The CRC-32 that the footer must hold. */
-export function packFrameCrc(frame: { readonly header: Uint8Array; readonly trailer: Uint8Array; readonly footer: Uint8Array }): number {
+export function packFrameCrc(frame: {
+  readonly header: Uint8Array
+  readonly trailer: Uint8Array
+  readonly footer: Uint8Array
+}): number {
   return crc32(frame.footer.subarray(0, 8), crc32(frame.trailer, crc32(frame.header)))
 }
 

@@ -60,7 +60,8 @@ export function decodePackSetPart(part: Uint8Array): readonly PackUse[] {
   const start = headBytes + kidCount * kidBytes
   if (bytes.length !== start + count * entryBytes || bytes.readUInt16LE(6) !== 0) throw badPart()
   const kids: string[] = []
-  for (let i = 0; i < kidCount; i++) kids.push(bytes.toString('hex', headBytes + i * kidBytes, headBytes + (i + 1) * kidBytes))
+  for (let i = 0; i < kidCount; i++)
+    kids.push(bytes.toString('hex', headBytes + i * kidBytes, headBytes + (i + 1) * kidBytes))
   const uses: PackUse[] = []
   let previous = ''
   for (let offset = start; offset < bytes.length; offset += entryBytes) {

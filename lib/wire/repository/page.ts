@@ -85,7 +85,8 @@ export function decodeLeaf(page: Uint8Array): Leaf {
   const entriesStart = dictStart + packCount * dictEntryBytes
   if (bytes.length !== entriesStart + count * leafEntryBytes || bytes.readUIntLE(5, 3) !== 0) throw badPage('leaf')
   const packs: PackRef[] = []
-  for (let i = 0; i < packCount; i++) packs.push(readPack(bytes, { offset: dictStart + i * dictEntryBytes, kind: 'data' }))
+  for (let i = 0; i < packCount; i++)
+    packs.push(readPack(bytes, { offset: dictStart + i * dictEntryBytes, kind: 'data' }))
   const entries: (RecordRef | null)[] = []
   let offset = entriesStart
   for (let i = 0; i < chunksPerLeaf; i++) {

@@ -17,7 +17,14 @@ const vmDisk = z.object({
   capacityBytes: whole,
   controllerKey: key,
   unitNumber: key,
-  mode: z.enum(['persistent', 'nonpersistent', 'undoable', 'append', 'independent_persistent', 'independent_nonpersistent']),
+  mode: z.enum([
+    'persistent',
+    'nonpersistent',
+    'undoable',
+    'append',
+    'independent_persistent',
+    'independent_nonpersistent',
+  ]),
   backing: z.enum(['flat', 'rdm-physical', 'rdm-virtual', 'sparse', 'sesparse', 'other']),
   fileName: text,
   parents: z.array(text),
@@ -105,4 +112,3 @@ export const pointBodyJson = z.object({
   notices: z.array(z.object({ code: text, message: text, hint: textOrNull })),
   storedBytes: whole,
 }) satisfies z.ZodType<PointBody>
-

@@ -15,16 +15,23 @@ import {
 } from '../../../lib/wire/repository/pack-frame.ts'
 import { decodePackList, encodePackList } from '../../../lib/wire/repository/pack-list.ts'
 import { decodePackSetPart, encodePackSetPart, type PackUse } from '../../../lib/wire/repository/pack-set.ts'
-import { decodeInner, decodeLeaf, encodeInner, encodeLeaf, innerBytesMax, leafBytesMax } from '../../../lib/wire/repository/page.ts'
-import { decodePointFrame, encodePointHead } from '../../../lib/wire/repository/point.ts'
+import {
+  decodeInner,
+  decodeLeaf,
+  encodeInner,
+  encodeLeaf,
+  innerBytesMax,
+  leafBytesMax,
+} from '../../../lib/wire/repository/page.ts'
 import { pageRefJson, pageRefToJson } from '../../../lib/wire/repository/page-ref.ts'
+import { decodePointFrame, encodePointHead } from '../../../lib/wire/repository/point.ts'
 import type { PackRef, RecordRef } from '../../../lib/wire/repository/record-ref.ts'
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const packRef = (kind: 'data' | 'meta') =>
-  fc.record({ packId: bytesOf(16), kid: fc.constantFrom('00'.repeat(8), 'a1'.repeat(8)) }).map(
-    ({ packId, kid }): PackRef => ({ packId: parsePackId(hexOf(packId)), kid, kind }),
-  )
+  fc
+    .record({ packId: bytesOf(16), kid: fc.constantFrom('00'.repeat(8), 'a1'.repeat(8)) })
+    .map(({ packId, kid }): PackRef => ({ packId: parsePackId(hexOf(packId)), kid, kind }))
 const recordRef = (kind: 'data' | 'meta', packs: fc.Arbitrary<PackRef>): fc.Arbitrary<RecordRef> =>
   fc.record({
     id: bytesOf(32),
@@ -42,7 +49,10 @@ const leaf = fc
   .chain(([packs, chunkLog2]) =>
     sparse(128, recordRef('data', fc.constantFrom(...packs))).map((entries) => ({ chunkLog2, entries })),
   )
-const inner = fc.record({ level: fc.integer({ min: 1, max: 3 }), refs: sparse(512, recordRef('meta', packRef('meta'))) })
+const inner = fc.record({
+  level: fc.integer({ min: 1, max: 3 }),
+  refs: sparse(512, recordRef('meta', packRef('meta'))),
+})
 const uses = fc
   .uniqueArray(
     fc.record({
@@ -57,7 +67,15 @@ const uses = fc
 
 /** Buffers and plain byte arrays compare by content. */
 function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (_, member) => (member instanceof Uint8Array ? hexOf(member) : member?.type === 'Buffer' ? hexOf(Uint8Array.from(member.data)) : member)))
+  return JSON.parse(
+    JSON.stringify(value, (_, member) =>
+      member instanceof Uint8Array
+        ? hexOf(member)
+        : member?.type === 'Buffer'
+          ? hexOf(Uint8Array.from(member.data))
+          : member,
+    ),
+  )
 }
 
 function refused(action: () => unknown): boolean {
@@ -107,7 +125,14 @@ describe('pages', () => {
   it('any bytes are decoded or refused with `integrity`, never otherwise', () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
-        for (const decode of [decodeLeaf, decodeInner, decodePackSetPart, decodePackList, decodeTrailer, decodePointFrame]) {
+        for (const decode of [
+          decodeLeaf,
+          decodeInner,
+          decodePackSetPart,
+          decodePackList,
+          decodeTrailer,
+          decodePointFrame,
+        ]) {
           try {
             decode(bytes)
           } catch (error) {
@@ -147,19 +172,31 @@ describe('pack sets', () => {
 describe('the frame of a pack', () => {
   it('header, trailer and footer come back from their bytes', () =>
     fc.assert(
-      fc.property(packRef('data'), bytesOf(16), fc.array(bytesOf(32), { minLength: 1, maxLength: 5 }), (pack, repository, ids) => {
-        const repositoryId = hexOf(repository)
-        const bytes = Buffer.alloc(64 + ids.length * trailerEntryBytes + 16)
-        writePackHeader(bytes, { pack, repositoryId })
-        expect(readPackHeader(bytes)).toEqual({ pack, repositoryId, version: 1 })
-        const entries = ids.map((id, i) => ({ id, offsetBytes: i, storedBytes: i + 1, plainBytes: i + 2, codec: 1 as const, type: 1 }))
-        entries.forEach((entry, i) => writeTrailerEntry(bytes, { offset: 64 + i * trailerEntryBytes, entry }))
-        const footerOffset = 64 + ids.length * trailerEntryBytes
-        writePackFooter(bytes, { trailerOffset: 64, footerOffset, records: ids.length })
-        const footer = readPackFooter(bytes.subarray(footerOffset), bytes.byteLength)
-        expect(footer).toMatchObject({ records: ids.length, trailerBytes: footerOffset - 64 })
-        expect(plain(decodeTrailer(bytes.subarray(64, footerOffset)))).toEqual(plain(entries))
-      }),
+      fc.property(
+        packRef('data'),
+        bytesOf(16),
+        fc.array(bytesOf(32), { minLength: 1, maxLength: 5 }),
+        (pack, repository, ids) => {
+          const repositoryId = hexOf(repository)
+          const bytes = Buffer.alloc(64 + ids.length * trailerEntryBytes + 16)
+          writePackHeader(bytes, { pack, repositoryId })
+          expect(readPackHeader(bytes)).toEqual({ pack, repositoryId, version: 1, flags: 0 })
+          const entries = ids.map((id, i) => ({
+            id,
+            offsetBytes: i,
+            storedBytes: i + 1,
+            plainBytes: i + 2,
+            codec: 1 as const,
+            type: 1,
+          }))
+          entries.forEach((entry, i) => writeTrailerEntry(bytes, { offset: 64 + i * trailerEntryBytes, entry }))
+          const footerOffset = 64 + ids.length * trailerEntryBytes
+          writePackFooter(bytes, { trailerOffset: 64, footerOffset, records: ids.length })
+          const footer = readPackFooter(bytes.subarray(footerOffset), bytes.byteLength)
+          expect(footer).toMatchObject({ records: ids.length, trailerBytes: footerOffset - 64 })
+          expect(plain(decodeTrailer(bytes.subarray(64, footerOffset)))).toEqual(plain(entries))
+        },
+      ),
     ))
 })
 
@@ -187,7 +224,9 @@ describe('canonical JSON', () => {
     ))
 
   it('orders members by name and leaves out white space and undefined members', () => {
-    expect(canonicalJson({ b: [1, { d: null, c: 'ä' }], a: true, e: undefined })).toBe('{"a":true,"b":[1,{"c":"ä","d":null}]}')
+    expect(canonicalJson({ b: [1, { d: null, c: 'ä' }], a: true, e: undefined })).toBe(
+      '{"a":true,"b":[1,{"c":"ä","d":null}]}',
+    )
     expect(utf8Encode(canonicalJson('ä')).byteLength).toBe(4)
   })
 })
