@@ -17,6 +17,8 @@ export type EngineParts = {
   /** How many messages are handled side by side. */
   readonly runningMax: number
   readonly limits: EngineLimits
+  /** Whether nothing new is begun: jobs that hold a snapshot are brought to their end, the others wait. */
+  readonly isEnding: () => boolean
 }
 
 export type EngineLimits = {
@@ -79,13 +81,18 @@ export function claimsOf(engineId: string): StageDeps['isClaimLive'] {
   return (claim, nowMs) => claim.invocation.startsWith(`${engineId}/`) && claim.untilMs > nowMs
 }
 
+/** The stages before a job has a snapshot. */
+const BEGINNINGS: ReadonlySet<StageMessage['kind']> = new Set(['plan', 'prepare', 'capture'])
+
 type Taken = { readonly delivery: Delivery; readonly slot: Disposable }
 
 /** One message a free slot at most, from all queues in turn. */
 async function receive(parts: EngineParts, slots: Budget, cancel: Cancel): Promise<readonly Taken[]> {
   const taken: Taken[] = []
   // Later stages first: what is begun is brought to its end before more is begun.
+  const ending = parts.isEnding()
   for (const kind of STAGE_KINDS.toReversed()) {
+    if (ending && BEGINNINGS.has(kind)) continue
     const max = slots.free()
     if (max === 0) break
     const { visibilityMs } = parts.limits

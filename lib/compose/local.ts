@@ -30,6 +30,9 @@ import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 /** A message that failed this often ends in abandon. */
 const RECEIVES_MAX = 5
 
+/** Messages handled side by side: they wait for the network more than they compute. */
+const HANDLED_MAX = 4
+
 /** While one mover starts or waits for the network, another can use the processors; each has a worker a core. */
 const MOVERS_MAX = Math.min(8, availableParallelism() + 1)
 
@@ -85,6 +88,10 @@ export async function createLocalRepository(
 export type LocalEngine = AsyncDisposable & {
   readonly parts: EngineParts
   readonly tasks: ChildTasks
+  /** From now on nothing new is begun. */
+  endSoon(): void
+  /** How many unfinished jobs may have a snapshot of ours. */
+  snapshotHolders(cancel: Cancel): Promise<number>
 }
 
 export type LocalEngineOptions = {
@@ -133,9 +140,21 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       isClaimLive: claimsOf(engineId),
     }
     log.info('engine.started', { home })
+    let ending = false
     return {
-      parts: { deps, queue: local.queue, engineId, runningMax: 4, limits: defaultEngineLimits },
+      parts: {
+        deps,
+        queue: local.queue,
+        engineId,
+        runningMax: HANDLED_MAX,
+        limits: defaultEngineLimits,
+        isEnding: () => ending,
+      },
       tasks,
+      endSoon: () => {
+        ending = true
+      },
+      snapshotHolders: (within) => countSnapshotHolders(local.jobStore, within),
       async [Symbol.asyncDispose]() {
         await tasks[Symbol.asyncDispose]()
         lock[Symbol.dispose]()
@@ -145,6 +164,11 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
     lock[Symbol.dispose]()
     throw error
   }
+}
+
+async function countSnapshotHolders(jobStore: JobStore, cancel: Cancel): Promise<number> {
+  const open = await jobStore.dueJobs({ beforeMs: Number.MAX_SAFE_INTEGER, limit: 1_000 }, cancel)
+  return open.filter(({ value }) => value.owes.some(({ kind }) => kind === 'snapshot')).length
 }
 
 function unset(name: string): BackupError {

@@ -5,12 +5,15 @@ import type { Cancel } from '../base/time-limit.ts'
 import { runEngine } from './engine.ts'
 import type { LocalEngine } from './local.ts'
 
+/** How long snapshots are waited for when no mover runs any more. */
+const REMOVAL_MS = 60_000
+
 export type WorkOptions = {
   /** Null while another process is the engine; asked again until it is not. */
   readonly openEngine: (cancel: Cancel) => Promise<LocalEngine | null>
   /** Looks at the state; true when everything that was asked for is done. */
   readonly look: (role: 'engine' | 'waiting', cancel: Cancel) => Promise<boolean>
-  /** Told once when the work is done but movers of other commands still read: stopping them would waste it. */
+  /** Told once when the work is done but other jobs hold snapshots: they are brought to their end first. */
   readonly onDrain: () => void
   readonly clock: Clock
   /** The wait between two looks. */
@@ -46,12 +49,32 @@ async function beEngine(engine: LocalEngine, options: WorkOptions, { signal }: C
   })
   try {
     while (!(await options.look('engine', within))) await options.clock.sleep(options.lookMs, within)
-    if (engine.tasks.running() > 0) options.onDrain()
-    await engine.tasks.drain(within)
+    await endWell(engine, options, within)
   } catch (error) {
     throw failures[0] ?? error
   } finally {
     stop.abort(new Error('The engine is no longer needed'))
     await running
+  }
+}
+
+/**
+ * Nothing more is begun, and what holds a snapshot comes to its end: a stopped mover would have read in vain, and a snapshot
+ * that nobody removes grows. A removal that keeps failing is left to the next engine.
+ */
+async function endWell(engine: LocalEngine, options: WorkOptions, cancel: Cancel): Promise<void> {
+  const { clock } = options
+  engine.endSoon()
+  let told = false
+  let quietSinceMs = clock.monotonicMs()
+  for (;;) {
+    const open = await engine.snapshotHolders(cancel)
+    if (open === 0 && engine.tasks.running() === 0) return
+    if (!told) options.onDrain()
+    told = true
+    const nowMs = clock.monotonicMs()
+    if (engine.tasks.running() > 0) quietSinceMs = nowMs
+    else if (nowMs - quietSinceMs > REMOVAL_MS) return
+    await clock.sleep(options.lookMs, cancel)
   }
 }

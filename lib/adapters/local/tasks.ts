@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { BackupError, messageOf } from '../../base/errors.ts'
-import type { Cancel } from '../../base/time-limit.ts'
 import type { Log } from '../../ports/log.ts'
 import type { MoverRequest, TaskState, Tasks } from '../../ports/tasks.ts'
 import { processStart } from './process-identity.ts'
@@ -29,8 +28,6 @@ export type ChildTasks = Tasks &
   AsyncDisposable & {
     /** How many movers of this engine run. */
     running(): number
-    /** Starts no mover any more (`no-capacity`), and resolves when those that run have ended. */
-    drain(cancel: Cancel): Promise<void>
   }
 
 /**
@@ -40,7 +37,6 @@ export type ChildTasks = Tasks &
  */
 export function childTasks(state: State, options: ChildTasksOptions): ChildTasks {
   const children = new Map<string, Child>()
-  let runningMax = options.runningMax
   return {
     async startMover(request, { signal }) {
       signal.throwIfAborted()
@@ -48,8 +44,8 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
       const known = state.read((sql) => sql('SELECT pid, ended FROM tasks WHERE id = ?').get(taskId))
       // A row without a pid is of an engine that ended while starting it: if a child exists, it ends by itself.
       if (known !== undefined && (known['pid'] !== null || known['ended'] === 1)) return { taskId }
-      if (children.size >= runningMax) {
-        throw new BackupError(`Cannot start a mover now: ${children.size} run, at most ${runningMax} may`, {
+      if (children.size >= options.runningMax) {
+        throw new BackupError(`Cannot start a mover now: ${children.size} run, at most ${options.runningMax} may`, {
           code: 'no-capacity',
           retry: 'later',
           hint: 'It starts when another one has ended',
@@ -90,13 +86,6 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
     },
 
     running: () => children.size,
-
-    async drain({ signal }) {
-      runningMax = 0
-      const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-      await Promise.race([Promise.all([...children.values()].map(({ ended }) => ended)), aborted])
-      signal.throwIfAborted()
-    },
 
     async [Symbol.asyncDispose]() {
       const running = [...children.values()]
