@@ -1,11 +1,14 @@
 // commit: the only committer. Looks once more whether what was read is what capture froze, then publishes the candidate.
 
+import { hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { flattenSnapshots, type SnapshotState, type VmState } from '../model/vm.ts'
-import { publishCandidate } from '../repository/candidate.ts'
+import { type Published, publishCandidate } from '../repository/candidate.ts'
+import { readPoint } from '../repository/points.ts'
+import type { Repository } from '../repository/repository.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
 import { movedBy, type Step } from './step.ts'
@@ -14,11 +17,12 @@ export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   const job = hold.job()
   const { capture } = job
   if (capture === null) return movedBy({ kind: 'failed', outcome: changed(job, 'its capture record is missing') })
+  const repository = await deps.repository(cancel)
+  if (await isPublished(job, repository, { deps, cancel })) return committed(job, 'already-ours', deps)
   const difference = await findDifference(job, capture, { deps, cancel })
   if (difference !== null) return movedBy({ kind: 'failed', outcome: changed(job, difference) })
 
-  const repository = await deps.repository(cancel)
-  const answer = await publishCandidate({ repository, sessionId: sessionIdOf(job.id, job.attempt) }, cancel)
+  const answer = await publish(job, repository, { deps, cancel })
   if (typeof answer === 'object') {
     const message = `Another restore point of VM "${job.vm.name}" took sequence ${answer.conflict.sequence} first; the disks are compared with it and read again`
     if (job.attempt < job.policy.attemptsMax)
@@ -28,16 +32,42 @@ export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
       outcome: { kind: 'failed', code: 'point-conflict', message, hint: 'Start the backup again' },
     })
   }
+  return committed(job, answer, deps)
+}
+
+function committed(job: Job, answer: 'published' | 'already-ours', deps: StageDeps): Step {
   deps.log.info('point.committed', { point: job.pointId ?? '', answer })
   return movedBy({ kind: 'committed', at: new Date(deps.clock.nowMs()).toISOString() })
 }
 
+type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+
+/** An error leaves open whether the point was written: only a second look tells. */
+async function publish(job: Job, repository: Repository, call: Call): Promise<Published> {
+  try {
+    return await publishCandidate({ repository, sessionId: sessionIdOf(job.id, job.attempt) }, call.cancel)
+  } catch (error) {
+    if (await isPublished(job, repository, call).catch(() => false)) return 'already-ours'
+    throw error
+  }
+}
+
+/** An earlier try may have published without living to say so: what happened to the VM since does not undo that. */
+async function isPublished(job: Job, repository: Repository, { deps, cancel }: Call): Promise<boolean> {
+  const sessionId = sessionIdOf(job.id, job.attempt)
+  const result = (await deps.jobStore.attempts.get(sessionId, cancel))?.value.result ?? null
+  if (result?.kind !== 'sealed') return false
+  try {
+    const ref = { vmId: job.vm.vmId, sequence: result.sequence }
+    return (await readPoint({ repository, ref }, cancel)).envelope.sessionId === sessionId
+  } catch (error) {
+    if (hasCode(error, 'point-missing')) return false
+    throw error
+  }
+}
+
 /** Range reads succeed also on garbage: what was removed, reverted, consolidated or moved meanwhile must be seen here. */
-async function findDifference(
-  job: Job,
-  capture: Capture,
-  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
-): Promise<string | null> {
+async function findDifference(job: Job, capture: Capture, { deps, cancel }: Call): Promise<string | null> {
   await using session = await deps.vsphere.open(cancel)
 
   const vm = await session.readVm(job.vm.moref, cancel)

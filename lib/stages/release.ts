@@ -2,9 +2,10 @@
 
 import { hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import { sessionIdOf } from '../model/ids.ts'
-import type { Debt } from '../model/job.ts'
+import { type Moref, sessionIdOf } from '../model/ids.ts'
+import type { Debt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
+import type { VsphereSession } from '../ports/vsphere.ts'
 import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
@@ -55,24 +56,36 @@ async function removeOwnSnapshots(hold: JobHold, deps: StageDeps, cancel: Cancel
   const job = hold.job()
   await using session = await deps.vsphere.open(cancel)
 
-  try {
+  for (const home of await homesOf(job, session, cancel)) {
     // A snapshot that was asked for and not awaited may still be on its way.
-    if (job.capture === null && (await session.runningTasks(job.vm.moref, cancel)).length > 0)
+    if (job.capture === null && (await session.runningTasks(home, cancel)).length > 0)
       return again(deps, 'a running task on the VM')
-    let vm = await session.readVm(job.vm.moref, cancel)
-    const own = vm.vmId === job.vm.vmId ? snapshotsOfJob(vm, job.id) : []
-    if (own.length > 0) vm = await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
-    if (vm.vmId === job.vm.vmId) vm = await consolidated({ session, vm }, deps, cancel)
-    if (vm.vmId === job.vm.vmId && (vm.consolidationNeeded || snapshotsOfJob(vm, job.id).length > 0)) {
+    let vm = await session.readVm(home, cancel)
+    const own = snapshotsOfJob(vm, job.id)
+    if (own.length === 0 && vm.vmId !== job.vm.vmId) continue
+    if (own.length > 0) vm = await removeSnapshots({ session, vm: home, snapshots: own }, deps, cancel)
+    vm = await consolidated({ session, vm }, deps, cancel)
+    if (vm.consolidationNeeded || snapshotsOfJob(vm, job.id).length > 0) {
       return again(deps, 'the removal of the snapshot and the consolidation of its disks')
     }
-  } catch (error) {
-    // A VM that is gone took its snapshots with it.
-    if (!hasCode(error, 'vm-not-found')) throw error
-    deps.log.warn('vm.gone', { moref: job.vm.moref })
   }
   for (const debt of debts) await pay(hold, debt, cancel)
   return null
+}
+
+/**
+ * Where our snapshots may be: under the VM's reference, and under the one that a new registration gave it. Empty when the
+ * VM is gone: it took its snapshots with it.
+ */
+async function homesOf(job: Job, session: VsphereSession, cancel: Cancel): Promise<readonly Moref[]> {
+  const { moref, vmId } = job.vm
+  const there = await session.readVm(moref, cancel).catch((error: unknown) => {
+    if (hasCode(error, 'vm-not-found')) return null
+    throw error
+  })
+  if (there?.vmId === vmId) return [moref]
+  const listed = (await session.listVms(cancel)).filter((vm) => vm.vmId === vmId && vm.moref !== moref)
+  return [...(there === null ? [] : [moref]), ...listed.map((vm) => vm.moref)]
 }
 
 function again(deps: StageDeps, waitsFor: string): Step {

@@ -3,10 +3,20 @@
 import { expect } from 'vitest'
 import { assert } from '../../lib/base/errors.ts'
 import { requestRun } from '../../lib/doors/request-run.ts'
-import { type JobId, parseJobId, parseSnapshotName, type RunId } from '../../lib/model/ids.ts'
+import {
+  type JobId,
+  jobIdOf,
+  parseJobId,
+  parseSnapshotName,
+  type RunId,
+  runIdOf,
+  sessionIdOf,
+} from '../../lib/model/ids.ts'
 import type { Job } from '../../lib/model/job.ts'
 import type { Policy } from '../../lib/model/policy.ts'
+import { publishCandidate, sealCandidate } from '../../lib/repository/candidate.ts'
 import { diskReader } from '../../lib/repository/disk-reader.ts'
+import { inheritedUses, readPackSet } from '../../lib/repository/pack-set.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
 import type { Process } from './chaos.ts'
@@ -60,10 +70,25 @@ export async function pointOfJob(world: World, job: Job): Promise<StoredPoint | 
   return (await allPoints(world)).find((point) => jobIdOfPoint(point) === job.id) ?? null
 }
 
+/** What another control plane of the same repository does: it takes the next sequence with a copy of a point. */
+export async function publishCopy(world: World, point: StoredPoint): Promise<void> {
+  const { repository, random, clock } = world
+  const { vmId, sequence, packSet: parts } = point.envelope
+  const sessionId = sessionIdOf(jobIdOf(runIdOf({ policy: policyWith().name, key: 'rival' }), vmId), 1)
+  const uses = inheritedUses(await readPackSet({ repository, domain: vmId, parts }, cancel), parts)
+  const next = { ...point.envelope, sequence: sequence + 1, parentSequence: sequence }
+  const { body } = point
+  const { disks } = point.envelope
+  await sealCandidate({ repository, random, clock, sessionId, point: next, body, disks, packUses: uses }, cancel)
+  await publishCandidate({ repository, sessionId }, cancel)
+}
+
 /** Labels of disks whose restored bytes are not those that the job's snapshot froze. */
 export async function wrongDisks(world: World, point: StoredPoint): Promise<readonly string[]> {
   const job = (await world.jobStore.jobs.get(jobIdOfPoint(point), cancel))?.value
-  const snapshot = job?.capture?.snapshot
+  // Of another control plane.
+  if (job === undefined) return []
+  const snapshot = job.capture?.snapshot
   assert(snapshot !== undefined, 'a point has a job that captured')
   const wrong: string[] = []
   for (const disk of point.envelope.disks) {
@@ -72,7 +97,7 @@ export async function wrongDisks(world: World, point: StoredPoint): Promise<read
     const reader = diskReader({ repository, domain: point.envelope.vmId, disk, cacheBytesMax: 0 })
     await reader.readRange({ offsetBytes: 0, target }, cancel)
     const frozen = world.vcenter.frozenBytes(snapshot, disk.key)
-    if (frozen === null || Buffer.compare(target, frozen) !== 0) wrong.push(`${job?.vm.name} disk ${disk.key}`)
+    if (frozen === null || Buffer.compare(target, frozen) !== 0) wrong.push(`${job.vm.name} disk ${disk.key}`)
   }
   return wrong
 }

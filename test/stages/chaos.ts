@@ -45,13 +45,15 @@ export type Chaos = {
 
 export type Around = <Result>(name: string, act: () => Promise<Result>) => Promise<Result>
 
+type Choice = Omit<Strike, 'call'> | null
+
 /** @param choose the strike at this call, if any; asked once for each call */
 export function chaos(
   choose: (call: {
     readonly number: number
     readonly name: string
     readonly process: string
-  }) => Omit<Strike, 'call'> | null,
+  }) => Choice | Promise<Choice>,
 ): Chaos {
   const calls: string[] = []
   return {
@@ -59,7 +61,7 @@ export function chaos(
     around: (process) => async (name, act) => {
       if (process.dead) return never()
       const number = calls.push(name)
-      const strike = choose({ number, name, process: process.name })
+      const strike = await choose({ number, name, process: process.name })
       if (strike?.when === 'before') await fall(strike.blow, { process, name })
       const result = await act()
       if (process.dead) return never()
