@@ -2,18 +2,18 @@
 
 import { hexOf } from '../lib/base/bytes.ts'
 import { BackupError } from '../lib/base/errors.ts'
-import { formatBytes, formatDuration } from '../lib/base/text.ts'
 import { requestRun } from '../lib/doors/request-run.ts'
 import { defaultPolicy, type Policy } from '../lib/model/policy.ts'
 import { isOver, type RunView, viewRun } from '../lib/operate/follow-run.ts'
-import { describeJob } from '../lib/operate/job-words.ts'
-import { faultOfRun, type JobReport, reportJob } from '../lib/operate/run-report.ts'
+import { faultOfRun, reportJob } from '../lib/operate/run-report.ts'
 import { parsePolicy } from '../lib/wire/policy.ts'
 import type { Answer } from './answer.ts'
 import { createRepository, openHome, work } from './context.ts'
-import { openProgress, type Progress } from './progress.ts'
+import { summaryOf } from './job-summary.ts'
+import { openProgress } from './progress.ts'
+import { interruptedWork } from './resume.ts'
 import { readSettings, readText } from './settings.ts'
-import { printable } from './terminal.ts'
+import { jobTeller } from './tell-jobs.ts'
 import type { World } from './world.ts'
 
 export type BackupOptions = {
@@ -26,6 +26,9 @@ export type BackupOptions = {
 /** Said whenever no policy is given. */
 export const defaultPolicyNote =
   'No policy given: quiescing is tried and a crash-consistent point accepted, no guest processing, transport "datastore"'
+
+/** The last look at the records must succeed also right after Ctrl-C. */
+const lastLookMs = 5_000
 
 export async function backup(options: BackupOptions, world: World): Promise<Answer> {
   if (options.vm.length === 0 && options.policy === undefined) {
@@ -47,38 +50,22 @@ export async function backup(options: BackupOptions, world: World): Promise<Answ
   const vms = options.vm.length === 0 ? null : options.vm
   const deps = { clock: world.clock, jobStore: state.jobStore, sender: state.queue }
   const runId = await requestRun({ door: 'api', policy, vms, key }, deps, world)
-  const teller = jobTeller(progress)
+  const tell = jobTeller(progress)
   let view: RunView | null = null
   const isDone = async (): Promise<boolean> => {
     view = await viewRun({ runId, jobStore: state.jobStore }, world)
-    teller(view)
+    tell(view.jobs)
     return isOver(view)
   }
-  await work({ settings, state, repository, isDone, say: progress.say }, world)
-  const ended = view ?? (await viewRun({ runId, jobStore: state.jobStore }, world))
-  return answerOf(ended, { policy, byDefault: options.policy === undefined })
-}
-
-/** Says every change of a job's state, and shows how far its disks are. */
-function jobTeller(progress: Progress): (view: RunView) => void {
-  const said = new Map<string, string>()
-  return ({ jobs }) => {
-    for (const { job, attempt } of jobs) {
-      // What moves needs no words.
-      const words = describeJob(attempt === null ? job : { ...job, waitsFor: null })
-      if (said.get(job.id) !== words && job.state !== 'done') progress.say(`${job.vm.name}: ${words}`)
-      said.set(job.id, words)
-      for (const disk of attempt?.progress ?? []) {
-        progress.show({
-          id: `${job.id} ${disk.key}`,
-          title: `${job.vm.name}, ${disk.label}`,
-          doneBytes: disk.doneBytes,
-          totalBytes: disk.totalBytes,
-          note: disk.transport,
-        })
-      }
-    }
+  try {
+    await work({ settings, state, repository, isDone, say: progress.say }, world)
+  } catch (error) {
+    if (!world.signal.aborted) throw error
+    // Stopped while it waited for others only: what was asked for is done.
+    if (view === null || !isOver(view)) throw await interruptedWork(state.jobStore, error)
   }
+  const ended = await viewRun({ runId, jobStore: state.jobStore }, { signal: AbortSignal.timeout(lastLookMs) })
+  return answerOf(ended, { policy, byDefault: options.policy === undefined })
 }
 
 function answerOf(view: RunView, used: { readonly policy: Policy; readonly byDefault: boolean }): Answer {
@@ -88,23 +75,4 @@ function answerOf(view: RunView, used: { readonly policy: Policy; readonly byDef
   const data = { runId: view.run.id, policy: { name: used.policy.name, note }, jobs }
   const text = `${jobs.map(summaryOf).join('')}${note === null || jobs.length === 0 ? '' : `${note}\n`}`
   return { data, text, fault }
-}
-
-/** A few lines on one VM. */
-export function summaryOf(job: JobReport): string {
-  const { outcome } = job
-  const lines = [`${job.vm.name}: ${outcome === null ? job.state : `${outcome.kind}: ${outcome.message}`}`]
-  if (outcome !== null && outcome.hint !== null) lines.push(`  hint: ${outcome.hint}`)
-  if (job.pointId !== null) {
-    const number = job.sequence === null ? '' : `${job.vm.name}@${job.sequence}, `
-    lines.push(`  restore point ${job.pointId.slice(0, 12)} (${number}${job.grade ?? 'unknown'}-consistent)`)
-  }
-  const { readBytes, storedBytes } = job.counts
-  const { startedAt, doneAt } = job.times
-  const time =
-    startedAt === null || doneAt === null ? '' : `, ${formatDuration(Date.parse(doneAt) - Date.parse(startedAt))}`
-  if (job.pointId !== null) lines.push(`  ${formatBytes(readBytes)} read, ${formatBytes(storedBytes)} stored${time}`)
-  const notices = job.notices.filter(({ message }) => message !== outcome?.message)
-  for (const { message, hint } of notices) lines.push(`  note: ${message}${hint === null ? '' : ` (${hint})`}`)
-  return `${lines.map((line) => printable(line)).join('\n')}\n`
 }

@@ -2,13 +2,17 @@
 // that knows how they are composed.
 
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { BackupError } from '../lib/base/errors.ts'
 import type { Cancel } from '../lib/base/time-limit.ts'
 import { createLocalRepository, type LocalState, openLocalEngine, openLocalState } from '../lib/compose/local.ts'
 import { openLocalRepository } from '../lib/compose/local-mover.ts'
-import { engineLogOf, statePathOf } from '../lib/compose/local-places.ts'
+import { statePathOf } from '../lib/compose/local-places.ts'
+import { threadReaders } from '../lib/compose/restore-threads.ts'
+import { siblingEntry } from '../lib/compose/sibling-entry.ts'
 import { workUntil } from '../lib/compose/work-until.ts'
 import type { Repository } from '../lib/repository/repository.ts'
+import type { RangeReaders } from '../lib/restore/restore-disk.ts'
 import type { Settings } from '../lib/wire/settings.ts'
 import type { World } from './world.ts'
 
@@ -64,11 +68,10 @@ export async function work({ settings, state, repository, isDone, say }: Work, w
   )
 }
 
-/** Where to look when a command ends badly. */
-export function logPathOf(settings: Settings): string {
-  return engineLogOf(settings.home)
-}
-
-export function interrupted(hint: string): BackupError {
-  return new BackupError('Interrupted', { code: 'interrupted', kind: 'interrupted', hint })
+/** Readers of a restore in threads of their own. */
+export function restoreReaders({ repository }: Settings): RangeReaders {
+  if (repository === null)
+    throw new BackupError('Cannot restore: COLDFRAME_REPOSITORY is not set', { code: 'settings-faulty', kind: 'usage' })
+  const entry = siblingEntry(import.meta.url, '../task/restore-worker')
+  return threadReaders(entry, { store: repository, count: Math.min(4, availableParallelism()) })
 }

@@ -10,12 +10,6 @@ import { listenForInterrupts } from './interrupt.ts'
 import { coldframeProgram } from './program.ts'
 import type { World } from './world.ts'
 
-/** What an interrupted command leaves, by its name. */
-const interruptHints: Readonly<Record<string, string>> = {
-  backup: 'What was begun is kept: the next "coldframe backup" with this COLDFRAME_HOME goes on with it and ends it',
-  restore: 'Files that were not finished are removed; start again',
-}
-
 const args = process.argv.slice(2)
 const json = args.includes('--json')
 const world: World = {
@@ -77,12 +71,11 @@ function print({ stdout, stderr, exitCode }: Printed): void {
   if (stderr !== '') process.stderr.write(stderr)
 }
 
-/** After Ctrl-C, whatever broke is an interruption. */
+/** After Ctrl-C, whatever broke is an interruption; a command that knows more of what it leaves has said so. */
 function endOf(error: unknown): unknown {
   if (!world.signal.aborted) return error
-  const hint = interruptHints[args[0] ?? '']
-  const options = hint === undefined ? {} : { hint }
-  return new BackupError('Interrupted', { code: 'interrupted', kind: 'interrupted', cause: error, ...options })
+  if (error instanceof BackupError && error.code === 'interrupted') return error
+  return new BackupError('Interrupted', { code: 'interrupted', kind: 'interrupted', cause: error })
 }
 
 function isDebugging(): boolean {

@@ -8,6 +8,7 @@ import { backup } from './backup.ts'
 import { jobs } from './jobs.ts'
 import { points } from './points.ts'
 import { restore } from './restore.ts'
+import { resume } from './resume.ts'
 import { sim } from './sim.ts'
 import { verify } from './verify.ts'
 import type { World } from './world.ts'
@@ -67,6 +68,9 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .action(async ({ json, vm, ...options }: Json & BackupFlags) => {
       finish(await backup({ ...options, vm: vm ?? [] }, world), { json: json === true })
     })
+  command('resume', 'go on with interrupted jobs until nothing is left to do').action(async ({ json }: Json) => {
+    finish(await resume(world), { json: json === true })
+  })
   command('jobs', 'what runs and what ran, and what it waits for')
     .option('--job <id>', 'everything about one job; the beginning of its id is enough')
     .option('--limit <count>', 'how many, newest first', wholeNumber, 20)

@@ -89,13 +89,18 @@ function barProgress({ stream, clock }: ProgressOptions): Progress {
       }
       known.over = false
       if (known.bar !== null) known.bar.update(row.doneBytes, { row, pace })
-      else if (shown < (stream.rows ?? 24) - 2) {
+      else if (shown < rowsOf(stream) - 2) {
         known.bar = bars.create(row.totalBytes, row.doneBytes, { row, pace })
         shown++
       }
     },
     [Symbol.dispose]: () => bars.stop(),
   }
+}
+
+/** A terminal that does not tell its size is taken for the smallest usual one. */
+function rowsOf({ rows }: NodeJS.WriteStream): number {
+  return rows > 0 ? rows : 24
 }
 
 function barText(fraction: number): string {

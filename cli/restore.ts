@@ -9,9 +9,9 @@ import { findPoint } from '../lib/operate/find-point.ts'
 import { readKnownPoints } from '../lib/operate/known-points.ts'
 import type { StoredPoint } from '../lib/repository/point-object.ts'
 import type { Repository } from '../lib/repository/repository.ts'
-import { restoreDisk } from '../lib/restore/restore-disk.ts'
+import { type RangeReaders, restoreDisk } from '../lib/restore/restore-disk.ts'
 import { type Answer, faultOf } from './answer.ts'
-import { openRepository } from './context.ts'
+import { openRepository, restoreReaders } from './context.ts'
 import { openProgress, type Progress } from './progress.ts'
 import { readSettings } from './settings.ts'
 import { printable } from './terminal.ts'
@@ -50,11 +50,14 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
   progress.say(
     `Restoring ${body.vmName}@${envelope.sequence} of ${envelope.capturedAt}, ${body.grade.reached}-consistent`,
   )
+  const readers = restoreReaders(settings)
   const written: RestoredFile[] = []
   const faults: { readonly key: number; readonly error: BackupError }[] = []
   for (const file of files) {
     try {
-      written.push(await restoreFile({ repository, point, file, overwrite: options.overwrite, progress }, world))
+      written.push(
+        await restoreFile({ repository, readers, point, file, overwrite: options.overwrite, progress }, world),
+      )
     } catch (error) {
       // Broken code and a cancel end the command; a disk that cannot be restored does not keep the others back.
       world.signal.throwIfAborted()
@@ -83,6 +86,7 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
 
 type Restoring = {
   readonly repository: Repository
+  readonly readers: RangeReaders
   readonly point: StoredPoint
   readonly file: WantedFile
   readonly overwrite: boolean
@@ -90,7 +94,7 @@ type Restoring = {
 }
 
 async function restoreFile(restoring: Restoring, world: World): Promise<RestoredFile> {
-  const { repository, point, file, overwrite, progress } = restoring
+  const { repository, readers, point, file, overwrite, progress } = restoring
   const { key, path, capacityBytes } = file
   const startMs = world.clock.monotonicMs()
   await using target = await openRawFileTarget({ path, capacityBytes, overwrite }, world)
@@ -98,7 +102,7 @@ async function restoreFile(restoring: Restoring, world: World): Promise<Restored
   const title = `${point.body.vmName}, ${file.label}`
   const onProgress = (doneBytes: number) =>
     progress.show({ id: String(key), title, doneBytes, totalBytes: capacityBytes, note: '' })
-  const { writtenBytes } = await restoreDisk({ repository, point, diskKey: key, target, onProgress }, world)
+  const { writtenBytes } = await restoreDisk({ repository, readers, point, diskKey: key, target, onProgress }, world)
   return { key, path, capacityBytes, writtenBytes, elapsedMs: Math.round(world.clock.monotonicMs() - startMs) }
 }
 

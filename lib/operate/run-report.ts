@@ -1,6 +1,6 @@
 // What became of a run: one report a job, and whether the whole is good news.
 
-import { BackupError, type ErrorKind } from '../base/errors.ts'
+import { BackupError, type ErrorKind, type Facts } from '../base/errors.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { JobId, Moref, PointId, RunId, VmId } from '../model/ids.ts'
 import type { JobCounts, JobState, JobTimes } from '../model/job.ts'
@@ -50,20 +50,22 @@ export function reportJob({ job, attempt }: JobView): JobReport {
  */
 export function faultOfRun({ run, jobs }: RunView): BackupError | null {
   if (run.refusal !== null) return refusalError(run.refusal, run.id)
+  return faultOfJobs(jobs, { runId: run.id })
+}
+
+/** The same for jobs of any runs, all of them over. */
+export function faultOfJobs(jobs: readonly JobView[], facts: Facts): BackupError | null {
   const bad = jobs.flatMap(({ job }) =>
     job.outcome === null || isGood(job.outcome) ? [] : [{ name: job.vm.name, outcome: job.outcome }],
   )
   const [first] = bad
   if (first === undefined) return null
-  const { outcome } = first
-  const message =
-    jobs.length === 1
-      ? outcome.message
-      : `${bad.length} of ${jobs.length} VMs were not backed up; first: ${outcome.message}`
-  return new BackupError(message, {
-    code: outcome.code,
-    ...(outcome.hint === null ? {} : { hint: outcome.hint }),
-    facts: { runId: run.id, failed: bad.map((one) => one.name) },
+  const { code, hint, message } = first.outcome
+  const many = `${bad.length} of ${jobs.length} VMs were not backed up; first: ${message}`
+  return new BackupError(jobs.length === 1 ? message : many, {
+    code,
+    ...(hint === null ? {} : { hint }),
+    facts: { ...facts, failed: bad.map((one) => one.name) },
   })
 }
 
