@@ -2,7 +2,7 @@
 // usage: main.ts move --job ID --attempt N
 
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { lineLog } from '../lib/adapters/local/log.ts'
 import { watchParent } from '../lib/adapters/local/parent-watch.ts'
@@ -33,7 +33,6 @@ async function main(): Promise<number> {
     'vcenter',
     'repository',
   ])
-  using parent = watchParent(process.stdin)
   const stop = new AbortController()
   const stopBy = (reason: string) => {
     log.warn('mover.stopping', { reason })
@@ -43,7 +42,8 @@ async function main(): Promise<number> {
     setTimeout(() => process.exit(130), stopMs).unref()
   }
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopBy(name))
-  parent.signal.addEventListener('abort', () => stopBy('its parent has ended'), { once: true })
+  if (isChild())
+    watchParent(process.stdin).signal.addEventListener('abort', () => stopBy('its parent has ended'), { once: true })
   const result = await runLocalMover(
     { jobId: parseJobId(values.job), attempt, holder: randomUUID() },
     {
@@ -57,6 +57,12 @@ async function main(): Promise<number> {
     { signal: stop.signal },
   )
   return result.kind === 'sealed' ? 0 : 1
+}
+
+/** An engine starts us with a pipe as standard input; a container or a terminal has none, and nobody to wait for. */
+function isChild(): boolean {
+  const input = fstatSync(0)
+  return input.isFIFO() || input.isSocket()
 }
 
 function writerOf(): string {

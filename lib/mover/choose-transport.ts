@@ -24,28 +24,31 @@ export async function chooseTransport(
   const { label, capacityBytes } = request.disk
   const reasons: string[] = []
   const causes: unknown[] = []
+  const refuse = (name: string, reason: string) => {
+    reasons.push(`${name}: ${reason}`)
+    choice.log.warn('transport.refused', { disk: label, transport: name, reason })
+  }
   for (const name of ['image' as const, ...choice.order]) {
     const transport = choice.transports.find((candidate) => candidate.name === name)
     if (transport === undefined) {
-      if (name !== 'image') reasons.push(`${name}: not available here`)
+      if (name !== 'image') refuse(name, 'not available here')
       continue
     }
     const refusal = transport.refusal(request)
     if (refusal !== null) {
-      reasons.push(`${name}: ${refusal}`)
+      refuse(name, refusal)
       continue
     }
     try {
       await using source = await transport.open(request, cancel)
 
       if (source.capacityBytes === capacityBytes) return name
-      reasons.push(`${name}: it gives ${source.capacityBytes} bytes, the disk has ${capacityBytes}`)
+      refuse(name, `it gives ${source.capacityBytes} bytes, the disk has ${capacityBytes}`)
     } catch (error) {
       cancel.signal.throwIfAborted()
       causes.push(error)
-      reasons.push(`${name}: ${messageOf(error)}`)
+      refuse(name, messageOf(error))
     }
-    choice.log.warn('transport.refused', { disk: label, transport: name, reason: reasons.at(-1) ?? null })
   }
   throw noTransport(request, { reasons, causes })
 }
