@@ -1,6 +1,5 @@
 // What of a VM can be backed up, and how: pure judgement of its description against a policy.
 
-import { parseSnapshotName } from './ids.ts'
 import type { Notice } from './outcome.ts'
 import type { ExcludedDisk } from './point.ts'
 import type { Policy } from './policy.ts'
@@ -13,15 +12,16 @@ export type Preflight = {
   /** The job goes on and ends with a warning. */
   readonly notices: readonly Notice[]
   readonly excludedDisks: readonly ExcludedDisk[]
-  /** Snapshots that are not ours. */
+  /** Snapshots that are not ours, or whose job no record of ours knows. */
   readonly foreignSnapshots: readonly VmSnapshot[]
 }
 
-/** Judges a VM before anything is done to it. */
+/**
+ * Judges a VM before anything is done to it.
+ * @param vm as it is after our own snapshots were removed: those that are left are not ours to remove
+ */
 export function preflight(vm: VmState, policy: Policy): Preflight {
-  const foreignSnapshots = flattenSnapshots(vm.snapshots).filter(
-    (snapshot) => parseSnapshotName(snapshot.name) === null,
-  )
+  const foreignSnapshots = flattenSnapshots(vm.snapshots)
   const disks = judgeDisks(vm, policy)
   const faults = [
     ...vmFaults(vm),
@@ -81,15 +81,15 @@ function snapshotFaults(vm: VmState, policy: Policy, foreign: readonly VmSnapsho
 
 /** Whether the policy leaves this disk out, by its label, file name or path. */
 export function isExcluded(disk: VmDisk, policy: Policy): boolean {
-  const fileName = disk.fileName.replace(/^\[[^\]]*\]\s*/, '')
-  const names = [
-    disk.label,
-    disk.fileName,
-    fileName,
-    fileName.split('/').at(-1) ?? '',
-    (fileName.split('/').at(-1) ?? '').replace(/\.vmdk$/, ''),
-  ]
+  const names = [disk.label, ...[disk.fileName, ...disk.parents].flatMap(namesOfFile)]
   return policy.disks.exclude.some((pattern) => names.some((name) => matchesPattern(name, pattern)))
+}
+
+/** With and without its datastore, its folder and its ending. A disk's parents count: a snapshot must not change what is meant. */
+function namesOfFile(path: string): readonly string[] {
+  const inDatastore = path.replace(/^\[[^\]]*\]\s*/, '')
+  const name = inDatastore.split('/').at(-1) ?? ''
+  return [path, inDatastore, name, name.replace(/\.vmdk$/, '')]
 }
 
 function whyNotSnapshotted(disk: VmDisk): string | null {

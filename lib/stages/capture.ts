@@ -1,26 +1,19 @@
 // capture: freeze, snapshot, thaw in one invocation, and the record of what was frozen.
 
-import { BackupError, hasCode, messageOf } from '../base/errors.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { hasCode, messageOf } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
-import type { GradeRecord } from '../model/grade.ts'
 import { type Moref, snapshotNameOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
-import { type Grade, gradeSatisfies, type Policy } from '../model/policy.ts'
-import { isExcluded } from '../model/preflight.ts'
-import { flattenSnapshots, type VmState } from '../model/vm.ts'
-import type { Quiesce, VsphereSession } from '../ports/vsphere.ts'
+import { gradeSatisfies } from '../model/policy.ts'
+import { recordOf, type Taken, type Target } from './capture-record.ts'
 import { owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
-import { removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { judgeVm } from './judge.ts'
+import { ladderFor, type Rung } from './ladder.ts'
+import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
-
-/** One rung of the ladder: a way to snapshot and the grade it gives when the snapshot says that it was quiesced. */
-export type Rung = {
-  readonly quiesce: Quiesce
-  readonly grade: Grade | 'offline'
-  readonly method: GradeRecord['method']
-}
 
 export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
   if (call.tookOver) {
@@ -29,60 +22,35 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
   }
   await using session = await deps.vsphere.open(call)
 
-  const job = hold.job()
-  const vm = await session.readVm(job.vm.moref, call)
+  const { moref } = hold.job().vm
+  // Tasks before the tree: what a task makes that ends between the two looks is then seen in the tree.
+  const tasks = await session.runningTasks(moref, call)
+  if (tasks.length > 0)
+    return again(deps, `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`)
   // A snapshot of ours without a complete record is removed and made anew, never adopted.
-  const own = snapshotsOfJob(vm, job.id)
-  const clean = own.length === 0 ? vm : await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, call)
-  if (clean.consolidationNeeded || snapshotsOfJob(clean, job.id).length > 0) {
-    return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor: 'the removal of an earlier snapshot of this job' }
-  }
-  const tasks = await session.runningTasks(vm.moref, call)
-  if (tasks.length > 0) {
-    return {
-      kind: 'again',
-      delayMs: deps.limits.pollMs,
-      waitsFor: `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`,
-    }
-  }
-  const name = snapshotNameOf({ job: job.id, purpose: 'backup', attempt: job.attempt })
+  const vm = await clearedVm({ session, job: hold.job() }, deps, call)
+  if (vm === null) return again(deps, 'the removal of an earlier snapshot and the consolidation of its disks')
+  const judged = judgeVm(vm, hold.job())
+  if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
+  const { excludedDisks, notices } = judged
+  if (!isDeepStrictEqual(hold.job().excludedDisks, excludedDisks))
+    await hold.update((job) => ({ ...job, excludedDisks, notices }), call)
+
+  const name = snapshotNameOf({ job: hold.job().id, purpose: 'backup', attempt: hold.job().attempt })
   await owe(hold, { kind: 'snapshot', name }, call)
-  const taken = await climbDown({ session, vm: clean, name, job }, deps, call)
+  const target: Target = { session, vm, name, job: hold.job() }
+  const taken = await climbDown(target, deps, call)
   if ('outcome' in taken) return movedBy({ kind: 'failed', outcome: taken.outcome })
-  const record = await recordOf({ session, vm: clean, name, job, ...taken }, deps, call)
-  if (!gradeSatisfies(record.grade.reached, job.policy.consistency.require)) {
-    return movedBy({ kind: 'failed', outcome: gradeNotReached(job, record.grade) })
-  }
+  const record = await recordOf(target, taken, call)
+  const { grade } = record
+  deps.log.info('snapshot.taken', { snapshot: name, grade: grade.reached, snapshotMs: grade.snapshotMs })
+  if (!gradeSatisfies(grade.reached, target.job.policy.consistency.require))
+    return movedBy({ kind: 'failed', outcome: gradeNotReached(target.job, grade) })
   return movedBy({ kind: 'captured', capture: record, at: record.takenAt })
 }
 
-/** The rungs to try, best first, down to what the policy requires. Pure. */
-export function ladderFor(
-  vm: Pick<VmState, 'powerState' | 'guest'>,
-  policy: Policy,
-): { readonly rungs: readonly Rung[]; readonly fallbacks: readonly string[] } {
-  const plain: Rung = { quiesce: { kind: 'none' }, grade: 'crash', method: 'none' }
-  if (vm.powerState === 'poweredOff') return { rungs: [{ ...plain, grade: 'offline' }], fallbacks: [] }
-  const fallbacks: string[] = []
-  const rungs: Rung[] = []
-  const { want, require } = policy.consistency
-  if (want === 'application')
-    fallbacks.push('Grade "application" needs guest processing, which this release does not have')
-  if (want !== 'crash') {
-    if (vm.powerState === 'suspended') fallbacks.push('The VM is suspended: its guest cannot be quiesced')
-    else if (!vm.guest.toolsRunning) fallbacks.push('VMware Tools does not run in the guest: it cannot be quiesced')
-    else rungs.push({ quiesce: { kind: 'tools' }, grade: 'filesystem', method: 'tools' })
-  }
-  if (require === 'crash') rungs.push(plain)
-  return { rungs, fallbacks }
-}
-
-type Target = { readonly session: VsphereSession; readonly vm: VmState; readonly name: string; readonly job: Job }
-type Taken = {
-  readonly snapshot: Moref
-  readonly rung: Rung
-  readonly snapshotMs: number
-  readonly fallbacks: readonly string[]
+function again(deps: StageDeps, waitsFor: string): Step {
+  return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
 }
 
 async function climbDown(
@@ -133,44 +101,7 @@ async function removeRemains({ session, vm, job }: Target, deps: StageDeps, canc
   if (own.length > 0) await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
 }
 
-async function recordOf(taken: Target & Taken, deps: StageDeps, cancel: Cancel): Promise<Capture> {
-  const { session, vm, name, job, snapshot, rung } = taken
-  const state = await session.readSnapshot(snapshot, cancel)
-  const after = await session.readVm(vm.moref, cancel)
-  const entry = flattenSnapshots(after.snapshots).find((each) => each.moref === snapshot)
-  if (entry === undefined || entry.name !== name) {
-    throw new BackupError(`Cannot find snapshot "${name}" in the tree of VM "${vm.name}" right after it was made`, {
-      code: 'snapshot-vanished',
-      retry: 'later',
-      hint: 'Somebody removed it at once; it is made again',
-    })
-  }
-  const config = await session.captureConfig({ vm: vm.moref, snapshot }, cancel)
-  const excluded = new Set(job.excludedDisks.map((disk) => disk.key))
-  const claimsMore = rung.grade !== 'offline' && rung.grade !== 'crash' && !entry.quiesced
-  const grade: GradeRecord = {
-    requested: job.policy.consistency.want,
-    reached: claimsMore ? 'crash' : rung.grade,
-    quiesced: entry.quiesced,
-    method: claimsMore ? 'none' : rung.method,
-    freezeMs: 0,
-    snapshotMs: taken.snapshotMs,
-    fallbacks: claimsMore ? [...taken.fallbacks, 'The snapshot is not marked as quiesced'] : taken.fallbacks,
-  }
-  deps.log.info('snapshot.taken', { snapshot: name, grade: grade.reached, snapshotMs: taken.snapshotMs })
-  return {
-    snapshotName: name,
-    snapshot,
-    takenAt: entry.createdAt,
-    powerState: vm.powerState,
-    grade,
-    config,
-    disks: state.disks.filter((disk) => !excluded.has(disk.key) && !isExcluded(disk, job.policy)),
-    excludedDisks: job.excludedDisks,
-  }
-}
-
-function gradeNotReached(job: Job, grade: GradeRecord): NonNullable<Job['outcome']> {
+function gradeNotReached(job: Job, grade: Capture['grade']): NonNullable<Job['outcome']> {
   const message = `VM "${job.vm.name}" was snapshotted with grade "${grade.reached}", less than the required "${job.policy.consistency.require}": ${grade.fallbacks.join('; ')}`
   return {
     kind: 'failed',

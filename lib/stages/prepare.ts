@@ -3,17 +3,17 @@
 import { BackupError } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
-import { parseSnapshotName, snapshotNameOf } from '../model/ids.ts'
+import { snapshotNameOf } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { Outcome } from '../model/outcome.ts'
-import { preflight } from '../model/preflight.ts'
-import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
+import type { VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { owe, pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
+import { judgeVm } from './judge.ts'
 import { moversResource, takePlace, vmResource } from './places.ts'
-import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
 export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
@@ -25,30 +25,18 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
   if (crowded !== null) return crowded
   await using session = await deps.vsphere.open(call)
 
-  const job = hold.job()
-  let vm = await session.readVm(job.vm.moref, call)
-  const stranger = whyAnotherVm(vm, job)
-  if (stranger !== null) return movedBy({ kind: 'failed', outcome: stranger })
-
-  vm = await consolidated({ session, vm }, deps, call)
-  if (vm.consolidationNeeded) return wait(deps, "the consolidation of the VM's disks")
-  const leftovers = await ownLeftovers(vm, job, deps, call)
-  if (leftovers.length > 0) {
-    vm = await removeSnapshots({ session, vm: vm.moref, snapshots: leftovers }, deps, call)
-    if (vm.consolidationNeeded) return wait(deps, "the consolidation of the VM's disks")
-  }
-  const tasks = await session.runningTasks(vm.moref, call)
+  const { moref } = hold.job().vm
+  // Tasks before the tree: what a task makes that ends between the two looks is then seen in the tree.
+  const tasks = await session.runningTasks(moref, call)
   if (tasks.length > 0)
     return waitForOthers(hold, deps, `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`)
+  const vm = await clearedVm({ session, job: hold.job() }, deps, call)
+  if (vm === null) return wait(deps, "the removal of earlier snapshots of ours and the consolidation of the VM's disks")
 
-  const judged = preflight(vm, job.policy)
-  const [fault] = judged.faults
-  if (fault !== undefined) {
-    const message = judged.faults.map((each) => each.message).join('; ')
-    return movedBy({ kind: 'failed', outcome: { kind: 'failed', code: fault.code, message, hint: fault.hint } })
-  }
+  const judged = judgeVm(vm, hold.job())
+  if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   await hold.update((each) => ({ ...each, excludedDisks: judged.excludedDisks, notices: judged.notices }), call)
-  const tracking = await trackChanges({ session, vm, foreign: judged.foreignSnapshots.length }, hold, { deps, call })
+  const tracking = await trackChanges({ session, vm }, hold, { deps, call })
   return movedBy({ kind: 'prepared', tracking })
 }
 
@@ -87,28 +75,11 @@ function waitForOthers(hold: JobHold, deps: StageDeps, waitsFor: string): Step {
   return movedBy({ kind: 'skipped', outcome, at: new Date(nowMs).toISOString() })
 }
 
-function whyAnotherVm(vm: VmState, job: Job): Outcome | null {
-  if (vm.vmId === job.vm.vmId) return null
-  const message = `"${job.vm.moref}" is now VM "${vm.name}" (${vm.vmId}), not "${job.vm.name}" (${job.vm.vmId})`
-  return { kind: 'failed', code: 'vm-replaced', message, hint: 'Start the backup again: it looks the VM up anew' }
-}
-
-/** Snapshots that earlier jobs of ours left: only those whose job our own records know. */
-async function ownLeftovers(vm: VmState, job: Job, deps: StageDeps, cancel: Cancel): Promise<readonly VmSnapshot[]> {
-  const leftovers: VmSnapshot[] = []
-  for (const snapshot of flattenSnapshots(vm.snapshots)) {
-    const owner = parseSnapshotName(snapshot.name)
-    if (owner === null) continue
-    if (owner.job === job.id || (await deps.jobStore.jobs.get(owner.job, cancel)) !== null) leftovers.push(snapshot)
-  }
-  return leftovers
-}
-
 type Tracking = Job['tracking']
 
 /** Turns changed block tracking on where that is safe: with no snapshot present, followed by a stun cycle. */
 async function trackChanges(
-  found: { readonly session: VsphereSession; readonly vm: VmState; readonly foreign: number },
+  found: { readonly session: VsphereSession; readonly vm: VmState },
   hold: JobHold,
   { deps, call }: { readonly deps: StageDeps; readonly call: StageCall },
 ): Promise<Tracking> {

@@ -3,6 +3,7 @@
 import { hasCode } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import { type JobId, type Moref, parseSnapshotName, type SnapshotPurpose } from '../model/ids.ts'
+import type { Job } from '../model/job.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import type { StageDeps } from './deps.ts'
@@ -13,6 +14,37 @@ export function snapshotsOfJob(vm: VmState, job: JobId, purpose?: SnapshotPurpos
     const owner = parseSnapshotName(snapshot.name)
     return owner !== null && owner.job === job && (purpose === undefined || owner.purpose === purpose)
   })
+}
+
+/** The snapshots that jobs of ours left, this one's too: those whose job our own records know. */
+export async function knownSnapshots(vm: VmState, deps: StageDeps, cancel: Cancel): Promise<readonly VmSnapshot[]> {
+  const known: VmSnapshot[] = []
+  for (const snapshot of flattenSnapshots(vm.snapshots)) {
+    const owner = parseSnapshotName(snapshot.name)
+    if (owner !== null && (await deps.jobStore.jobs.get(owner.job, cancel)) !== null) known.push(snapshot)
+  }
+  return known
+}
+
+/**
+ * Removes what earlier jobs and tries left, and has the disks consolidated.
+ * @returns the VM afterwards; null while snapshots of ours or the need of consolidation are still there
+ */
+export async function clearedVm(
+  request: { readonly session: VsphereSession; readonly job: Job },
+  deps: StageDeps,
+  cancel: Cancel,
+): Promise<VmState | null> {
+  const { session, job } = request
+  let vm = await session.readVm(job.vm.moref, cancel)
+  // Another VM has the reference now: nothing is done to it.
+  if (vm.vmId !== job.vm.vmId) return vm
+  const left = await knownSnapshots(vm, deps, cancel)
+  if (left.length > 0) vm = await removeSnapshots({ session, vm: vm.moref, snapshots: left }, deps, cancel)
+  vm = await consolidated({ session, vm }, deps, cancel)
+  const morefs = new Set(left.map((snapshot) => snapshot.moref))
+  const stays = flattenSnapshots(vm.snapshots).some((snapshot) => morefs.has(snapshot.moref))
+  return stays || vm.consolidationNeeded ? null : vm
 }
 
 /**

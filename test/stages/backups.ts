@@ -19,6 +19,7 @@ import { diskReader } from '../../lib/repository/disk-reader.ts'
 import { inheritedUses, readPackSet } from '../../lib/repository/pack-set.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
+import { moversResource } from '../../lib/stages/places.ts'
 import type { Process } from './chaos.ts'
 import { type Engine, isOver, jobsOf, turnUntil } from './engine.ts'
 import { cancel, policyWith, type World } from './world.ts'
@@ -125,6 +126,8 @@ export async function expectRest(engine: Engine): Promise<void> {
     const places = await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel)
     expect(places?.value.places ?? []).toEqual([])
   }
+  const movers = await world.jobStore.resources.get(moversResource, cancel)
+  expect(movers?.value.places ?? []).toEqual([])
   expect((await Promise.all(points.map((point) => wrongDisks(world, point)))).flat()).toEqual([])
   expect(engine.buried).toEqual([])
 }

@@ -34,6 +34,9 @@ export type Process = {
   readonly stop: AbortController
   /** Never goes on. */
   dead: boolean
+  /** Set while it stands still. */
+  paused?: Promise<void>
+  /** Called when it dies or stands still. */
   readonly onDeath: () => void
 }
 
@@ -45,7 +48,13 @@ export type Chaos = {
 
 export type Around = <Result>(name: string, act: () => Promise<Result>) => Promise<Result>
 
-type Choice = Omit<Strike, 'call'> | null
+type Wait = {
+  readonly when: Strike['when']
+  /** The whole process stands still, as a frozen container does; or just this call takes its time. */
+  readonly blow: 'pause' | 'delay'
+  readonly until: Promise<void>
+}
+export type Choice = Omit<Strike, 'call'> | Wait | null
 
 /** @param choose the strike at this call, if any; asked once for each call */
 export function chaos(
@@ -62,10 +71,12 @@ export function chaos(
       if (process.dead) return never()
       const number = calls.push(name)
       const strike = await choose({ number, name, process: process.name })
-      if (strike?.when === 'before') await fall(strike.blow, { process, name })
+      if (strike?.when === 'before') await fall(strike, { process, name })
+      await process.paused
       const result = await act()
       if (process.dead) return never()
-      if (strike?.when === 'after') await fall(strike.blow, { process, name })
+      if (strike?.when === 'after') await fall(strike, { process, name })
+      await process.paused
       return result
     },
   }
@@ -83,10 +94,10 @@ export function never(): Promise<never> {
 }
 
 async function fall(
-  blow: Blow,
+  strike: NonNullable<Choice>,
   { process, name }: { readonly process: Process; readonly name: string },
 ): Promise<void> {
-  switch (blow) {
+  switch (strike.blow) {
     case 'unreachable':
       throw new BackupError(`Cannot reach "${name}"`, { code: 'struck-unreachable', retry: 'later' })
     case 'refused':
@@ -100,6 +111,12 @@ async function fall(
       process.dead = true
       process.onDeath()
       return never()
+    case 'pause':
+      process.paused = strike.until
+      process.onDeath()
+      return
+    case 'delay':
+      return strike.until
   }
 }
 

@@ -144,6 +144,7 @@ function depsOf(world: World, process: Process): StageDeps {
 /** A process that died does not wake up again. */
 async function ofLiving(process: Process, waiting: Promise<void>): Promise<void> {
   await waiting
+  await process.paused
   if (process.dead) await never()
 }
 
