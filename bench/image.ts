@@ -11,7 +11,7 @@ import { memoryJobStore } from '../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../lib/adapters/memory/log.ts'
 import { systemClock } from '../lib/base/clock.ts'
 import { systemRandom } from '../lib/base/random.ts'
-import { threadWorkers } from '../lib/compose/mover-threads.ts'
+import { fittingWorkers } from '../lib/compose/mover-threads.ts'
 import { threadReaders } from '../lib/compose/restore-threads.ts'
 import { sessionIdOf } from '../lib/model/ids.ts'
 import { inProcessWorkers } from '../lib/mover/in-process.ts'
@@ -72,7 +72,12 @@ async function backup() {
       openWorker:
         workers === 0
           ? inProcessWorkers({ transports, store, random: systemRandom })
-          : threadWorkers(new URL('../task/worker.ts', import.meta.url), task),
+          : fittingWorkers(new URL('../task/worker.ts', import.meta.url), {
+              task,
+              transports,
+              store,
+              random: systemRandom,
+            }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: workers,

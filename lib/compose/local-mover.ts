@@ -16,7 +16,7 @@ import { openRepository } from '../repository/open-repository.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Settings } from '../wire/settings.ts'
 import { statePathOf } from './local-places.ts'
-import { type MoverTask, threadWorkers } from './mover-threads.ts'
+import { fittingWorkers, type MoverTask } from './mover-threads.ts'
 import { openObjectStore } from './object-stores.ts'
 import { openTransports } from './transports.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
@@ -43,6 +43,7 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
 
   const repository = await openLocalRepository(settings, around, cancel)
   const task: MoverTask = { store: storeOf(settings), transports: [{ kind: 'datastore', vcenter }] }
+  const transports = await openTransports(task.transports, around, cancel)
   const vsphere = openVsphere(await vsphereSettingsOf(vcenter, around, cancel))
   return await moveJob(
     request,
@@ -50,8 +51,8 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
       jobs: sqliteJobStore(state),
       vsphere,
       repository,
-      transports: await openTransports(task.transports, around, cancel),
-      openWorker: threadWorkers(mover.workerEntry, task),
+      transports,
+      openWorker: fittingWorkers(mover.workerEntry, { task, transports, store: repository.store, random }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: mover.workersMax ?? Math.min(4, availableParallelism()),

@@ -1,9 +1,11 @@
 // The mover's region workers in threads: how the program starts one, and what the worker entry does in it.
 
 import { type MessagePort, threadId } from 'node:worker_threads'
+import { MiB } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { MoverDeps } from '../mover/deps.ts'
+import { inProcessWorkers } from '../mover/in-process.ts'
 import { openRegionWorker } from '../mover/region-worker.ts'
 import { openRegionThread, type RegionThreadData, serveRegions } from '../mover/threads.ts'
 import { openObjectStore, type StoreSettings } from './object-stores.ts'
@@ -16,6 +18,19 @@ export type MoverTask = { readonly store: StoreSettings; readonly transports: re
 /** @param entry the program's worker entry, which calls serveMoverThread() */
 export function threadWorkers(entry: URL, task: MoverTask): MoverDeps['openWorker'] {
   return (plan, report, cancel) => openRegionThread({ entry, data: { plan, task }, report }, cancel)
+}
+
+/** Less than this is read sooner than a thread starts. */
+const SMALL_BYTES = 64 * MiB
+
+/** Threads, but for a small job: it is done in this one. */
+export function fittingWorkers(
+  entry: URL,
+  { task, ...own }: Parameters<typeof inProcessWorkers>[0] & { readonly task: MoverTask },
+): MoverDeps['openWorker'] {
+  const inThread = threadWorkers(entry, task)
+  const inProcess = inProcessWorkers(own)
+  return (plan, report, cancel) => (plan.totalBytes <= SMALL_BYTES ? inProcess : inThread)(plan, report, cancel)
 }
 
 /** Serves one mover until it says stop. */

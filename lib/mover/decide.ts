@@ -14,6 +14,8 @@ export type ReadingFacts = {
   readonly tracking: { readonly active: boolean; readonly reason: string | null }
   /** The VM's newest restore point, from the repository's listing; null before the first. */
   readonly parent: { readonly sequence: number; readonly disks: readonly PointDisk[] } | null
+  /** Why there is no parent although the VM has points; null for a VM without any. */
+  readonly orphanReason: string | null
 }
 
 /**
@@ -42,7 +44,8 @@ export function decideReading(facts: ReadingFacts): Reading {
   const untracked = untrackedReason(facts)
   const before = parent?.disks.find((candidate) => candidate.key === disk.key) ?? null
   if (parent === null || before === null) {
-    return { kind: 'full', reason: untracked, notice: untracked === null ? null : trackingNotice(disk, untracked) }
+    const reason = parent === null ? (facts.orphanReason ?? untracked) : untracked
+    return { kind: 'full', reason, notice: untracked === null ? null : trackingNotice(disk, untracked) }
   }
   if (before.chunkLog2 !== chunkLog2) {
     const reason = `Restore point ${parent.sequence} cuts this disk into chunks of ${2 ** before.chunkLog2} bytes, now ${2 ** chunkLog2}`

@@ -12,6 +12,8 @@ export type Lineage = {
   /** The new point's. */
   readonly sequence: number
   readonly parent: StoredPoint | null
+  /** Why there is no parent although there are points. */
+  readonly orphanReason: string | null
   readonly notices: readonly Notice[]
 }
 
@@ -25,7 +27,7 @@ export async function findLineage(repository: Repository, vmId: VmId, cancel: Ca
   const notices: Notice[] = []
   for (const ref of refs.toReversed().slice(0, LOOKS_MAX)) {
     try {
-      return { sequence, parent: await readPoint({ repository, ref }, cancel), notices }
+      return { sequence, parent: await readPoint({ repository, ref }, cancel), orphanReason: null, notices }
     } catch (error) {
       if (!(error instanceof BackupError) || !UNREADABLE_CODES.includes(error.code)) throw error
       notices.push({
@@ -35,5 +37,18 @@ export async function findLineage(repository: Repository, vmId: VmId, cancel: Ca
       })
     }
   }
-  return { sequence, parent: null, notices }
+  const orphanReason = refs.length === 0 ? null : 'No earlier restore point of this VM can be read'
+  return { sequence, parent: null, orphanReason, notices }
+}
+
+/** The same with nothing continued: an attempt before found that what it continued is damaged. */
+export function startAnew({ sequence, parent, notices }: Lineage): Lineage {
+  const before = parent === null ? 'an earlier restore point' : `restore point ${parent.envelope.sequence}`
+  const orphanReason = `What ${before} keeps is damaged`
+  const notice: Notice = {
+    code: 'point-damaged',
+    message: `Every disk was read and stored anew: what ${before} keeps is damaged`,
+    hint: 'Run "coldframe verify" on the earlier restore points of this VM',
+  }
+  return { sequence, parent: null, orphanReason, notices: [...notices, notice] }
 }

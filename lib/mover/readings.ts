@@ -41,6 +41,8 @@ export type ReadingContext = {
   readonly capture: Capture
   /** The point whose disks are continued; null when there is none. */
   readonly parent: StoredPoint | null
+  /** Why there is none although the VM has points. */
+  readonly orphanReason: string | null
   /** Of disks without a past. */
   readonly chunkLog2: number
 }
@@ -82,6 +84,7 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
     disk,
     chunkLog2,
     tracking: job.tracking,
+    orphanReason: context.orphanReason,
     parent:
       context.parent === null ? null : { sequence: context.parent.envelope.sequence, disks: context.parent.body.disks },
   })

@@ -44,6 +44,8 @@ export type WorkerPlan = {
   readonly repository: RepositoryData
   readonly domain: VmId
   readonly disks: readonly DiskPlan[]
+  /** What all workers together will read. */
+  readonly totalBytes: number
   readonly table: SharedArrayBuffer
   readonly compressionLevel: number
   readonly limits: WorkerLimits

@@ -15,7 +15,7 @@ import { sessionTableMemory } from '../repository/session-table.ts'
 import type { MoverDeps } from './deps.ts'
 import { diskCounts } from './disk-counts.ts'
 import { leafStream } from './leaf-stream.ts'
-import { findLineage, type Lineage } from './parent-point.ts'
+import { findLineage, type Lineage, startAnew } from './parent-point.ts'
 import { progressMeter } from './progress.ts'
 import { type DiskReading, planReadings } from './readings.ts'
 import type { RegionWorker, WorkerPlan } from './region-worker.ts'
@@ -43,7 +43,7 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const { job, capture, sessionId } = store
   const { repository, clock, random } = deps
   const found = await findLineage(repository, job.vm.vmId, cancel)
-  const lineage = store.continues ? found : { ...found, parent: null }
+  const lineage = store.continues ? found : startAnew(found)
   const parents = lineage.parent === null ? [] : [lineage.parent.envelope]
   await startSession({ repository, sessionId, parents, clock }, cancel)
   const { readings, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
@@ -83,7 +83,7 @@ async function readingsOf(
 ): Promise<{ readonly readings: readonly DiskReading[]; readonly vcenterId: string | null }> {
   await using session = await deps.vsphere.open(cancel)
 
-  const context = { ...store, parent: lineage.parent, chunkLog2: deps.settings.chunkLog2 }
+  const context = { ...store, ...lineage, chunkLog2: deps.settings.chunkLog2 }
   const { transports, log } = deps
   const readings = await planReadings(context, { session, transports, log }, cancel)
   return { readings, vcenterId: session.about.instanceUuid }
@@ -101,6 +101,7 @@ function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: Mover
       parent,
       whole: reading.kind !== 'incremental',
     })),
+    totalBytes: readings.reduce((sum, reading) => sum + reading.totalBytes, 0),
     table: sessionTableMemory({ chunks, bytesMax: TABLE_BYTES_MAX }),
     compressionLevel: job.policy.compressionLevel,
     limits: deps.settings.limits,

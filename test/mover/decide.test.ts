@@ -31,6 +31,7 @@ const facts: ReadingFacts = {
   chunkLog2: 18,
   tracking: { active: true, reason: null },
   parent: { sequence: 7, disks: [before] },
+  orphanReason: null,
 }
 const withParent = (change: Partial<PointDisk>): ReadingFacts => ({
   ...facts,

@@ -247,8 +247,12 @@ describe('moveJob() when something fails', () => {
     const second = { ...job, attempt: 2 }
     await world.jobs.jobs.replace(job.id, { value: second, version: 1 }, cancel)
     const result = await moveJob({ jobId: job.id, attempt: 2, holder: 'b' }, depsOf(damagedWorld), cancel)
-    expect(result.kind).toBe('sealed')
+    expect(result).toMatchObject({ kind: 'sealed', notices: [{ code: 'point-damaged' }] })
     const point = await commit(damagedWorld, second)
+    expect(point.body.disks[0]).toMatchObject({
+      readMode: 'full',
+      readModeReason: 'What restore point 1 keeps is damaged',
+    })
     expect(point.envelope).toMatchObject({ sequence: 2, parentSequence: null })
     expect(await differingDisks(damagedWorld, { point, images })).toEqual([])
     expect(await differingDisks(world, first)).toEqual([])

@@ -119,7 +119,14 @@ describe('moveJob() with threads', () => {
     const stop = new AbortController()
     const reason = new BackupError('Stopped', { code: 'interrupted' })
     const openWorker: typeof deps.openWorker = (plan, report, inner) =>
-      deps.openWorker(plan, (key, bytes) => (stop.abort(reason), report(key, bytes)), inner)
+      deps.openWorker(
+        plan,
+        (key, bytes) => {
+          stop.abort(reason)
+          report(key, bytes)
+        },
+        inner,
+      )
     const startedMs = performance.now()
     await expect(
       moveJob({ jobId: job.id, attempt: 1, holder: 'a' }, { ...deps, openWorker }, { signal: stop.signal }),
