@@ -38,20 +38,7 @@ export function sqliteQueue(state: State, options: QueueOptions): MessageQueue {
 
     async receive(queue, { max, visibilityMs }, { signal }) {
       signal.throwIfAborted()
-      const nowMs = clock.nowMs()
-      const visible = 'queue = ? AND visible_at_ms <= ? AND receive_count < ?'
-      // An idle poll takes no write lock.
-      const some = state.read((sql) =>
-        sql(`SELECT 1 FROM messages WHERE ${visible} LIMIT 1`).get(queue, nowMs, receivesMax),
-      )
-      if (some === undefined) return []
-      const rows = state.write((sql) =>
-        sql(
-          `UPDATE messages SET receive_count = receive_count + 1, visible_at_ms = ?
-           WHERE id IN (SELECT id FROM messages WHERE ${visible} ORDER BY visible_at_ms, id LIMIT ?)
-           RETURNING id, body, receive_count`,
-        ).all(nowMs + visibilityMs, queue, nowMs, receivesMax, max),
-      )
+      const rows = takeVisible(state, options, { queue, max, visibilityMs })
       return rows.flatMap((row) => {
         const message = readable(row['body'], log)
         const receiveCount = Number(row['receive_count'])
@@ -95,6 +82,29 @@ export function sqliteQueue(state: State, options: QueueOptions): MessageQueue {
       return rows.map((row) => readable(row['body'], log)).filter((message) => message !== null)
     },
   }
+}
+
+type Taking = { readonly queue: string; readonly max: number; readonly visibilityMs: number }
+
+function takeVisible(
+  state: State,
+  { clock, receivesMax }: QueueOptions,
+  { queue, max, visibilityMs }: Taking,
+): readonly Record<string, unknown>[] {
+  const nowMs = clock.nowMs()
+  const visible = 'queue = ? AND visible_at_ms <= ? AND receive_count < ?'
+  // An idle poll takes no write lock.
+  const some = state.read((sql) =>
+    sql(`SELECT 1 FROM messages WHERE ${visible} LIMIT 1`).get(queue, nowMs, receivesMax),
+  )
+  if (some === undefined) return []
+  return state.write((sql) =>
+    sql(
+      `UPDATE messages SET receive_count = receive_count + 1, visible_at_ms = ?
+       WHERE id IN (SELECT id FROM messages WHERE ${visible} ORDER BY visible_at_ms, id LIMIT ?)
+       RETURNING id, body, receive_count`,
+    ).all(nowMs + visibilityMs, queue, nowMs, receivesMax, max),
+  )
 }
 
 /**
