@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream, readFileSync } from 'node:fs'
+import { createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,9 @@ import { programPath } from '../../lib/compose/programs.ts'
 import type { EstateDescription } from '../../sim/estate/description.ts'
 import type { FaultRule } from '../../sim/scenario.ts'
 import { type SimLine, startSimProgram } from '../sim/api/sim-program.ts'
+
+/** Where Node keeps compiled sources between the many short commands of these tests. */
+const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/coldframe-tests')
 
 /** How a command ended. */
 export type Ended<Data = unknown> = {
@@ -34,10 +37,11 @@ export type Document<Data = unknown> = {
 }
 
 export type JobDocument = {
-  readonly jobId: string
+  readonly id: string
   readonly vm: { readonly name: string; readonly vmId: string }
   readonly state: string
   readonly attempt: number
+  readonly notices: readonly { readonly code: string; readonly message: string }[]
   readonly outcome: {
     readonly kind: string
     readonly code: string
@@ -46,6 +50,8 @@ export type JobDocument = {
   } | null
   readonly pointId: string | null
 }
+
+export type ListedJob = JobDocument & { readonly owes: readonly unknown[]; readonly nextStage: string | null }
 
 export type BackupData = { readonly runId: string; readonly jobs: readonly JobDocument[] }
 
@@ -141,7 +147,10 @@ export function estateJson(estate: EstateDescription): string {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** One operator's place: a folder with the state, the repository, and what is restored; removed when disposed. */
+/**
+ * One operator's place: a folder with the state, the repository, and what is restored. Removed when disposed, unless
+ * COLDFRAME_KEEP is set.
+ */
 export interface Home extends AsyncDisposable {
   readonly folder: string
   readonly repository: string
@@ -179,7 +188,7 @@ export async function openHome(vcenter: Vcenter | null): Promise<Home> {
   const running = new Set<ChildProcess>()
   const start = (args: readonly string[], options: RunOptions = {}): Running => {
     const plain = Object.entries(process.env).filter(([name]) => !name.startsWith('COLDFRAME_'))
-    const env = { ...Object.fromEntries(plain), ...environment, ...options.environment }
+    const env = { ...Object.fromEntries(plain), NODE_COMPILE_CACHE: COMPILED, ...environment, ...options.environment }
     const child = spawn(process.execPath, [programPath('cli'), ...args, '--json'], {
       cwd: folder,
       env,
@@ -199,7 +208,8 @@ export async function openHome(vcenter: Vcenter | null): Promise<Home> {
       (await start(args, options).ended) as Ended<Data>,
     [Symbol.asyncDispose]: async () => {
       for (const child of running) child.kill('SIGKILL')
-      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+      if (process.env['COLDFRAME_KEEP'] !== undefined) process.stderr.write(`Kept: ${folder}\n`)
+      else await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }
@@ -289,11 +299,38 @@ export async function snapshotsIn(sim: Sim): Promise<readonly string[]> {
   return (await sim.machines()).flatMap(({ name, snapshots }) => snapshots.map((one) => `${name}: ${one.name}`))
 }
 
-/** The processes whose parent this is, or that have this text in their environment or arguments (Linux). */
-export function readCommandLine(pid: number): string | null {
+/** What the state of a home knows of its jobs, newest first. */
+export async function jobsOf(home: Home): Promise<readonly ListedJob[]> {
+  return dataOf(await home.run<{ jobs: readonly ListedJob[] }>(['jobs', '--limit', '1000'])).jobs
+}
+
+/** The restore points that "verify --all" finds damaged, with their faults; empty when all are whole. */
+export async function damagedPoints(home: Home): Promise<readonly unknown[]> {
+  const { points } = dataOf(await home.run<{ points: readonly { faultCount: number }[] }>(['verify', '--all']))
+  return points.filter(({ faultCount }) => faultCount > 0)
+}
+
+/** The processes of this home that run now: their environment names it (Linux's /proc; elsewhere none are found). */
+export function processesOf(home: Home): readonly number[] {
+  return numbersIn('/proc').filter((pid) => {
+    try {
+      return pid !== process.pid && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(home.folder)
+    } catch {
+      return false
+    }
+  })
+}
+
+/** The child processes of a process that runs now. */
+export function childrenOf(pid: number): readonly number[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number)
   } catch {
-    return null
+    return []
   }
+}
+
+function numbersIn(folder: string): readonly number[] {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder).filter((name) => /^[0-9]+$/.test(name)).map(Number)
 }
