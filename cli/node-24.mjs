@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The oldest Node that runs our TypeScript as it stands; package.json's `engines` says the same. */
+/** The oldest Node that runs our TypeScript as it stands. package.json's `engines` names what can start us: it finds this one. */
 export const neededNode = '24.12'
 
 /** npm packages that carry a Node binary, by `${process.platform}-${process.arch}`. */
