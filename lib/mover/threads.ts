@@ -2,6 +2,7 @@
 // only regions, their results and progress cross, and the one table of chunks that lies in shared memory.
 
 import type { MessagePort } from 'node:worker_threads'
+import { MiB } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import { openThread, serveThread } from '../base/threads.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -44,15 +45,34 @@ export async function openRegionThread<Task>(request: RegionThread<Task>, cancel
   }
 }
 
+/** A note wakes the other thread: progress is told when so much has come together, and with every answer. */
+const NOTE_BYTES = 16 * MiB
+
 /** The thread's side. @param open opens the region worker; `report` sends progress */
 export function serveRegions(
   port: MessagePort,
   open: (report: (diskKey: number, doneBytes: number) => void, cancel: Cancel) => Promise<RegionWorker>,
 ): Promise<void> {
   return serveThread<Question, Answer, Progress>(port, async (note, cancel) => {
-    const worker = await open((diskKey, doneBytes) => note({ diskKey, doneBytes }), cancel)
+    const untold = new Map<number, number>()
+    const tell = (bytesMin: number) => {
+      for (const [diskKey, doneBytes] of untold) {
+        if (doneBytes < bytesMin) continue
+        note({ diskKey, doneBytes })
+        untold.delete(diskKey)
+      }
+    }
+    const report = (diskKey: number, doneBytes: number) => {
+      untold.set(diskKey, (untold.get(diskKey) ?? 0) + doneBytes)
+      tell(NOTE_BYTES)
+    }
+    const worker = await open(report, cancel)
     return {
-      answer: async (question, inner) => ({ answer: await answerOf(worker, question, inner), transfer: [] }),
+      answer: async (question, inner) => {
+        const answer = await answerOf(worker, question, inner)
+        tell(0)
+        return { answer, transfer: [] }
+      },
       [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
     }
   })

@@ -28,10 +28,10 @@ async function threadedWorld(entry = new URL('../../task/worker.ts', import.meta
     store: folderStore({ path: repositoryFolder }),
     transports: () => [imageTransport()],
   })
-  world.vm.addDisk(2000, 140 * MiB + 513)
+  world.vm.addDisk(2000, 70 * MiB + 513)
   world.vm.addDisk(2001, 20 * MiB)
   world.vm.write(2000, 3 * MiB, seededRandom(1).bytes(4 * MiB))
-  world.vm.write(2000, 130 * MiB, seededRandom(2).bytes(3 * MiB))
+  world.vm.write(2000, 60 * MiB, seededRandom(2).bytes(3 * MiB))
   world.vm.write(2001, 0, seededRandom(2).bytes(3 * MiB))
   const task = { store: { kind: 'folder', folder: repositoryFolder }, transports: [{ kind: 'image' }] } as const
   const settings = { ...world.settings, workersMax: 2 }
