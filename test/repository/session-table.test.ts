@@ -57,7 +57,7 @@ describe('the table of a session', () => {
   })
 
   it('filled by several threads at once gives only what was put', async () => {
-    const memory = sessionTableMemory({ chunks: 4_000, bytesMax: 1024 * 1024 })
+    const memory = sessionTableMemory({ chunks: 40_000, bytesMax: 4 * 1024 * 1024 })
     const program = `
       const { workerData } = require('node:worker_threads')
       const load = Promise.all([import(workerData.table), import(workerData.random), import(workerData.bytes)])
@@ -83,7 +83,7 @@ describe('the table of a session', () => {
     })
     expect(await Promise.all(exits)).toEqual([0, 0, 0])
     const table = sessionTable(memory, kid)
-    // Three threads put each chunk thrice: a few find no place near theirs, which only costs storing them again.
+    // Three threads put each chunk thrice; one that finds no place near its own is only stored again.
     const found = Array.from({ length: 1_500 }, (_, number) => table.find(refOf(number).id))
     for (const [number, ref] of found.entries()) if (ref !== null) expect(ref).toEqual(refOf(number))
     expect(found.filter((ref) => ref !== null).length).toBeGreaterThan(1_400)
