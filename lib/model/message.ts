@@ -25,7 +25,13 @@ export type AbandonMessage = {
   readonly v: 1
   readonly kind: 'abandon'
   readonly target:
-    | { readonly kind: 'job'; readonly jobId: JobId; readonly attempt: number }
+    | {
+        readonly kind: 'job'
+        readonly jobId: JobId
+        readonly attempt: number
+        /** The message that died: a job that has moved on since is not meant. Left out, the job is meant as it is. */
+        readonly dead?: { readonly stage: JobStageKind; readonly round: number }
+      }
     | { readonly kind: 'run'; readonly runId: RunId }
   readonly reason: string
 }
@@ -40,6 +46,10 @@ export function abandonOf(dead: StageMessage, reason: string): AbandonMessage {
     case 'plan':
       return { v: 1, kind: 'abandon', target: { kind: 'run', runId: dead.runId }, reason }
     default:
-      return { v: 1, kind: 'abandon', target: { kind: 'job', jobId: dead.jobId, attempt: dead.attempt }, reason }
+      return { v: 1, kind: 'abandon', target: jobOf(dead), reason }
   }
+}
+
+function jobOf({ kind, jobId, attempt, round }: JobMessage): AbandonMessage['target'] {
+  return { kind: 'job', jobId, attempt, dead: { stage: kind, round } }
 }

@@ -3,16 +3,18 @@
 import type { Cancel } from '../base/time-limit.ts'
 import { advance, isBeforeCommit } from '../model/advance.ts'
 import type { RunId } from '../model/ids.ts'
+import type { Job } from '../model/job.ts'
 import type { AbandonMessage } from '../model/message.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { StageDeps } from './deps.ts'
+import { givingUp, hasFailedTooLong } from './giving-up.ts'
 import { sendNext, withWake } from './send.ts'
 
 export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
   const { target } = message
   if (target.kind === 'run') return abandonRun(target.runId, message.reason, { deps, cancel })
   const found = await deps.jobStore.jobs.get(target.jobId, cancel)
-  if (found === null || found.value.state === 'done' || found.value.attempt !== target.attempt) {
+  if (found === null || !isMeant(found.value, target)) {
     deps.log.warn('abandon.nothing-to-do', { job: target.jobId, reason: message.reason })
     return
   }
@@ -22,20 +24,33 @@ export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: 
     await deps.sender.send(message, { delayMs: deps.limits.claimMs }, cancel)
     return
   }
-  const outcome: Outcome = {
-    kind: 'failed',
-    code: 'abandoned',
-    message: `The backup of VM "${job.vm.name}" was given up while "${job.state}": ${message.reason}`,
-    hint: 'The log of the stage tells more; start the backup again',
-  }
-  // After the commit nothing can fail any more: what is left to do is done again.
-  const next = isBeforeCommit(job.state) ? advance(job, { kind: 'failed', outcome }) : { ...job, round: job.round + 1 }
-  const delayMs = isBeforeCommit(job.state) ? 0 : deps.limits.againMostMs
+  const { next, delayMs } = givenUp(job, message.reason, deps)
   const value = withWake({ ...next, claim: null }, deps, delayMs)
   const answer = await deps.jobStore.jobs.replace(job.id, { value, version: found.version }, cancel)
   if (answer === 'conflict') return deps.sender.send(message, { delayMs: deps.limits.claimMs }, cancel)
-  deps.log.error('job.abandoned', outcome.message, { job: job.id, state: job.state })
+  deps.log.error('job.abandoned', message.reason, { job: job.id, state: job.state })
   await sendNext(value, deps, { delayMs, ...cancel })
+}
+
+/** A job that has moved on since the message was sent is not meant: another copy of it was handled. */
+function isMeant(job: Job, target: Extract<AbandonMessage['target'], { kind: 'job' }>): boolean {
+  if (job.state === 'done' || job.attempt !== target.attempt) return false
+  const { dead } = target
+  return dead === undefined || (dead.stage === job.nextStage && dead.round === job.round)
+}
+
+/** After the commit nothing can fail any more: what is left to do is done again, for as long as release may try. */
+function givenUp(job: Job, reason: string, deps: StageDeps): { readonly next: Job; readonly delayMs: number } {
+  const failing = { ...job, failingSinceMs: job.failingSinceMs ?? deps.clock.nowMs() }
+  if (!isBeforeCommit(job.state) && !hasFailedTooLong(failing, deps))
+    return { next: { ...failing, round: job.round + 1 }, delayMs: deps.limits.againMostMs }
+  const outcome: Outcome = {
+    kind: 'failed',
+    code: 'abandoned',
+    message: `The backup of VM "${job.vm.name}" was given up while "${job.state}": ${reason}`,
+    hint: 'The log of the stage tells more; start the backup again',
+  }
+  return { next: givingUp(job, outcome, deps).events.reduce(advance, job), delayMs: 0 }
 }
 
 async function abandonRun(

@@ -35,7 +35,10 @@ export async function holdJob(
   const signal = AbortSignal.any([options.signal, lost.signal])
   const { stage, invocation } = options
   const claim = () => ({ stage, invocation, untilMs: clock.nowMs() + limits.claimMs })
-  const first = await replaceJob({ ...found, value: { ...found.value, claim: claim() } }, deps, options)
+  // Whoever had the claim died without a word: that counts as a failure, so that dying again and again has an end.
+  const died = found.value.claim !== null && found.value.failingSinceMs === null
+  const failingSinceMs = died ? clock.nowMs() : found.value.failingSinceMs
+  const first = await replaceJob({ ...found, value: { ...found.value, failingSinceMs, claim: claim() } }, deps, options)
   if ('other' in first) return null
   let current = first.written
   let writtenMs = clock.monotonicMs()

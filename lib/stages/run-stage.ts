@@ -5,20 +5,20 @@ import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { advance, isBeforeCommit, type JobEvent } from '../model/advance.ts'
 import type { Job } from '../model/job.ts'
 import type { JobMessage, JobStageKind, StageMessage } from '../model/message.ts'
-import type { Outcome } from '../model/outcome.ts'
 import { abandon } from './abandon.ts'
 import { capture } from './capture.ts'
 import { commit } from './commit.ts'
 import type { StageDeps } from './deps.ts'
 import { finish } from './finish.ts'
+import { boundedWait, givingUp, hasFailedTooLong, interruptedTooLong } from './giving-up.ts'
 import { holdJob, type JobHold } from './hold.ts'
 import { firstBackupError, outcomeOfError } from './outcome-of-error.ts'
 import { renewPlaces } from './places.ts'
 import { plan } from './plan.ts'
 import { prepare } from './prepare.ts'
-import { leftBehind, release } from './release.ts'
-import { sendNext, withWake } from './send.ts'
-import { movedBy, type Stage, type Step } from './step.ts'
+import { release } from './release.ts'
+import { sendAgainIfOverdue, sendNext, withWake } from './send.ts'
+import type { Stage, Step } from './step.ts'
 import { transfer } from './transfer.ts'
 
 const STAGES: Readonly<Record<JobStageKind, Stage>> = { prepare, capture, transfer, commit, release, finish }
@@ -59,8 +59,7 @@ async function runJobStage(
   if (job.claim !== null && deps.isClaimLive(job.claim, nowMs)) return
   if (job.nextStage !== message.kind || job.attempt !== message.attempt || job.round !== message.round) {
     // A late copy. If the message that is due now was lost between the write and the send, this copy stands in for it.
-    if (job.nextStage !== null && job.wakeAtMs !== null && job.wakeAtMs <= nowMs)
-      await sendNext(job, deps, { delayMs: 0, ...options })
+    await sendAgainIfOverdue(found, deps, options)
     return
   }
   const hold = await holdJob(found, deps, { ...options, stage: message.kind })
@@ -86,8 +85,12 @@ async function workOn(hold: JobHold, work: Work): Promise<void> {
   const startedMs = deps.clock.monotonicMs()
   let step: Step
   try {
-    await renewPlaces(hold.job(), deps, hold)
-    step = await STAGES[message.kind](hold, { ...deps, log }, { signal: hold.signal, tookOver: work.tookOver })
+    if (work.tookOver && hasFailedTooLong(hold.job(), deps)) {
+      step = givingUp(hold.job(), interruptedTooLong(hold.job()), deps)
+    } else {
+      await renewPlaces(hold.job(), deps, hold)
+      step = await STAGES[message.kind](hold, { ...deps, log }, { signal: hold.signal, tookOver: work.tookOver })
+    }
   } catch (error) {
     step = await stepAfterError(error, hold, { ...deps, log })
   }
@@ -123,61 +126,35 @@ function waiting(job: Job, step: Extract<Step, { kind: 'again' }>, deps: StageDe
   )
 }
 
-/** The world's errors become a wait or the job's outcome; broken code and a lost claim are thrown on. */
+/**
+ * The world's errors become a wait or the job's outcome. Broken code and a lost claim are thrown on; broken code that is
+ * still broken after the time of a stage ends the job, too, whatever becomes of its messages.
+ */
 async function stepAfterError(error: unknown, hold: JobHold, deps: StageDeps): Promise<Step> {
   const job = hold.job()
-  if (hold.signal.aborted || !(error instanceof BackupError || error instanceof AggregateError || isAbort(error))) {
-    await dropClaim(hold)
+  if (hold.signal.aborted) {
+    await dropClaim(hold, job.failingSinceMs)
+    throw error
+  }
+  const isWorld = error instanceof BackupError || error instanceof AggregateError || isAbort(error)
+  if (!isWorld && !hasFailedTooLong(job, deps)) {
+    await dropClaim(hold, job.failingSinceMs ?? deps.clock.nowMs())
     throw error
   }
   const cause = firstBackupError(error)
-  const failingMs = deps.clock.nowMs() - (job.failingSinceMs ?? deps.clock.nowMs())
-  const mayWait = isBeforeCommit(job.state) ? (cause?.retry ?? 'later') === 'later' : true
-  const limitMs = isBeforeCommit(job.state) ? deps.limits.stageMs : deps.limits.releaseMs
-  deps.log.error('stage.failed', error, { round: job.round, failingMs })
-  if (mayWait && failingMs < limitMs) {
+  const mayWait = isWorld && (!isBeforeCommit(job.state) || (cause?.retry ?? 'later') === 'later')
+  deps.log.error('stage.failed', error, { round: job.round, failingSinceMs: job.failingSinceMs })
+  if (mayWait && !hasFailedTooLong(job, deps)) {
     const delayMs = Math.min(deps.limits.againMostMs, deps.limits.againFirstMs * 2 ** Math.min(job.round, 10))
     return { kind: 'again', delayMs, waitsFor: `another try: ${messageOf(cause ?? error)}`, failing: true }
   }
   return givingUp(job, outcomeOfError(cause ?? error), deps)
 }
 
-/** Every wait has an end: a stage that asked to be woken for too long gives up. */
-function boundedWait(step: Step, job: Job, deps: StageDeps): Step {
-  if (step.kind === 'moved' || step.failing === true || job.waitSinceMs === null) return step
-  const { limits } = deps
-  const limitMs =
-    job.nextStage === 'release'
-      ? limits.releaseMs
-      : job.nextStage === 'transfer'
-        ? limits.transferMs
-        : limits.busyMs + limits.stageMs
-  if (deps.clock.nowMs() - job.waitSinceMs < limitMs) return step
-  const message = `The backup of VM "${job.vm.name}" waited too long for ${step.waitsFor}`
-  return givingUp(
-    job,
-    {
-      kind: 'failed',
-      code: 'waited-too-long',
-      message,
-      hint: "Look at the VM's tasks in vCenter, then start the backup again",
-    },
-    deps,
-  )
-}
-
-/** Before the commit the job fails; after it, what could not be given back is said and left to the next backup. */
-function givingUp(job: Job, outcome: Outcome, deps: StageDeps): Step {
-  const at = new Date(deps.clock.nowMs()).toISOString()
-  if (isBeforeCommit(job.state)) return movedBy({ kind: 'failed', outcome })
-  if (job.state === 'finishing') return movedBy({ kind: 'finished', at })
-  return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, job.owes) })
-}
-
 /** Lets a successor start at once; if even this fails the claim lapses by its time. */
-async function dropClaim(hold: JobHold): Promise<void> {
+async function dropClaim(hold: JobHold, failingSinceMs: number | null): Promise<void> {
   try {
-    await hold.update((job) => ({ ...job, claim: null }), { signal: AbortSignal.timeout(5_000) })
+    await hold.update((job) => ({ ...job, claim: null, failingSinceMs }), { signal: AbortSignal.timeout(5_000) })
   } catch {
     // The claim is lost or the store is away: either way it ends by its time.
   }

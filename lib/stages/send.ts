@@ -2,6 +2,7 @@
 
 import type { Cancel } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
+import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 
 const DELAY_MS_MAX = 900_000
@@ -24,4 +25,19 @@ export async function sendNext(
     { delayMs },
     options,
   )
+}
+
+/**
+ * Sends once more what is overdue. The write keeps everybody else from doing the same at once: copies never multiply.
+ * @returns whether it was sent
+ */
+export async function sendAgainIfOverdue(found: Versioned<Job>, deps: StageDeps, cancel: Cancel): Promise<boolean> {
+  const { value: job, version } = found
+  if (job.nextStage === null || job.wakeAtMs === null || job.wakeAtMs > deps.clock.nowMs()) return false
+  const value = withWake(job, deps, 0)
+  if ((await deps.jobStore.jobs.replace(job.id, { value, version }, cancel)) === 'conflict') return false
+  const lateMs = deps.clock.nowMs() - job.wakeAtMs
+  deps.log.warn('job.overdue', { job: job.id, state: job.state, stage: job.nextStage, lateMs })
+  await sendNext(value, deps, { delayMs: 0, ...cancel })
+  return true
 }

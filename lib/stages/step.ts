@@ -5,8 +5,10 @@ import type { JobEvent } from '../model/advance.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
 
+export type Moved = { readonly kind: 'moved'; readonly events: readonly JobEvent[] }
+
 export type Step =
-  | { readonly kind: 'moved'; readonly events: readonly JobEvent[] }
+  | Moved
   /** The stage sends itself on; delayMs at most 900,000 (SQS's limit). */
   | { readonly kind: 'again'; readonly delayMs: number; readonly waitsFor: string; readonly failing?: true }
 
@@ -17,6 +19,6 @@ export type StageCall = Cancel & {
 
 export type Stage = (hold: JobHold, deps: StageDeps, call: StageCall) => Promise<Step>
 
-export function movedBy(...events: readonly JobEvent[]): Step {
+export function movedBy(...events: readonly JobEvent[]): Moved {
   return { kind: 'moved', events }
 }

@@ -11,9 +11,11 @@ const plan = z.strictObject({
   runId,
 }) satisfies z.ZodType<PlanMessage>
 
+const stage = z.enum(['prepare', 'capture', 'transfer', 'commit', 'release', 'finish'])
+
 const job = z.strictObject({
   v: z.literal(1),
-  kind: z.enum(['prepare', 'capture', 'transfer', 'commit', 'release', 'finish']),
+  kind: stage,
   jobId,
   attempt: attemptNumber,
   round: count,
@@ -23,7 +25,12 @@ const abandon = z.strictObject({
   v: z.literal(1),
   kind: z.literal('abandon'),
   target: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('job'), jobId, attempt: attemptNumber }),
+    z.strictObject({
+      kind: z.literal('job'),
+      jobId,
+      attempt: attemptNumber,
+      dead: z.exactOptional(z.strictObject({ stage, round: count })),
+    }),
     z.strictObject({ kind: z.literal('run'), runId }),
   ]),
   reason: z.string().max(4000),

@@ -27,8 +27,9 @@ export type Engine = {
   watchedAtMs: number
   stepMs: number
   invocations: number
-  /** Whether messages are handed out; a paused engine only moves the clock. */
   watches: boolean
+  /** Messages handed out in one turn, from all queues together; they start in the same moment. */
+  deliveriesMax: number
 }
 
 export function newEngine(world: World): Engine {
@@ -41,6 +42,7 @@ export function newEngine(world: World): Engine {
     stepMs: BUSY_STEP_MS,
     invocations: 0,
     watches: true,
+    deliveriesMax: 1,
   }
 }
 
@@ -70,10 +72,7 @@ export async function turn(engine: Engine): Promise<void> {
     if (dead.kind === 'abandon') engine.buried.push(dead)
     else await world.queue.send(abandonOf(dead, 'its message was delivered too often'), { delayMs: 0 }, cancel)
   }
-  for (const kind of STAGE_KINDS) {
-    const options = { max: 10, visibilityMs: world.visibilityMs }
-    for (const delivery of await world.queue.receive(kind, options, cancel)) start(engine, delivery)
-  }
+  const delivered = await deliver(engine)
   const nowMs = world.clock.nowMs()
   if (engine.watches && nowMs - engine.watchedAtMs >= WATCH_MS) {
     engine.watchedAtMs = nowMs
@@ -83,10 +82,26 @@ export async function turn(engine: Engine): Promise<void> {
     })
   }
   await eventLoopTurn()
-  const busy = living.size > 0 || world.moving > 0
+  const busy = delivered > 0 || living.size > 0 || world.moving > 0
   if (world.guestsWrite && world.random.fraction() < (busy ? 0.3 : 0.02)) writeSomewhere(world)
   engine.stepMs = busy ? BUSY_STEP_MS : Math.min(IDLE_STEP_MS_MAX, engine.stepMs * 2)
   world.clock.advance(engine.stepMs)
+}
+
+/** From the queues in a random order. @returns how many messages were handed out */
+async function deliver(engine: Engine): Promise<number> {
+  const { world } = engine
+  const kinds = [...STAGE_KINDS].sort(() => world.random.fraction() - 0.5)
+  let delivered = 0
+  for (const kind of kinds) {
+    const options = { max: engine.deliveriesMax - delivered, visibilityMs: world.visibilityMs }
+    if (options.max <= 0) break
+    for (const delivery of await world.queue.receive(kind, options, cancel)) {
+      start(engine, delivery)
+      delivered++
+    }
+  }
+  return delivered
 }
 
 function start(engine: Engine, delivery: Delivery): void {
