@@ -23,8 +23,10 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   // It may have sealed between the two looks.
   const last = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
   if (last !== null && last.value.result !== null) return afterResult(job, last.value.result, deps)
-  const heldUntilMs = (last?.value.heldUntilMs ?? 0) + deps.limits.moverMarginMs
-  if (state.kind === 'unknown' && heldUntilMs > deps.clock.nowMs())
+  const nowMs = deps.clock.nowMs()
+  // A task that was just started may not be listed yet, and its mover may not hold the attempt yet.
+  const goneMs = Math.max(last?.value.heldUntilMs ?? 0, job.waitSinceMs ?? nowMs) + deps.limits.moverMarginMs
+  if (state.kind === 'unknown' && goneMs > nowMs)
     return poll(deps, 'the hold of a mover that gives no word')
   const reason = state.kind === 'stopped' ? state.reason : 'nobody knows its task'
   return tryAgain(job, {

@@ -53,7 +53,7 @@ export type World = {
   readonly vcenter: MemoryVcenter
   readonly jobStore: JobStore
   readonly queue: MessageQueue
-  readonly tasks: Tasks
+  tasks: Tasks
   readonly store: MemoryObjectStore
   readonly repository: Repository
   readonly log: MemoryLog
