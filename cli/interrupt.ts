@@ -14,7 +14,12 @@ export function listenForInterrupts(): AbortSignal {
     if (firstMs === null) {
       firstMs = nowMs
       stop.abort(new BackupError('Interrupted', { code: 'interrupted', kind: 'interrupted' }))
-    } else if (nowMs - firstMs > sameSignalMs) process.exit(130)
+      process.stderr.write('Stopping; once more stops at once\n')
+    } else if (nowMs - firstMs > sameSignalMs) {
+      // Bars may have hidden the cursor and switched off line wrapping.
+      if (process.stderr.isTTY) process.stderr.write('\x1b[?25h\x1b[?7h\n')
+      process.exit(130)
+    }
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
   return stop.signal

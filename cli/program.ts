@@ -1,16 +1,10 @@
-// The commands, their options and their help texts. What they do is in a file each.
+// The commands, their options and their help texts. What they do is in a file each, loaded when it is asked for.
 
 import { spawnSync } from 'node:child_process'
 import { Command, InvalidArgumentError } from 'commander'
 import { programPath } from '../lib/compose/programs.ts'
 import type { Answer } from './answer.ts'
-import { backup } from './backup.ts'
-import { jobs } from './jobs.ts'
-import { points } from './points.ts'
-import { restore } from './restore.ts'
-import { resume } from './resume.ts'
-import { sim } from './sim.ts'
-import { verify } from './verify.ts'
+import type { JobsOptions } from './jobs.ts'
 import type { World } from './world.ts'
 
 const settingsHelp = `
@@ -32,6 +26,14 @@ POINT is one of
   NAME@3        its point number 3
   4f1c09        the beginning of a point's id, 4 digits or more
 "coldframe points" lists them.
+`
+
+const backupHelp = `
+Without --vm, what the policy selects is backed up. A name that several VMs have is refused: name one by its reference
+or instance uuid. Without --policy, quiescing is tried and a crash-consistent point accepted, nothing is run in guests, and
+disks are read by transport "datastore".
+
+Ctrl-C ends the command, not the job: "coldframe resume", or the next backup, goes on with it.
 `
 
 const restoreHelp = `${pointHelp}
@@ -65,21 +67,26 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
     .option('--policy <file>', 'how, and without --vm also what, to back up')
     .option('--key <text>', 'the same key asks for the same run again instead of a new one')
+    .addHelpText('after', backupHelp)
     .action(async ({ json, vm, ...options }: Json & BackupFlags) => {
+      const { backup } = await import('./backup.ts')
       finish(await backup({ ...options, vm: vm ?? [] }, world), { json: json === true })
     })
   command('resume', 'go on with interrupted jobs until nothing is left to do').action(async ({ json }: Json) => {
+    const { resume } = await import('./resume.ts')
     finish(await resume(world), { json: json === true })
   })
   command('jobs', 'what runs and what ran, and what it waits for')
     .option('--job <id>', 'everything about one job; the beginning of its id is enough')
     .option('--limit <count>', 'how many, newest first', wholeNumber, 20)
-    .action(async ({ json, ...options }: Json & Parameters<typeof jobs>[0]) => {
+    .action(async ({ json, ...options }: Json & JobsOptions) => {
+      const { jobs } = await import('./jobs.ts')
       finish(await jobs(options, world), { json: json === true })
     })
   command('points', 'list restore points with their grade')
     .option('--vm <name>', "only this VM's, by name or instance uuid")
-    .action(async ({ json, ...options }: Json & Parameters<typeof points>[0]) => {
+    .action(async ({ json, ...options }: Json & { readonly vm?: string }) => {
+      const { points } = await import('./points.ts')
       finish(await points(options, world), { json: json === true })
     })
   command('restore', 'write disks of a restore point as raw files, every chunk verified')
@@ -90,6 +97,7 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .addHelpText('after', restoreHelp)
     .action(async (point: string, { json, disk, to, overwrite }: Json & RestoreFlags) => {
       const options = { point, disk: disk ?? [], to, overwrite: overwrite === true }
+      const { restore } = await import('./restore.ts')
       finish(await restore(options, world), { json: json === true })
     })
   command('verify', 'read and authenticate everything that restore points reach')
@@ -98,6 +106,7 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .addHelpText('after', pointHelp)
     .action(async (point: string | undefined, { json, all }: Json & { readonly all?: true }) => {
       const options = point === undefined ? { all: all === true } : { point, all: all === true }
+      const { verify } = await import('./verify.ts')
       finish(await verify(options, world), { json: json === true })
     })
   command('sim', 'run a simulated vCenter until Ctrl-C')
@@ -105,6 +114,7 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     .allowUnknownOption()
     .addHelpText('after', () => `\n${simulatorUsage()}`)
     .action(async (passed: readonly string[], { json }: Json) => {
+      const { sim } = await import('./sim.ts')
       await sim(passed, (started) => finish(started, { json: json === true }), world)
     })
   return program
