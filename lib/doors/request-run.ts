@@ -1,12 +1,15 @@
 // The on-demand door: writes the run, then wakes plan. The same key gives the same run.
 
-import type { Clock } from '../base/clock.ts'
+import { type Clock, isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type RunId, runIdOf } from '../model/ids.ts'
 import type { Policy } from '../model/policy.ts'
 import type { Door, Run } from '../model/run.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { MessageSender } from '../ports/queue.ts'
+
+/** After this long without a plan the message counts as lost, and watch sends another. */
+const PLAN_OVERDUE_MS = 60_000
 
 export type RunRequest = {
   readonly door: Door
@@ -22,14 +25,16 @@ export async function requestRun(
   deps: { readonly clock: Clock; readonly jobStore: JobStore; readonly sender: MessageSender },
   cancel: Cancel,
 ): Promise<RunId> {
+  const nowMs = deps.clock.nowMs()
   const id = runIdOf({ policy: request.policy.name, key: request.key })
   const run: Run = {
     id,
     door: request.door,
     policy: request.policy,
     vms: request.vms,
-    requestedAt: new Date(deps.clock.nowMs()).toISOString(),
+    requestedAt: isoTime(nowMs),
     state: 'requested',
+    wakeAtMs: nowMs + PLAN_OVERDUE_MS,
     jobIds: [],
     refusal: null,
   }

@@ -14,6 +14,8 @@ export type Run = {
   readonly vms: readonly string[] | null
   readonly requestedAt: string
   readonly state: 'requested' | 'planned' | 'refused'
+  /** When its plan message counts as lost; null once it is planned or refused. */
+  readonly wakeAtMs: number | null
   /** Fixed by plan, in the inventory's order. */
   readonly jobIds: readonly JobId[]
   /** Why nothing was planned; null unless refused. */

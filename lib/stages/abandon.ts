@@ -8,6 +8,7 @@ import type { AbandonMessage } from '../model/message.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { StageDeps } from './deps.ts'
 import { givingUp, hasFailedTooLong } from './giving-up.ts'
+import { refuseRun } from './plan.ts'
 import { sendNext, withWake } from './send.ts'
 
 export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
@@ -67,10 +68,6 @@ async function abandonRun(
     message,
     hint: 'The log of plan tells more; start the backup again',
   }
-  await deps.jobStore.runs.replace(
-    id,
-    { value: { ...found.value, state: 'refused', refusal }, version: found.version },
-    cancel,
-  )
+  await refuseRun(found, refusal, { deps, cancel })
   deps.log.error('run.abandoned', message, { run: id })
 }

@@ -2,7 +2,7 @@
 
 import { BackupError } from '../base/errors.ts'
 import { nearNames } from '../base/text.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { stageOf } from '../model/advance.ts'
 import { jobIdOf } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
@@ -14,9 +14,14 @@ import type { VmSummary } from '../model/vm.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
-import { sendNext, withWake } from './send.ts'
+import { planLater, sendNext, withWake } from './send.ts'
 
-/** Errors that may pass are thrown, so that the message comes again; the others refuse the run. A second plan finds its own jobs. */
+const WRITES_MAX = 10
+
+/**
+ * A second plan finds its own jobs. What may pass is waited for, if nobody waits for the answer; what does not refuses the
+ * run. Broken code is thrown.
+ */
 export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
   const found = await deps.jobStore.runs.get(message.runId, cancel)
   if (found === null)
@@ -31,18 +36,50 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
 
     vms = await session.listVms(cancel)
   } catch (error) {
-    // Whoever asks on demand waits for the answer and asks again; a schedule or an alarm does not.
-    if (!(error instanceof BackupError) || (error.retry === 'later' && run.door !== 'api')) throw error
-    return refuse(found, outcomeOfError(error), { deps, cancel })
+    return withoutInventory(error, found, { deps, cancel })
   }
   const choice = chooseVms(run, vms)
-  if ('refusal' in choice) return refuse(found, choice.refusal, { deps, cancel })
+  if ('refusal' in choice) return refuseRun(found, choice.refusal, { deps, cancel })
   const jobs = choice.vms.map((vm) => newJob(run, vm, deps))
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
-  const planned: Run = { ...run, state: 'planned', jobIds: jobs.map((job) => job.id) }
-  await deps.jobStore.runs.replace(run.id, { value: planned, version: found.version }, cancel)
-  deps.log.info('run.planned', { run: run.id, jobs: jobs.length })
+  const planned = await writePlanned(found, jobs, { deps, cancel })
+  deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })
   await sendWaiting(planned, deps, cancel)
+}
+
+type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+
+/** Whoever asks on demand waits for the answer and asks again; a schedule or an alarm does not. */
+async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, cancel }: Call): Promise<void> {
+  const { door, requestedAt, wakeAtMs } = found.value
+  if (cancel.signal.aborted || !(error instanceof BackupError || isAbort(error))) throw error
+  const { againFirstMs, againMostMs, overdueMs, stageMs } = deps.limits
+  const nowMs = deps.clock.nowMs()
+  const ageMs = nowMs - Date.parse(requestedAt)
+  const mayPass = isAbort(error) || (error instanceof BackupError && error.retry === 'later')
+  if (!mayPass || door === 'api' || ageMs >= stageMs) return refuseRun(found, outcomeOfError(error), { deps, cancel })
+  deps.log.error('plan.failed', error, { run: found.value.id, ageMs })
+  // A copy that comes early leaves the next try to the message that is on its way.
+  if (wakeAtMs !== null && wakeAtMs - overdueMs > nowMs + againFirstMs) return
+  await planLater(found, deps, { delayMs: Math.min(againMostMs, Math.max(againFirstMs, ageMs)), ...cancel })
+}
+
+/** Two plans at once may have seen different inventories: the run has the jobs of both. */
+async function writePlanned(first: Versioned<Run>, jobs: readonly Job[], { deps, cancel }: Call): Promise<Run> {
+  const made = [...(await deps.jobStore.jobsOfRun(first.value.id, cancel)), ...jobs].map((job) => job.id)
+  let found = first
+  for (let write = 1; write <= WRITES_MAX; write++) {
+    const jobIds = [...new Set([...found.value.jobIds, ...jobs.map((job) => job.id), ...made])]
+    const planned: Run = { ...found.value, state: 'planned', wakeAtMs: null, jobIds, refusal: null }
+    const { version } = found
+    if ((await deps.jobStore.runs.replace(planned.id, { value: planned, version }, cancel)) === 'replaced')
+      return planned
+    found = (await deps.jobStore.runs.get(planned.id, cancel)) ?? found
+  }
+  throw new BackupError(`Cannot write the plan of run "${first.value.id}": others write it all the time`, {
+    code: 'run-contended',
+    retry: 'later',
+  })
 }
 
 async function sendWaiting(run: Run, deps: StageDeps, cancel: Cancel): Promise<void> {
@@ -53,12 +90,11 @@ async function sendWaiting(run: Run, deps: StageDeps, cancel: Cancel): Promise<v
   }
 }
 
-async function refuse(
-  found: Versioned<Run>,
-  refusal: Outcome,
-  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
-): Promise<void> {
-  const value: Run = { ...found.value, state: 'refused', refusal }
+/** A run that has jobs already, of a plan that died half-way, is planned with those: they are at work. */
+export async function refuseRun(found: Versioned<Run>, refusal: Outcome, { deps, cancel }: Call): Promise<void> {
+  if ((await deps.jobStore.jobsOfRun(found.value.id, cancel)).length > 0)
+    return sendWaiting(await writePlanned(found, [], { deps, cancel }), deps, cancel)
+  const value: Run = { ...found.value, state: 'refused', wakeAtMs: null, refusal }
   await deps.jobStore.runs.replace(value.id, { value, version: found.version }, cancel)
   deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })
 }
@@ -92,10 +128,7 @@ export function chooseVms(run: Pick<Run, 'vms' | 'policy'>, inventory: readonly 
 }
 
 function unknownVm(wanted: string, inventory: readonly VmSummary[]): Choice {
-  const near = nearNames(
-    wanted,
-    inventory.map((vm) => vm.name),
-  )
+  const near = nearNames(wanted, [...new Set(inventory.map((vm) => vm.name))])
   const hint =
     near.length > 0
       ? `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`

@@ -1,7 +1,9 @@
 // The wake-up of a job's next stage: the record says when it is due, the message wakes it.
 
 import type { Cancel } from '../base/time-limit.ts'
+import type { RunId } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
+import type { Run } from '../model/run.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 
@@ -39,5 +41,27 @@ export async function sendAgainIfOverdue(found: Versioned<Job>, deps: StageDeps,
   const lateMs = deps.clock.nowMs() - job.wakeAtMs
   deps.log.warn('job.overdue', { job: job.id, state: job.state, stage: job.nextStage, lateMs })
   await sendNext(value, deps, { delayMs: 0, ...cancel })
+  return true
+}
+
+/** The same for a run that nobody has planned yet. */
+export async function planAgainIfOverdue(id: RunId, deps: StageDeps, cancel: Cancel): Promise<boolean> {
+  const found = await deps.jobStore.runs.get(id, cancel)
+  if (found === null || found.value.state !== 'requested' || (found.value.wakeAtMs ?? 0) > deps.clock.nowMs())
+    return false
+  return planLater(found, deps, { delayMs: 0, ...cancel })
+}
+
+/** Wakes plan after a while. @returns whether this call did; somebody else was faster if not */
+export async function planLater(
+  found: Versioned<Run>,
+  deps: StageDeps,
+  options: Cancel & { readonly delayMs: number },
+): Promise<boolean> {
+  const { id } = found.value
+  const delayMs = Math.min(options.delayMs, DELAY_MS_MAX)
+  const value: Run = { ...found.value, wakeAtMs: deps.clock.nowMs() + delayMs + deps.limits.overdueMs }
+  if ((await deps.jobStore.runs.replace(id, { value, version: found.version }, options)) === 'conflict') return false
+  await deps.sender.send({ v: 1, kind: 'plan', runId: id }, { delayMs }, options)
   return true
 }

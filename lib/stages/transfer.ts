@@ -26,8 +26,7 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   const nowMs = deps.clock.nowMs()
   // A task that was just started may not be listed yet, and its mover may not hold the attempt yet.
   const goneMs = Math.max(last?.value.heldUntilMs ?? 0, job.waitSinceMs ?? nowMs) + deps.limits.moverMarginMs
-  if (state.kind === 'unknown' && goneMs > nowMs)
-    return poll(deps, 'the hold of a mover that gives no word')
+  if (state.kind === 'unknown' && goneMs > nowMs) return poll(deps, 'the hold of a mover that gives no word')
   const reason = state.kind === 'stopped' ? state.reason : 'nobody knows its task'
   return tryAgain(job, {
     code: 'mover-died',

@@ -2,7 +2,7 @@
 
 import type { Cancel } from '../base/time-limit.ts'
 import type { StageDeps } from './deps.ts'
-import { sendAgainIfOverdue } from './send.ts'
+import { planAgainIfOverdue, sendAgainIfOverdue } from './send.ts'
 
 const JOBS_MAX = 100
 const RUNS_MAX = 100
@@ -16,10 +16,8 @@ export async function watch(deps: StageDeps, cancel: Cancel): Promise<number> {
     if (claim !== null && deps.isClaimLive(claim, nowMs)) continue
     if (await sendAgainIfOverdue(found, deps, cancel)) sent++
   }
-  for (const run of await deps.jobStore.recentRuns({ limit: RUNS_MAX }, cancel)) {
-    if (run.state !== 'requested' || nowMs - Date.parse(run.requestedAt) < deps.limits.overdueMs) continue
-    await deps.sender.send({ v: 1, kind: 'plan', runId: run.id }, { delayMs: 0 }, cancel)
-    sent++
+  for (const { id, state, wakeAtMs } of await deps.jobStore.recentRuns({ limit: RUNS_MAX }, cancel)) {
+    if (state === 'requested' && (wakeAtMs ?? 0) <= nowMs && (await planAgainIfOverdue(id, deps, cancel))) sent++
   }
   return sent
 }

@@ -126,6 +126,7 @@ const run = z.strictObject({
   vms: z.array(z.string()).nullable(),
   requestedAt: time,
   state: z.enum(['requested', 'planned', 'refused']),
+  wakeAtMs: z.number().nullable(),
   jobIds: z.array(jobId),
   refusal: outcome.nullable(),
 }) satisfies z.ZodType<Run>

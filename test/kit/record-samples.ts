@@ -173,6 +173,7 @@ export function sampleRun(change: Partial<Run> = {}): Run {
     vms: ['db-1'],
     requestedAt: at,
     state: 'requested',
+    wakeAtMs: 1_760_000_000_000,
     jobIds: [],
     refusal: null,
     ...change,

@@ -97,7 +97,7 @@ describe('abandon', () => {
   it('waits for whoever works on the job', async () => {
     const { world, vm, engine } = await worldWithVm()
     vm.mishaps.snapshotTakesMs = 10 * 60_000
-    world.beforeMove = () => world.clock.sleep(HOUR_MS, cancel)
+    world.beforeMove = () => world.clock.sleep(HOUR_MS / 4, cancel)
     const id = await request(world)
     await turnUntil(engine, async () => vm.runningTasks.length > 0)
     const [job] = await jobsOf(world, id)
