@@ -93,14 +93,23 @@ export type FrozenSnapshot = {
   readonly disks: readonly { readonly deviceKey: number; readonly capacityBytes: number; readonly sha256: string }[]
 }
 
+/** A fault as a scenario file has it: from the nth call on, or by chance. */
+export type Rule = Pick<FaultRule, 'call' | 'mishap'> & {
+  readonly nth?: number
+  readonly chance?: number
+  readonly times?: number
+}
+
 export type Sim = SimLine &
   AsyncDisposable & {
+    /** The settings that make a command use it. */
+    readonly variables: Environment
     machines(): Promise<readonly MachineReport[]>
     frozen(): Promise<readonly FrozenSnapshot[]>
     calls(): Promise<Readonly<Record<string, number>>>
     /** Every running guest writes this much now. */
     write(bytes: number): Promise<void>
-    arm(rule: Omit<FaultRule, 'when' | 'times'> & { nth?: number; chance?: number; times?: number }): Promise<void>
+    arm(rule: Rule): Promise<void>
     calm(): Promise<void>
     act(machine: string, action: string, body?: unknown): Promise<void>
   }
@@ -117,6 +126,7 @@ export async function openSim(...args: readonly string[]): Promise<Sim> {
   }
   return {
     ...program,
+    variables: variablesOf(program),
     machines: async () => (await ask('GET', '/machines')) as readonly MachineReport[],
     frozen: async () => (await ask('GET', '/frozen')) as readonly FrozenSnapshot[],
     calls: async () => (await ask('GET', '/calls')) as Readonly<Record<string, number>>,
