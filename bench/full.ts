@@ -38,7 +38,8 @@ async function run(
   args: readonly string[],
 ): Promise<{ readonly wallMs: number; readonly output: string }> {
   const startedMs = performance.now()
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'code') }
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
   const output = text(child.stdout)
   const [code] = await once(child, 'exit')
   const wallMs = performance.now() - startedMs

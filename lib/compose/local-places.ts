@@ -25,3 +25,8 @@ export function engineLogOf(home: string): string {
 export function eventLogOf(home: string): string {
   return join(home, 'log', 'events.jsonl')
 }
+
+/** Node's cache of compiled modules for the movers; anything in it may be removed. */
+export function codeCacheOf(home: string): string {
+  return join(home, 'cache', 'code')
+}

@@ -22,7 +22,7 @@ import type { Repository } from '../repository/repository.ts'
 import { defaultStageLimits, type StageDeps, type StageLimits } from '../stages/deps.ts'
 import { type Settings, settingsVariables } from '../wire/settings.ts'
 import { claimsOf, defaultEngineLimits, type EngineParts } from './engine.ts'
-import { engineLogOf, eventLogOf, lockPathOf, moverLogFolderOf, statePathOf } from './local-places.ts'
+import { codeCacheOf, engineLogOf, eventLogOf, lockPathOf, moverLogFolderOf, statePathOf } from './local-places.ts'
 import { openObjectStore } from './object-stores.ts'
 import { programPath } from './programs.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
@@ -120,7 +120,8 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
     const log = local.log.with({ engine: engineId })
     const tasks = childTasks(local.state, {
       command: { file: process.execPath, args: [programPath('task')] },
-      environment: { ...environment, ...settingsVariables(settings) },
+      // Kept code halves the time that a mover and its threads take to start.
+      environment: { NODE_COMPILE_CACHE: codeCacheOf(home), ...environment, ...settingsVariables(settings) },
       logFolder: moverLogFolderOf(home),
       runningMax: MOVERS_MAX,
       stopMs: 10_000,
