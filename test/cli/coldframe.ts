@@ -2,9 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { programPath } from '../../lib/compose/programs.ts'
 import type { Environment } from '../flow/kit.ts'
+
+/** Where Node keeps compiled sources between the many short commands of these tests. */
+const compiled = join(import.meta.dirname, '../../node_modules/.cache/coldframe-tests')
 
 export type Printed = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
 
@@ -15,7 +19,7 @@ export async function coldframe(args: readonly string[], place: Place): Promise<
   const outside = Object.entries(process.env).filter(([name]) => !name.startsWith('COLDFRAME_'))
   const child = spawn(process.execPath, [programPath('cli'), ...args], {
     cwd: place.folder,
-    env: { ...Object.fromEntries(outside), ...place.environment },
+    env: { ...Object.fromEntries(outside), NODE_COMPILE_CACHE: compiled, ...place.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])

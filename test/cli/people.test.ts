@@ -12,8 +12,8 @@ import { coldframe, controlCharactersOf, type Printed } from './coldframe.ts'
 
 const patience = { timeout: 180_000 }
 
-/** A name that turns the direction of writing on a terminal, and one that looks like a path. */
-const oddName = 'b\u202eda/../x'
+/** A name that turns the direction of writing on a terminal, and is no good file name. */
+const oddName = 'b\u202eda:x'
 
 function oddEstate(): string {
   const small = smallDescription({ seed: 1, changeTracking: true })
@@ -32,19 +32,19 @@ it('a backup, its points and its restore are told in plain lines, results apart 
   const run = async (...args: readonly string[]): Promise<Printed> => {
     const printed = await coldframe(args, home)
     all.push(printed)
+    expect(printed.exitCode, `${printed.stdout}${printed.stderr}`).toBe(0)
     expect(controlCharactersOf(printed)).toEqual([])
     return printed
   }
 
   const backedUp = await run('backup', '--vm', 'app-01', '--vm', oddName)
-  expect(backedUp).toMatchObject({ exitCode: 0 })
   for (const part of ['quiescing is tried', 'crash-consistent', 'no guest processing', 'transport "datastore"']) {
     expect(backedUp.stdout).toContain(part)
   }
   expect(backedUp.stdout).toMatch(/^app-01: success: /m)
   expect(backedUp.stdout).toMatch(/restore point [0-9a-f]{12} \(app-01@1, filesystem-consistent\)/)
   expect(backedUp.stdout).toMatch(/6 MiB read, [0-9.]+ MiB stored, /)
-  expect(backedUp.stdout).toContain('b?da/../x@1, powered off')
+  expect(backedUp.stdout).toContain('b?da:x@1, powered off')
   expect(backedUp.stderr).toMatch(/^app-01: reading the disks/m)
   expect(backedUp.stderr).toMatch(/^app-01, Hard disk 1: 4 MiB of 4 MiB \(100 %\)/m)
 
@@ -61,17 +61,13 @@ it('a backup, its points and its restore are told in plain lines, results apart 
   for (const { deviceKey, sha256 } of one?.disks ?? []) {
     expect(await digestOf(join(home.folder, 'out', `app-01-1-disk${deviceKey}.raw`))).toBe(sha256)
   }
-  expect((await run('restore', 'app-01@1', '--disk', '2001', '--to', 'second.raw')).exitCode).toBe(0)
+  await run('restore', 'app-01@1', '--disk', '2001', '--to', 'second.raw')
   expect(await digestOf(join(home.folder, 'second.raw'))).toBe(one?.disks[1]?.sha256)
-  // The odd name stays inside the folder that was named.
-  expect((await run('restore', `${oddName}@1`, '--to', 'odd/')).exitCode).toBe(0)
-  expect(await readdir(join(home.folder, 'odd'))).toEqual([
-    expect.stringMatching(/^b\?da_.._x-1-disk2000\.raw$|^b_da_.._x-1-disk2000\.raw$/),
-  ])
+  await run('restore', `${oddName}@1`, '--to', 'odd/')
+  expect(await readdir(join(home.folder, 'odd'))).toEqual(['b_da_x-1-disk2000.raw'])
 
   const verified = await run('verify', '--all')
   expect(verified.stdout).toMatch(/^app-01@1: whole: \d+ chunks/m)
-  expect(all.map(({ exitCode }) => exitCode)).toEqual(all.map(() => 0))
   expect(all.map(({ stdout, stderr }) => stdout + stderr).join('')).not.toContain(sim.password)
 })
 
