@@ -110,6 +110,7 @@ function barText(fraction: number): string {
 }
 
 function rowText(row: Row, pace: Pace): string {
+  if (row.totalBytes === 0) return printable(`${row.title}: nothing to read`)
   const percent = row.totalBytes === 0 ? 100 : Math.floor((row.doneBytes / row.totalBytes) * 100)
   const over = row.doneBytes >= row.totalBytes
   const parts = [`${formatBytes(row.doneBytes)} of ${formatBytes(row.totalBytes)} (${percent} %)`]
