@@ -58,7 +58,7 @@ export async function sealCandidate(input: CandidateInput, cancel: Cancel): Prom
     },
     body: { ...input.body, storedBytes: input.body.storedBytes + packSet.storedBytes },
   }
-  const list = encodePackList(packSet.uses)
+  const list = encodePackList(sealed.envelope.pointId, packSet.uses)
   const listed = concatBytes([list, metaMac(repository.keys, { kid, bytes: list })])
   await repository.store.putIfAbsent({ key: packListKey(sessionId, sealed.envelope.pointId), bytes: listed }, cancel)
   const bytes = sealPoint(repository.keys, sealed)
@@ -102,7 +102,7 @@ export async function readPackList(
   if (!sameMac(bytes.subarray(split), metaMac(repository.keys, { kid: candidate.kid, bytes: list }))) {
     throw corrupt(`Cannot trust the pack list "${key}": its MAC does not fit`)
   }
-  return decodePackList(list)
+  return decodePackList(candidate.pointId, list)
 }
 
 export type Published = 'published' | 'already-ours' | { readonly conflict: PointEnvelope }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hexOf, utf8Encode } from '../../../lib/base/bytes.ts'
 import { hasCode } from '../../../lib/base/errors.ts'
-import { parsePackId } from '../../../lib/model/ids.ts'
+import { parsePackId, parsePointId } from '../../../lib/model/ids.ts'
 import { canonicalJson } from '../../../lib/wire/repository/canonical-json.ts'
 import {
   decodeTrailer,
@@ -27,6 +27,7 @@ import { pageRefJson, pageRefToJson } from '../../../lib/wire/repository/page-re
 import { decodePointFrame, encodePointHead } from '../../../lib/wire/repository/point.ts'
 import type { PackRef, RecordRef } from '../../../lib/wire/repository/record-ref.ts'
 
+const pointId = parsePointId('b7'.repeat(16))
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const packRef = (kind: 'data' | 'meta') =>
   fc
@@ -129,7 +130,7 @@ describe('pages', () => {
           decodeLeaf,
           decodeInner,
           decodePackSetPart,
-          decodePackList,
+          (list: Uint8Array) => decodePackList(pointId, list),
           decodeTrailer,
           decodePointFrame,
         ]) {
@@ -156,7 +157,7 @@ describe('pack sets', () => {
     fc.assert(
       fc.property(uses, (list) => {
         expect(plain(decodePackSetPart(encodePackSetPart(list)))).toEqual(plain(list))
-        expect(plain(decodePackList(encodePackList(list)))).toEqual(plain(list))
+        expect(plain(decodePackList(pointId, encodePackList(pointId, list)))).toEqual(plain(list))
       }),
     ))
 
