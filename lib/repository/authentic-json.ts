@@ -31,16 +31,40 @@ export function splitCheck(
   return { covered: utf8Encode(`${text.slice(0, -suffix.length)}}`), check: bytesOfHexExactly(match[1] ?? '', 32) }
 }
 
-/**
- * The document as JSON, after its format, version and required features were found to be known ones.
- * @throws BackupError `repository-version` for a newer format; `integrity` for bytes that are no document
- */
-export function claimedJson(bytes: Uint8Array, what: string): unknown {
+/** The document as JSON, of which nothing may be believed yet. @throws BackupError `integrity` for bytes that are no JSON */
+export function unprovenJson(bytes: Uint8Array, what: string): unknown {
   const text = textOf(bytes)
   const json = text === null ? undefined : jsonOf(text)
+  if (json === undefined) throw corrupt(`Cannot read ${what}: it is not a document of this format`)
+  return json
+}
+
+export type DocumentKind = 'settings' | 'keys' | 'session-start' | 'point'
+
+/**
+ * Only of a document that is authentic: else anybody could say that a repository needs a newer program.
+ * @throws BackupError `repository-version` for a newer format; `integrity` for another kind of document
+ */
+export function checkDocument(json: unknown, document: { readonly kind: DocumentKind; readonly what: string }): void {
+  const { kind, what } = document
   const claim = formatClaim.safeParse(json)
   if (!claim.success) throw corrupt(`Cannot read ${what}: it is not a document of this format`)
+  if (claim.data.document !== kind) throw corrupt(`Cannot trust ${what}: it is of kind "${claim.data.document}"`)
   checkClaim(claim.data, what)
+}
+
+/**
+ * A whole document under a MAC: authentic first, then known.
+ * @throws BackupError `integrity`, `repository-key`, `repository-version`
+ */
+export function authenticJson(
+  keys: RepositoryKeys,
+  document: { readonly bytes: Uint8Array; readonly kind: DocumentKind; readonly what: string },
+): unknown {
+  const { bytes, what } = document
+  const json = unprovenJson(bytes, what)
+  checkMac(keys, { kid: kidOf(json, what), bytes, what })
+  checkDocument(json, document)
   return json
 }
 

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { bytesEqual, hexOf, utf8Encode } from '../base/bytes.ts'
-import { BackupError, hasCode } from '../base/errors.ts'
+import { BackupError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { KeyWrapper, WrapContext } from '../ports/keys.ts'
@@ -10,7 +10,7 @@ import type { ObjectStore } from '../ports/object-store.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { bytesOfHexExactly } from '../wire/repository/record-ref.ts'
 import { type KeysJson, keysJson } from '../wire/repository/settings.ts'
-import { claimedJson, splitCheck, withCheck } from './authentic-json.ts'
+import { checkDocument, splitCheck, unprovenJson, withCheck } from './authentic-json.ts'
 import { deriveKey } from './keys.ts'
 import { keysPrefix, numberOf } from './object-keys.ts'
 import { openOnce, sealOnce } from './seal.ts'
@@ -62,9 +62,11 @@ export async function writeKeys(
 }
 
 /**
- * Opens every key of the repository that the wrappers fit; the newest document that opens counts.
- * @returns an empty list when none fits
- * @throws BackupError `integrity` when documents of this repository are damaged and no other opens the same key
+ * Opens every key of the repository that the wrappers fit; the newest document that opens counts. Documents prove
+ * themselves only by being opened, so a fault of one counts only when no other opens the same key.
+ * @returns without `kid` when documents of it are there and none fits
+ * @throws BackupError `integrity` when those of `kid` are damaged or none is there, `repository-version` when they are newer;
+ * what a key service throws that may pass
  */
 export async function openKeys(
   open: {
@@ -75,34 +77,51 @@ export async function openKeys(
   },
   cancel: Cancel,
 ): Promise<readonly OpenedKey[]> {
-  const documents: { readonly kid: string; readonly number: number; readonly key: string }[] = []
-  for await (const { key } of open.store.list('keys/', cancel)) {
+  const documents = await listKeyDocuments(open.store, cancel)
+  const opened = new Map<string, OpenedKey>()
+  const faults: { readonly kid: string; readonly error: BackupError }[] = []
+  let unfit = false
+  for (const { kid, key } of documents) {
+    if (opened.has(kid)) continue
+    const bytes = await open.store.get(key, cancel)
+    try {
+      const found = await openDocument({ ...open, kid, key, bytes: bytes ?? new Uint8Array() }, cancel)
+      if (found !== null) opened.set(kid, found)
+      else unfit ||= kid === open.kid
+    } catch (error) {
+      cancel.signal.throwIfAborted()
+      if (!(error instanceof BackupError)) throw error
+      faults.push({ kid, error })
+    }
+  }
+  const mayPass = faults.find(({ kid, error }) => !opened.has(kid) && error.retry === 'later')
+  if (mayPass !== undefined) throw mayPass.error
+  if (opened.has(open.kid)) return [...opened.values()]
+  if (!documents.some(({ kid }) => kid === open.kid)) {
+    throw corrupt(`Cannot open repository "${open.repositoryId}": there are no wrapped keys "${keysPrefix(open.kid)}"`)
+  }
+  const own = faults.filter(({ kid }) => kid === open.kid).map(({ error }) => error)
+  const telling = own.find((error) => error.code !== 'integrity') ?? (unfit ? undefined : own[0])
+  if (telling !== undefined) throw telling
+  return [...opened.values()]
+}
+
+type KeyDocument = { readonly kid: string; readonly number: number; readonly key: string }
+
+/** By descending number. */
+async function listKeyDocuments(store: ObjectStore, cancel: Cancel): Promise<readonly KeyDocument[]> {
+  const documents: KeyDocument[] = []
+  for await (const { key } of store.list('keys/', cancel)) {
     const kid = /^keys\/([0-9a-f]{16})\//.exec(key)?.[1]
     const number = kid === undefined ? null : numberOf(key, keysPrefix(kid))
     if (kid !== undefined && number !== null) documents.push({ kid, number, key })
   }
-  documents.sort((left, right) => right.number - left.number)
-  const opened = new Map<string, OpenedKey>()
-  const faults: unknown[] = []
-  for (const { kid, key } of documents) {
-    if (opened.has(kid)) continue
-    try {
-      const found = await openDocument({ ...open, kid, key }, cancel)
-      if (found !== null) opened.set(kid, found)
-    } catch (error) {
-      // A damaged or newer document of another key does not keep this one from opening.
-      const foreign = kid !== open.kid && (hasCode(error, 'integrity') || hasCode(error, 'repository-version'))
-      if (!foreign) faults.push(error)
-    }
-  }
-  const damaged = faults.every((fault) => hasCode(fault, 'integrity'))
-  if (faults.length > 0 && !(damaged && opened.has(open.kid))) throw faults[0]
-  return [...opened.values()]
+  return documents.toSorted((left, right) => right.number - left.number)
 }
 
 async function openDocument(
   open: {
-    readonly store: ObjectStore
+    readonly bytes: Uint8Array
     readonly wrappers: readonly KeyWrapper[]
     readonly repositoryId: string
     readonly kid: string
@@ -110,14 +129,16 @@ async function openDocument(
   },
   cancel: Cancel,
 ): Promise<OpenedKey | null> {
+  const { bytes } = open
   const what = `the wrapped keys "${open.key}"`
-  const bytes = await open.store.get(open.key, cancel)
-  if (bytes === null) throw corrupt(`Cannot read ${what}: the object is gone`)
-  const json = keysJson.safeParse(claimedJson(bytes, what))
+  const unproven = unprovenJson(bytes, what)
   const parts = splitCheck(bytes, 'sha256')
-  if (!json.success || parts === null || !bytesEqual(parts.check, sha256(parts.covered))) {
+  if (parts === null || !bytesEqual(parts.check, sha256(parts.covered))) {
     throw corrupt(`Cannot read ${what}: its checksum does not fit its text`)
   }
+  checkDocument(unproven, { kind: 'keys', what })
+  const json = keysJson.safeParse(unproven)
+  if (!json.success) throw corrupt(`Cannot read ${what}: ${json.error.issues[0]?.message ?? 'a member is missing'}`)
   const { repositoryId, kid, wraps, chunkIds } = json.data
   if (kid !== open.kid) throw corrupt(`Cannot read ${what}: it is of key "${kid}"`)
   if (repositoryId !== open.repositoryId) return null

@@ -3,18 +3,17 @@
 import { hexOf } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isoTime } from '../base/clock.ts'
-import { BackupError, hasCode } from '../base/errors.ts'
+import { BackupError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { KeyWrapper } from '../ports/keys.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
-import { corrupt } from '../wire/repository/corrupt.ts'
-import { type RepositorySettings, settingsJson } from '../wire/repository/settings.ts'
-import { checkMac, claimedJson, sealJson } from './authentic-json.ts'
+import type { RepositorySettings } from '../wire/repository/settings.ts'
 import { openKeys, writeKeys } from './key-documents.ts'
 import type { RepositoryKeys } from './keys.ts'
-import { numberOf, settingsKey, settingsPrefix } from './object-keys.ts'
+import { settingsKey, settingsPrefix } from './object-keys.ts'
 import type { Repository } from './repository.ts'
+import { findSettings, type KeysOf, sealSettings } from './settings-documents.ts'
 
 export type OpenOptions = { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[] }
 
@@ -45,12 +44,14 @@ export async function createRepository(options: CreateOptions, cancel: Cancel): 
   }
   const settings: RepositorySettings = {
     repositoryId,
+    number: 1,
     kid: key.kid,
     createdAt: isoTime(options.clock.nowMs()),
     chunkLog2: options.settings?.chunkLog2 ?? defaultChunkLog2,
     sessionMsMax: options.settings?.sessionMsMax ?? defaultSessionMsMax,
+    requiredToWrite: [],
   }
-  const bytes = sealJson(keys, { kid: key.kid, value: { document: 'settings', ...settings } })
+  const bytes = sealSettings(keys, settings)
   const outcome = await store.putIfAbsent({ key: settingsKey(1), bytes }, cancel)
   return outcome === 'stored' ? { store, id: repositoryId, settings, keys } : openRepository(options, cancel)
 }
@@ -61,40 +62,29 @@ export async function createRepository(options: CreateOptions, cancel: Cancel): 
  * `repository-version` (newer format or unknown required feature), `integrity` (damaged)
  */
 export async function openRepository(options: OpenOptions, cancel: Cancel): Promise<Repository> {
-  const { store } = options
-  const numbers: number[] = []
-  for await (const { key } of store.list(settingsPrefix, cancel)) {
-    const number = numberOf(key, settingsPrefix)
-    if (number !== null) numbers.push(number)
+  const { store, wrappers } = options
+  const opened = new Map<string, Promise<RepositoryKeys>>()
+  const keysOf: KeysOf = ({ repositoryId, kid }) => {
+    const name = `${repositoryId}/${kid}`
+    const keys = opened.get(name) ?? repositoryKeys({ store, wrappers, repositoryId, kid }, cancel)
+    opened.set(name, keys)
+    return keys
   }
-  if (numbers.length === 0) throw missing()
-  const faults: unknown[] = []
-  for (const number of numbers.toSorted((left, right) => right - left)) {
-    try {
-      return await openBySettings(options, settingsKey(number), cancel)
-    } catch (error) {
-      if (!hasCode(error, 'integrity')) throw error
-      faults.push(error)
-    }
-  }
-  throw faults[0]
+  const found = await findSettings({ store, keysOf }, cancel)
+  if (found === null) throw missing()
+  return { store, id: found.keys.repositoryId, ...found }
 }
 
-async function openBySettings({ store, wrappers }: OpenOptions, key: string, cancel: Cancel): Promise<Repository> {
-  const what = `the repository's settings "${key}"`
-  const bytes = await store.get(key, cancel)
-  if (bytes === null) throw corrupt(`Cannot read ${what}: the object is gone`)
-  const json = settingsJson.safeParse(claimedJson(bytes, what))
-  if (!json.success) throw corrupt(`Cannot read ${what}: ${json.error.issues[0]?.message ?? 'a member is missing'}`)
-  const settings = json.data
-  const { repositoryId, kid } = settings
-  const opened = await openKeys({ store, wrappers, repositoryId, kid }, cancel)
+async function repositoryKeys(
+  open: OpenOptions & { readonly repositoryId: string; readonly kid: string },
+  cancel: Cancel,
+): Promise<RepositoryKeys> {
+  const { repositoryId, kid } = open
+  const opened = await openKeys(open, cancel)
   const own = opened.find((candidate) => candidate.kid === kid)
   if (own === undefined) throw otherKey(repositoryId, kid)
   const masters = Object.fromEntries(opened.map((candidate) => [candidate.kid, candidate.master]))
-  const keys: RepositoryKeys = { repositoryId, kid, masters, chunkIdRoot: own.chunkIdRoot }
-  checkMac(keys, { kid, bytes, what })
-  return { store, id: repositoryId, settings, keys }
+  return { repositoryId, kid, masters, chunkIdRoot: own.chunkIdRoot }
 }
 
 function missing(): BackupError {

@@ -16,7 +16,7 @@ import {
 import { pointBodyJson } from '../wire/repository/point-body.ts'
 import { bytesOfHexExactly, tagBytes } from '../wire/repository/record-ref.ts'
 import { formatName, formatVersion } from '../wire/repository/settings.ts'
-import { checkClaim, claimedJson, kidOf } from './authentic-json.ts'
+import { checkClaim, checkDocument, kidOf, unprovenJson } from './authentic-json.ts'
 import { deriveKey, masterOf, metaMac, type RepositoryKeys, sameMac } from './keys.ts'
 import { openOnce, sealOnce } from './seal.ts'
 
@@ -62,11 +62,12 @@ export function openEnvelope(keys: RepositoryKeys, object: Uint8Array, what: str
 
 function openFrame(keys: RepositoryKeys, object: Uint8Array, what: string) {
   const frame = decodePointFrame(object)
-  checkClaim({ version: frame.version, required: [] }, what)
-  const json = claimedJson(frame.envelope, what)
+  const json = unprovenJson(frame.envelope, what)
   const kid = kidOf(json, what)
   if (!sameMac(frame.mac, metaMac(keys, { kid, bytes: frame.macked })))
     throw corrupt(`Cannot trust ${what}: its MAC does not fit`)
+  checkClaim({ version: frame.version, required: [] }, what)
+  checkDocument(json, { kind: 'point', what })
   const parsed = envelopeJson.safeParse(json)
   if (!parsed.success)
     throw corrupt(`Cannot read ${what}: ${parsed.error.issues[0]?.message ?? 'its envelope does not fit'}`)

@@ -7,7 +7,7 @@ import { corrupt } from '../wire/repository/corrupt.ts'
 import { pageRefToJson } from '../wire/repository/page-ref.ts'
 import type { StoredEnvelope } from '../wire/repository/point.ts'
 import { type SessionStart, sessionStartJson } from '../wire/repository/settings.ts'
-import { checkMac, claimedJson, kidOf, sealJson } from './authentic-json.ts'
+import { authenticJson, sealJson } from './authentic-json.ts'
 import { startKey } from './object-keys.ts'
 import type { Repository } from './repository.ts'
 
@@ -55,9 +55,7 @@ export async function readSessionStart(
   const what = `the start of session "${sessionId}"`
   const bytes = await repository.store.get(startKey(sessionId), cancel)
   if (bytes === null) return null
-  const claimed = claimedJson(bytes, what)
-  checkMac(repository.keys, { kid: kidOf(claimed, what), bytes, what })
-  const json = sessionStartJson.safeParse(claimed)
+  const json = sessionStartJson.safeParse(authenticJson(repository.keys, { bytes, kind: 'session-start', what }))
   if (!json.success) throw corrupt(`Cannot read ${what}: ${json.error.issues[0]?.message ?? 'a member is missing'}`)
   if (json.data.sessionId !== sessionId || json.data.repositoryId !== repository.id) {
     throw corrupt(`Cannot read ${what}: it is of another session`)

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
-import { failFrom, faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
+import { failCall, failFrom, faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { utf8Decode, utf8Encode } from '../../lib/base/bytes.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { BackupError, hasCode } from '../../lib/base/errors.ts'
@@ -8,6 +9,7 @@ import { seededRandom } from '../../lib/base/random.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
 import { sealJson } from '../../lib/repository/authentic-json.ts'
 import { createRepository, openRepository } from '../../lib/repository/open-repository.ts'
+import type { Repository } from '../../lib/repository/repository.ts'
 import { cancel, testRepository, wrapperFor } from './kit.ts'
 
 const memory = () => memoryObjectStore({ clock: manualClock() })
@@ -22,6 +24,31 @@ function rewrite(store: MemoryObjectStore, key: string, change: (text: string) =
   const object = store.objects.get(key)
   if (object === undefined) throw new Error(`No ${key}`)
   store.objects.set(key, { ...object, bytes: utf8Encode(change(utf8Decode(object.bytes))) })
+}
+
+async function put(store: MemoryObjectStore, key: string, text: string): Promise<void> {
+  await store.putIfAbsent({ key, bytes: utf8Encode(text) }, cancel)
+}
+
+function textAt(store: MemoryObjectStore, key: string): string {
+  return utf8Decode(store.objects.get(key)?.bytes ?? new Uint8Array())
+}
+
+/** As whoever holds the keys writes them. */
+async function putSettings(
+  { store, keys, settings }: Repository,
+  change: { readonly number: number } & Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const value = { document: 'settings', ...settings, ...change }
+  const key = `repo/${change.number}.json`
+  await store.putIfAbsent({ key, bytes: sealJson(keys, { kid: keys.kid, value }) }, cancel)
+}
+
+/** With the checksum that wrapped keys need, which everybody can make. */
+function withChecksum(text: string): string {
+  const covered = text.replace(/,"sha256":"[0-9a-f]{64}"}$/, '}')
+  if (covered === text) return text
+  return `${covered.slice(0, -1)},"sha256":"${createHash('sha256').update(covered).digest('hex')}"}`
 }
 
 describe('opening a repository', () => {
@@ -68,13 +95,10 @@ describe('opening a repository', () => {
   })
 
   it('refuses a newer version and an unknown required feature, and says so', async () => {
-    for (const change of [
-      (text: string) => text.replace('"version":1', '"version":2'),
-      (text: string) => text.replace('"required":[]', '"required":["dedupe-index"]'),
-    ]) {
+    for (const change of [{ version: 2 }, { required: ['dedupe-index'] }]) {
       const store = memory()
-      await create(store, 1)
-      rewrite(store, 'repo/1.json', change)
+      const created = await create(store, 1)
+      await putSettings(created, { ...change, number: 2 })
       const opening = openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
       await expect(opening).rejects.toSatisfy(coded('repository-version'))
     }
@@ -90,14 +114,90 @@ describe('opening a repository', () => {
 
   it('follows the highest settings that are authentic, and passes over forged ones', async () => {
     const store = memory()
-    const { keys, settings } = await create(store, 1)
-    const put = (key: string, bytes: Uint8Array) => store.putIfAbsent({ key, bytes }, cancel)
-    const value = { document: 'settings', ...settings, chunkLog2: 20 }
-    await put('repo/2.json', sealJson(keys, { kid: keys.kid, value }))
-    await put('repo/3.json', utf8Encode('{"format":"coldframe-repository","version":1,"required":[]}'))
-    await put('repo/notes.txt', utf8Encode('not ours'))
+    const created = await create(store, 1)
+    await putSettings(created, { number: 2, chunkLog2: 20 })
+    await put(store, 'repo/3.json', '{"format":"coldframe-repository","version":1,"required":[]}')
+    await put(store, 'repo/notes.txt', 'not ours')
     const opened = await openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
     expect(opened.settings.chunkLog2).toBe(20)
+  })
+
+  it('does not go back to older settings that were copied to a higher number', async () => {
+    const store = memory()
+    const created = await create(store, 1)
+    await putSettings(created, { number: 2, chunkLog2: 20 })
+    await put(store, 'repo/3.json', textAt(store, 'repo/1.json'))
+    const opened = await openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
+    expect(opened.settings).toMatchObject({ number: 2, chunkLog2: 20 })
+  })
+
+  it('takes no other authentic document for settings', async () => {
+    const store = memory()
+    const created = await create(store, 1)
+    await putSettings(created, { number: 2, chunkLog2: 20, document: 'annotation' })
+    const opened = await openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
+    expect(opened.settings.number).toBe(1)
+  })
+
+  it.each([
+    [
+      'settings of an unknown key',
+      'repo/9.json',
+      (text: string) => text.replace(/"kid":"[0-9a-f]+"/, `"kid":"${'9'.repeat(16)}"`),
+    ],
+    ['settings of a newer version', 'repo/9.json', (text: string) => text.replace('"version":1', '"version":2')],
+    [
+      'settings of another repository',
+      'repo/9.json',
+      (text: string) => text.replace(/"repositoryId":"../, '"repositoryId":"00'),
+    ],
+    ['no JSON as settings', 'repo/9.json', () => 'junk'],
+    [
+      'wrapped keys of a newer version',
+      'keys/KID/9.json',
+      (text: string) => text.replace('"version":1', '"version":2'),
+    ],
+    [
+      'wrapped keys of an unknown form',
+      'keys/KID/9.json',
+      (text: string) => text.replace(/"blob":"[^"]+"/, '"blob":"AAAA"'),
+    ],
+    ['no JSON as wrapped keys', 'keys/KID/9.json', () => 'junk'],
+    [
+      'wrapped keys of another key',
+      `keys/${'9'.repeat(16)}/1.json`,
+      (text: string) => text.replace('"version":1', '"version":2'),
+    ],
+  ])('is not kept from opening by an object that anybody can put there: %s', async (_, name, change) => {
+    const store = memory()
+    const { keys, settings } = await create(store, 1)
+    const from = name.startsWith('repo') ? 'repo/1.json' : `keys/${keys.kid}/1.json`
+    await put(store, name.replace('KID', keys.kid), withChecksum(change(textAt(store, from))))
+    const opened = await openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
+    expect(opened.settings).toEqual(settings)
+    const wrong = openRepository({ store, wrappers: [wrapperFor('battery staple')] }, cancel)
+    await expect(wrong).rejects.toSatisfy(
+      (error) => coded('repository-key')(error) || coded('repository-version')(error),
+    )
+  })
+
+  it('says that the wrapped keys are missing, not that the passphrase is wrong', async () => {
+    const store = memory()
+    const { keys } = await create(store, 1)
+    store.objects.delete(`keys/${keys.kid}/1.json`)
+    const opening = openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
+    await expect(opening).rejects.toSatisfy(coded('integrity'))
+  })
+
+  it('is not open while the store fails, whatever else could be read', async () => {
+    const store = memory()
+    const created = await create(store, 1)
+    await putSettings(created, { number: 2, chunkLog2: 20 })
+    for (let call = 1; call <= 4; call++) {
+      const broken = faultyStore(store, failCall(call, 'before'))
+      const opening = openRepository({ store: broken, wrappers: [wrapperFor('correct horse')] }, cancel)
+      await expect(opening).rejects.toSatisfy(coded('store-failed'))
+    }
   })
 })
 
