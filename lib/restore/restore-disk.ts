@@ -30,7 +30,7 @@ export type RangeReaders = {
 export type RestoredDisk = { readonly capacityBytes: number; readonly writtenBytes: number }
 
 /** One range's bytes; a reader has two under way, so that one is fetched while the other is opened. */
-const RANGE_BYTES = 16 * MiB
+const RANGE_BYTES = 8 * MiB
 const RANGES_PER_READER = 2
 /** One reader more is opened for so much of the disk. */
 const BYTES_PER_READER = 64 * MiB
