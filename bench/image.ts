@@ -91,7 +91,7 @@ async function backup() {
     cancel,
   )
   if (result.kind === 'failed') throw new Error(result.message)
-  await publishCandidate({ repository, sessionId: sessionIdOf(job.id, 1) }, cancel)
+  await publishCandidate({ repository, sessionId: sessionIdOf(job.id, 1), clock: systemClock }, cancel)
   return result.counts
 }
 

@@ -1,6 +1,7 @@
 // From a captured snapshot to a sealed candidate: lineage, readings, workers, maps, seal.
 
 import { MiB } from '../base/bytes.ts'
+import { BackupError, quote } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { SessionId } from '../model/ids.ts'
 import type { Capture, DiskProgress, Job } from '../model/job.ts'
@@ -44,8 +45,7 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const { repository, clock, random } = deps
   const found = await findLineage(repository, job.vm.vmId, cancel)
   const lineage = store.continues ? found : startAnew(found)
-  const parents = lineage.parent === null ? [] : [lineage.parent.envelope]
-  await startSession({ repository, sessionId, parents, clock }, cancel)
+  await start(lineage, { sessionId, deps }, cancel)
   const { readings, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
   const counts = diskCounts(readings)
   const meter = progressMeter(readings.map(progressOf), store.report)
@@ -74,6 +74,28 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
     random,
   }
   return await sealMove(seal, cancel)
+}
+
+/** The sweep keeps what the session's start names alive; one that was restarted may refer to nothing else. */
+async function start(
+  { parent }: Lineage,
+  { sessionId, deps }: { readonly sessionId: SessionId; readonly deps: MoverDeps },
+  cancel: Cancel,
+): Promise<void> {
+  const { repository, clock } = deps
+  const parents = parent === null ? [] : [parent.envelope]
+  const started = await startSession({ repository, sessionId, parents, clock }, cancel)
+  if (parent === null || started.parents.some(({ sequence }) => sequence === parent.envelope.sequence)) return
+  const { sequence } = parent.envelope
+  throw new BackupError(
+    `Cannot go on with session ${quote(sessionId)}: restore point ${sequence} was written since it began`,
+    {
+      code: 'parent-changed',
+      retry: 'later',
+      hint: 'The next attempt continues the newer restore point',
+      facts: { sessionId, sequence },
+    },
+  )
 }
 
 async function readingsOf(

@@ -23,7 +23,8 @@ const probesMax = 16
 /** Shared memory for about `chunks` chunks, at most `bytesMax`. */
 export function sessionTableMemory(limits: { readonly chunks: number; readonly bytesMax: number }): SharedArrayBuffer {
   const slotsMost = Math.floor(limits.bytesMax / (slotWords * 4))
-  const slots = 2 ** Math.floor(Math.log2(Math.max(64, Math.min(limits.chunks * 2, slotsMost))))
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(32, limits.chunks * 1.5)))
+  const slots = Math.min(wanted, 2 ** Math.floor(Math.log2(Math.max(32, slotsMost))))
   return new SharedArrayBuffer(slots * slotWords * 4)
 }
 

@@ -116,7 +116,10 @@ export async function backup(world: World, change: Partial<MoverDeps> = {}): Pro
 }
 
 export async function commit({ repository }: World, job: Job): Promise<StoredPoint> {
-  const published = await publishCandidate({ repository, sessionId: sessionIdOf(job.id, job.attempt) }, cancel)
+  const published = await publishCandidate(
+    { repository, sessionId: sessionIdOf(job.id, job.attempt), clock: systemClock },
+    cancel,
+  )
   if (published !== 'published') throw new Error(`not published: ${JSON.stringify(published)}`)
   const point = (await allPoints(repository)).at(-1)
   if (point === undefined) throw new Error('a point was published')
