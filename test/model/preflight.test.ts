@@ -1,14 +1,37 @@
+// What of a VM can be backed up: each fault has a code, a sentence that names the thing, and a hint.
+
 import { describe, expect, it } from 'vitest'
 import { parseMoref, parseVmId } from '../../lib/model/ids.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
-import { preflight } from '../../lib/model/preflight.ts'
+import { isExcluded, preflight } from '../../lib/model/preflight.ts'
 import type { VmDisk, VmSnapshot, VmState } from '../../lib/model/vm.ts'
-import { sampleDisk } from '../kit/record-samples.ts'
+
+function disk(change: Partial<VmDisk> = {}): VmDisk {
+  return {
+    key: 2000,
+    label: 'Hard disk 1',
+    capacityBytes: 1_048_576,
+    controllerKey: 1000,
+    unitNumber: 0,
+    mode: 'persistent',
+    backing: 'flat',
+    fileName: '[ds1] db-1/db-1.vmdk',
+    parents: [],
+    uuid: '6000C29',
+    changeId: null,
+    thin: true,
+    encrypted: false,
+    sharing: false,
+    ...change,
+  }
+}
+
+const second = disk({ key: 2001, label: 'Hard disk 2', fileName: '[ds1] db-1/db-1_1.vmdk' })
 
 function vm(change: Partial<VmState> = {}): VmState {
   return {
     moref: parseMoref('vm-1'),
-    vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
+    vmId: parseVmId('50000000-0000-4000-8000-000000000001'),
     name: 'db-1',
     powerState: 'poweredOn',
     connectionState: 'connected',
@@ -18,90 +41,129 @@ function vm(change: Partial<VmState> = {}): VmState {
     changeTrackingSupported: true,
     consolidationNeeded: false,
     faultTolerant: false,
-    host: null,
+    host: parseMoref('host-1'),
     datacenter: 'DC',
-    guest: { family: 'linux', toolsRunning: true, hostName: null, ipAddresses: [] },
-    disks: [sampleDisk()],
+    guest: { family: 'linux', toolsRunning: true, hostName: 'db-1', ipAddresses: [] },
+    disks: [disk(), second],
     snapshots: [],
     ...change,
   }
 }
 
-const disk = (change: Partial<VmDisk>): VmDisk => ({ ...sampleDisk(), ...change })
-const excluding = (...exclude: readonly string[]): Policy => ({ ...defaultPolicy(), disks: { exclude } })
-const snapshot = (name: string, children: readonly VmSnapshot[] = []): VmSnapshot => ({
-  moref: parseMoref(`snapshot-${name.length}`),
-  name,
-  description: '',
-  createdAt: '2026-01-01T00:00:00Z',
-  quiesced: false,
-  children,
-})
-const codes = (notices: readonly { readonly code: string }[]): readonly string[] => notices.map(({ code }) => code)
+function snapshot(name: string, children: readonly VmSnapshot[] = []): VmSnapshot {
+  const createdAt = '2026-01-02T03:04:05.678Z'
+  return { moref: parseMoref(`snapshot-${name.length}`), name, description: '', createdAt, quiesced: false, children }
+}
+
+const policy = (change: Partial<Policy> = {}): Policy => ({ ...defaultPolicy(), ...change })
+const excluding = (...exclude: readonly string[]) => policy({ disks: { exclude } })
+const codes = (state: VmState, by: Policy = policy()) => preflight(state, by).faults.map((fault) => fault.code)
 
 describe('preflight()', () => {
   it('finds nothing wrong with a plain VM', () => {
-    expect(preflight(vm(), defaultPolicy())).toEqual({
-      faults: [],
-      notices: [],
-      excludedDisks: [],
-      foreignSnapshots: [],
-    })
+    expect(preflight(vm(), policy())).toEqual({ faults: [], notices: [], excludedDisks: [], foreignSnapshots: [] })
   })
 
-  it('refuses a disk that no snapshot holds, and says how to leave it out', () => {
-    const second = { key: 2001, label: 'Hard disk 2', fileName: '[ds1] db-1/db-1_1.vmdk' }
-    for (const bad of [
-      { mode: 'independent_persistent' },
-      { mode: 'nonpersistent' },
-      { backing: 'rdm-physical' },
-      { sharing: true },
-    ] as const) {
-      const result = preflight(vm({ disks: [sampleDisk(), disk({ ...second, ...bad })] }), defaultPolicy())
-      expect(codes(result.faults)).toEqual(['disk-unsupported'])
-      expect(result.faults[0]?.hint).toContain('disks.exclude')
+  it('reports every fault, each with a name and a next step', () => {
+    const bad = vm({
+      template: true,
+      faultTolerant: true,
+      connectionState: 'orphaned',
+      disks: [disk({ mode: 'independent_persistent' }), { ...second, sharing: true }],
+      snapshots: [snapshot('before the update')],
+    })
+    const { faults } = preflight(bad, policy())
+    expect(faults.map((fault) => fault.code)).toEqual([
+      'vm-template',
+      'vm-fault-tolerant',
+      'vm-not-connected',
+      'disk-unsupported',
+      'disk-unsupported',
+      'foreign-snapshot',
+    ])
+    for (const fault of faults) {
+      expect(fault.message).toMatch(/^[A-Z].*".*[^.]$/)
+      expect(fault.hint).toMatch(/^[A-Z].*[^.]$/)
     }
   })
 
-  it('accepts such a disk when the policy excludes it by name, with a notice that the point lacks it', () => {
-    const second = disk({
-      key: 2001,
-      label: 'Hard disk 2',
-      fileName: '[ds1] db-1/db-1_1.vmdk',
-      mode: 'independent_persistent',
-    })
-    for (const pattern of ['Hard disk 2', '[ds1] db-1/db-1_1.vmdk', 'db-1_?.vmdk', 'db-1_1']) {
-      const result = preflight(vm({ disks: [sampleDisk(), second] }), excluding(pattern))
-      expect(result.faults).toEqual([])
-      expect(codes(result.notices)).toEqual(['disk-excluded'])
-      expect(result.excludedDisks.map(({ key }) => key)).toEqual([2001])
-    }
+  it.each([
+    ['independent_persistent', 'flat', false],
+    ['independent_nonpersistent', 'flat', false],
+    ['nonpersistent', 'flat', false],
+    ['undoable', 'flat', false],
+    ['append', 'flat', false],
+    ['persistent', 'rdm-physical', false],
+    ['persistent', 'flat', true],
+  ] as const)(
+    'refuses a disk in mode %s, of backing %s, shared: %s; unless the policy names it',
+    (mode, backing, sharing) => {
+      const state = vm({ disks: [disk(), { ...second, mode, backing, sharing }] })
+      expect(codes(state)).toEqual(['disk-unsupported'])
+      expect(preflight(state, policy()).faults[0]?.hint).toContain('disks.exclude: ["Hard disk 2"]')
+      const judged = preflight(state, excluding('Hard disk 2'))
+      expect(judged.faults).toEqual([])
+      expect(judged.notices.map((notice) => notice.code)).toEqual(['disk-excluded'])
+      expect(judged.excludedDisks).toMatchObject([{ key: 2001, label: 'Hard disk 2' }])
+    },
+  )
+
+  it('lists a disk that the policy leaves out by choice, without a notice', () => {
+    const judged = preflight(vm(), excluding('db-1_1'))
+    expect(judged.excludedDisks).toMatchObject([{ key: 2001, reason: 'excluded by the policy' }])
+    expect(judged.notices).toEqual([])
   })
 
-  it('notices nothing about an ordinary disk that the policy excludes, and refuses to be left with none', () => {
-    const second = disk({ key: 2001, label: 'scratch' })
-    const result = preflight(vm({ disks: [sampleDisk(), second] }), excluding('scratch*'))
-    expect(result.faults).toEqual([])
-    expect(result.notices).toEqual([])
-    expect(result.excludedDisks).toMatchObject([{ key: 2001, reason: 'excluded by the policy' }])
-
-    expect(codes(preflight(vm(), excluding('*')).faults)).toEqual(['no-disks'])
+  it('refuses to back up no disk at all, but takes a VM that has none', () => {
+    expect(codes(vm(), excluding('*'))).toEqual(['no-disks'])
+    expect(codes(vm({ disks: [] }), excluding('*'))).toEqual([])
   })
 
-  it('refuses snapshots of others, at any depth, unless a transport reads delta chains', () => {
-    const snapshots = [snapshot('monthly', [snapshot('before upgrade')])]
-    const result = preflight(vm({ snapshots }), defaultPolicy())
-    expect(result.foreignSnapshots.map(({ name }) => name)).toEqual(['monthly', 'before upgrade'])
-    expect(codes(result.faults)).toEqual(['foreign-snapshot'])
-    const mixed: Policy = { ...defaultPolicy(), transport: ['nbdssl', 'datastore'] }
-    expect(preflight(vm({ snapshots }), mixed).faults).toEqual([])
+  it('refuses snapshots of others only where the transports cannot read what lies on them', () => {
+    const state = vm({ snapshots: [snapshot('one', [snapshot('of a child')])] })
+    expect(preflight(state, policy()).faults[0]?.message).toContain('"one", "of a child"')
+    expect(codes(state, policy({ transport: ['datastore', 'lease'] }))).toEqual([])
+    expect(preflight(state, policy({ transport: ['lease'] })).foreignSnapshots).toHaveLength(2)
   })
 
-  it('reports everything that is wrong at once', () => {
-    const result = preflight(
-      vm({ template: true, faultTolerant: true, connectionState: 'orphaned', disks: [disk({ mode: 'append' })] }),
-      defaultPolicy(),
-    )
-    expect(codes(result.faults)).toEqual(['vm-template', 'vm-fault-tolerant', 'vm-not-connected', 'disk-unsupported'])
+  it('takes a snapshot with a name of ours that is still there for one of others', () => {
+    const state = vm({ snapshots: [snapshot(`coldframe-${'a'.repeat(32)}-backup-1`)] })
+    expect(codes(state)).toEqual(['foreign-snapshot'])
+  })
+
+  it('refuses what the policy asks of guests and this release cannot do', () => {
+    const bundle = { bundle: 'a.tgz', sha256: '0', entry: 'a', timeoutMs: 1, successCodes: [0], elevated: false }
+    const guest = { ...policy().guest, mode: 'require' as const }
+    const scripts = { linux: { preFreeze: bundle }, windows: {}, freezeLimitMs: 1 }
+    const tried = { ...policy().guest, mode: 'try' as const }
+    expect(codes(vm(), policy({ guest }))).toEqual(['guest-processing-unavailable'])
+    expect(codes(vm(), policy({ scripts, guest: tried }))).toEqual(['guest-scripts-unavailable'])
+    expect(codes(vm(), policy({ consistency: { want: 'application', require: 'application' } }))).toEqual([
+      'grade-unavailable',
+    ])
+  })
+})
+
+describe('isExcluded()', () => {
+  it('knows a disk by its label and by every form of its file name', () => {
+    for (const pattern of [
+      'hard disk 2',
+      '[ds1] db-1/db-1_1.vmdk',
+      'db-1/db-1_1.vmdk',
+      'db-1_1.vmdk',
+      'db-1_1',
+      'db-?_1*',
+    ])
+      expect([pattern, isExcluded(second, excluding(pattern)), isExcluded(disk(), excluding(pattern))]).toEqual([
+        pattern,
+        true,
+        false,
+      ])
+  })
+
+  it('means the same disk while it runs on the delta of a snapshot', () => {
+    const onDelta = { ...second, fileName: '[ds1] db-1/db-1_1-000001.vmdk', parents: [second.fileName] }
+    expect(isExcluded(onDelta, excluding('db-1_1.vmdk'))).toBe(true)
+    expect(isExcluded(onDelta, excluding('db-1.vmdk'))).toBe(false)
   })
 })

@@ -1,80 +1,91 @@
+// Which VMs a policy means: by examples, and against a plain reading of "any, all, none".
+
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseMoref, parseVmId } from '../../lib/model/ids.ts'
-import { gradeSatisfies, matchesPattern, type Selection } from '../../lib/model/policy.ts'
+import type { Selector } from '../../lib/model/policy.ts'
 import { selectVms } from '../../lib/model/selection.ts'
 import type { VmSummary } from '../../lib/model/vm.ts'
 
-function vm(name: string, change: Partial<VmSummary> = {}): VmSummary {
+function vm(change: Partial<VmSummary>): VmSummary {
   return {
-    moref: parseMoref(`vm-${name}`),
-    vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
-    name,
-    folder: '/DC/prod',
+    moref: parseMoref('vm-1'),
+    vmId: parseVmId('50000000-0000-4000-8000-000000000001'),
+    name: 'db-1',
+    folder: '/DC/Servers/Databases',
     datacenter: 'DC',
     cluster: 'C1',
-    host: null,
-    resourcePool: 'Resources',
-    datastores: ['ds1'],
-    tags: [],
+    host: 'esx-1',
+    resourcePool: 'Gold',
+    datastores: ['ds1', 'ds2'],
+    tags: ['backup/gold', 'owner/erp'],
     template: false,
     powerState: 'poweredOn',
     ...change,
   }
 }
 
-const estate = [
-  vm('db-1', { tags: ['backup/gold'] }),
-  vm('db-2', { folder: '/DC/lab/deep' }),
-  vm('web.1', { datastores: ['ds1', 'fast-2'] }),
-  vm('WEB-2', { cluster: null, resourcePool: null }),
-  vm('golden', { template: true, tags: ['backup/gold'] }),
-  vm('db-9', { folder: '/DC/laboratory' }),
-]
-
-function selected(selection: Partial<Selection>): readonly string[] {
-  return selectVms(estate, { any: [], all: [], none: [], ...selection }).map(({ name }) => name)
+function selects(selector: Selector, change: Partial<VmSummary> = {}): boolean {
+  return selectVms([vm(change)], { any: [selector], all: [], none: [] }).length === 1
 }
 
 describe('selectVms()', () => {
-  it('selects nothing when nothing is asked for', () => {
-    expect(selected({})).toEqual([])
-    expect(selected({ all: [{ name: '*' }] })).toEqual([])
+  it('matches names by pattern, whole and whatever the case', () => {
+    expect(selects({ name: 'db-*' })).toBe(true)
+    expect(selects({ name: 'DB-?' })).toBe(true)
+    expect(selects({ name: 'db' })).toBe(false)
+    expect(selects({ name: 'db.1' })).toBe(false)
+    expect(selects({ name: 'a+b(c)[1]' }, { name: 'a+b(c)[1]' })).toBe(true)
+    expect(selects({ name: '*' }, { name: 'line\nbreak' })).toBe(true)
   })
 
-  it('takes VMs of any condition, in the order of the inventory, and never a template', () => {
-    expect(selected({ any: [{ name: 'web*' }, { tag: 'backup/gold' }] })).toEqual(['db-1', 'web.1', 'WEB-2'])
+  it('matches a folder with everything below it, and no folder that only begins alike', () => {
+    expect(selects({ folder: '/DC/Servers' })).toBe(true)
+    expect(selects({ folder: '/DC/Servers/' })).toBe(true)
+    expect(selects({ folder: '/DC/Servers/Databases' })).toBe(true)
+    expect(selects({ folder: '/DC/Serv' })).toBe(false)
+    expect(selects({ folder: '/DC/Servers/Databases/Old' })).toBe(false)
+    expect(selects({ folder: '*/Databases' })).toBe(true)
   })
 
-  it('takes a folder with everything below it, and not one whose name only begins the same', () => {
-    expect(selected({ any: [{ folder: '/DC/lab' }] })).toEqual(['db-2'])
-    expect(selected({ any: [{ folder: '/DC/lab/' }] })).toEqual(['db-2'])
-    expect(selected({ any: [{ name: 'db-*' }], none: [{ folder: '/DC/lab' }] })).toEqual(['db-1', 'db-9'])
+  it('matches one of several tags and datastores, and nothing where there is none', () => {
+    expect(selects({ tag: 'owner/erp' })).toBe(true)
+    expect(selects({ tag: 'backup/*' })).toBe(true)
+    expect(selects({ tag: 'gold' })).toBe(false)
+    expect(selects({ tag: '*' }, { tags: [] })).toBe(false)
+    expect(selects({ datastore: 'ds2' })).toBe(true)
+    expect(selects({ datastore: 'ds3' })).toBe(false)
+    expect(selects({ cluster: 'C1' }, { cluster: null })).toBe(false)
   })
 
-  it('needs every field of a condition, all of `all` and none of `none`', () => {
-    expect(selected({ any: [{ name: 'db-*', folder: '/DC/prod' }] })).toEqual(['db-1'])
-    expect(selected({ any: [{ name: '*' }], all: [{ cluster: 'c1' }, { datastore: 'fast-?' }] })).toEqual(['web.1'])
-    expect(selected({ any: [{ name: '*' }], none: [{ name: 'db*' }, { resourcePool: 'Res*' }] })).toEqual(['WEB-2'])
+  it('wants every field of a selector', () => {
+    expect(selects({ name: 'db-*', tag: 'backup/gold', resourcePool: 'Gold' })).toBe(true)
+    expect(selects({ name: 'db-*', tag: 'backup/gold', resourcePool: 'Silver' })).toBe(false)
   })
-})
 
-describe('matchesPattern()', () => {
-  it('takes only * and ? for wildcards, matches whole texts and does not count case', () => {
-    expect(matchesPattern('web.1', 'web.1')).toBe(true)
-    expect(matchesPattern('webx1', 'web.1')).toBe(false)
-    expect(matchesPattern('[ds1] a/b (1).vmdk', '[ds1] a/*(?).vmdk')).toBe(true)
-    expect(matchesPattern('db-10', 'DB-?')).toBe(false)
-    expect(matchesPattern('a\nb', 'a*b')).toBe(true)
-    expect(matchesPattern('xdb', 'db')).toBe(false)
+  it('never selects a template', () => {
+    expect(selects({ name: '*' }, { template: true })).toBe(false)
   })
-})
 
-describe('gradeSatisfies()', () => {
-  it('orders crash, filesystem, application, and lets a powered-off VM satisfy all', () => {
-    const grades = ['crash', 'filesystem', 'application'] as const
-    for (const [need, needed] of grades.entries()) {
-      for (const [have, reached] of grades.entries()) expect(gradeSatisfies(reached, needed)).toBe(have >= need)
-      expect(gradeSatisfies('offline', needed)).toBe(true)
-    }
+  it('keeps the order of the inventory, and agrees with "one of any, each of all, none of none"', () => {
+    const names = ['a', 'ab', 'abc', 'b', 'bc', 'c']
+    const pattern = fc.constantFrom('a*', '*b*', '*c', '?', '*', 'abc')
+    const patterns = fc.array(pattern, { maxLength: 3 })
+    const vms = names.map((name) => vm({ name }))
+    const matches = (name: string, text: string): boolean =>
+      new RegExp(`^${text.replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name)
+    fc.assert(
+      fc.property(patterns, patterns, patterns, (any, all, none) => {
+        const toSelectors = (list: readonly string[]) => list.map((name) => ({ name }))
+        const chosen = selectVms(vms, { any: toSelectors(any), all: toSelectors(all), none: toSelectors(none) })
+        const expected = names.filter(
+          (name) =>
+            any.some((text) => matches(name, text)) &&
+            all.every((text) => matches(name, text)) &&
+            !none.some((text) => matches(name, text)),
+        )
+        expect(chosen.map((each) => each.name)).toEqual(expected)
+      }),
+    )
   })
 })

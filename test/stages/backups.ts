@@ -19,6 +19,7 @@ import { diskReader } from '../../lib/repository/disk-reader.ts'
 import { inheritedUses, readPackSet } from '../../lib/repository/pack-set.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
+import { startSession } from '../../lib/repository/session.ts'
 import { moversResource } from '../../lib/stages/places.ts'
 import type { Process } from './chaos.ts'
 import { type Engine, isOver, jobsOf, turnUntil } from './engine.ts'
@@ -80,8 +81,9 @@ export async function publishCopy(world: World, point: StoredPoint): Promise<voi
   const next = { ...point.envelope, sequence: sequence + 1, parentSequence: sequence }
   const { body } = point
   const { disks } = point.envelope
+  await startSession({ repository, sessionId, parents: [point.envelope], clock }, cancel)
   await sealCandidate({ repository, random, clock, sessionId, point: next, body, disks, packUses: uses }, cancel)
-  await publishCandidate({ repository, sessionId }, cancel)
+  await publishCandidate({ repository, sessionId, clock }, cancel)
 }
 
 /** Labels of disks whose restored bytes are not those that the job's snapshot froze. */
@@ -120,8 +122,12 @@ export async function expectRest(engine: Engine): Promise<void> {
     for (const { resource } of job.owes.filter((debt) => debt.kind === 'place'))
       expect.fail(`${about} keeps ${resource}`)
   }
+  const known = new Set((await world.jobStore.recentJobs({ limit: 10_000 }, cancel)).map((job) => job.id))
   for (const vm of world.vcenter.vms) {
-    expect(ourSnapshots(vm), `snapshots of ours on "${vm.name}"`).toEqual([])
+    const left = ourSnapshots(vm).filter((name) =>
+      known.has(parseSnapshotName(name)?.job ?? parseJobId('0'.repeat(32))),
+    )
+    expect(left, `snapshots of ours on "${vm.name}"`).toEqual([])
     expect(vm.consolidationNeeded).toBe(false)
     const places = await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel)
     expect(places?.value.places ?? []).toEqual([])

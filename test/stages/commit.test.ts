@@ -117,6 +117,23 @@ describe('commit', () => {
     expect(points[2]?.envelope.sessionId).toBe(job === undefined ? '' : sessionIdOf(job.id, 2))
   })
 
+  it('reads again when the session may no longer publish, and says so', async () => {
+    const world = await newWorld()
+    addVm(world, { diskBytes: [192 * KiB] })
+    const engine = newEngine(world)
+    let expired = false
+    beforeCommit(world, () => {
+      const starts = [...world.store.objects.keys()].filter((key) => /^s\/.*\/start$/.test(key))
+      for (const key of starts) expired = world.store.objects.delete(key)
+    })
+    const job = await backUpOne(engine)
+    expect(expired).toBe(true)
+    expect(job.attempt).toBe(2)
+    expect(job.outcome).toMatchObject({ kind: 'warning', code: 'session-expired' })
+    expect((await allPoints(world)).map(({ envelope }) => envelope.sequence)).toEqual([1])
+    await expectRest(engine)
+  })
+
   it('that published and died before it could say so finds its point, whatever became of the snapshot', async () => {
     for (const blow of ['kill', 'refused', 'unreachable', 'broken', 'stop'] as const) {
       const world = await newWorld()

@@ -55,7 +55,7 @@ describe('plan', () => {
     expect(refusal('db-1', 'db1')).toMatchObject({
       code: 'vm-not-found',
       message: 'Cannot find VM "db1"',
-      hint: 'Did you mean "db-1"?',
+      hint: 'Did you mean "db-1" or "db-2"?',
     })
     expect(refusal('db-2')).toMatchObject({ code: 'vm-ambiguous' })
     expect(refusal('db-2')?.message).toContain('"vm-102" in "/DC/Servers"')
