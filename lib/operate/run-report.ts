@@ -14,10 +14,11 @@ export type JobReport = {
   readonly policy: string
   readonly state: JobState
   readonly outcome: Outcome | null
+  /** Only once the point is written: a candidate that was never committed is none. */
   readonly pointId: PointId | null
   /** The point's number among those of its VM; null when there is no point. */
   readonly sequence: number | null
-  /** How consistent the point is; null when nothing was frozen. */
+  /** How consistent the point is; null when there is no point. */
   readonly grade: GradeRecord['reached'] | null
   readonly attempt: number
   readonly times: JobTimes
@@ -27,6 +28,7 @@ export type JobReport = {
 
 export function reportJob({ job, attempt }: JobView): JobReport {
   const sealed = attempt?.result?.kind === 'sealed' ? attempt.result : null
+  const pointId = job.times.committedAt === null ? null : job.pointId
   return {
     id: job.id,
     runId: job.runId,
@@ -34,9 +36,9 @@ export function reportJob({ job, attempt }: JobView): JobReport {
     policy: job.policy.name,
     state: job.state,
     outcome: job.outcome,
-    pointId: job.pointId,
-    sequence: sealed !== null && sealed.pointId === job.pointId ? sealed.sequence : null,
-    grade: job.capture?.grade.reached ?? null,
+    pointId,
+    sequence: sealed !== null && sealed.pointId === pointId ? sealed.sequence : null,
+    grade: pointId === null ? null : (job.capture?.grade.reached ?? null),
     attempt: job.attempt,
     times: job.times,
     counts: job.counts,

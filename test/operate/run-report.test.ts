@@ -15,7 +15,6 @@ import {
   samplePointId,
   sampleRun,
   sampleRunId,
-  sampleSessionId,
 } from '../kit/record-samples.ts'
 
 const cancel = { signal: new AbortController().signal }
@@ -104,13 +103,18 @@ it('what is unfinished are jobs that are not done and runs that nobody planned',
 })
 
 describe('a job', () => {
-  it('reports its point with the number that its mover gave it', () => {
-    const job = { ...fullJob(), pointId: samplePointId }
-    const counts = job.counts
+  it('reports its point, with the number that its mover gave it, once it is committed', () => {
+    const sealed = fullJob()
+    const committed = { ...sealed, times: { ...sealed.times, committedAt: sealed.times.createdAt } }
+    const { counts } = sealed
     const result = { kind: 'sealed', pointId: samplePointId, sequence: 7, counts, notices: [] } as const
-    expect(reportJob({ job, attempt: sampleAttempt({ result }) })).toMatchObject({ sequence: 7, grade: 'crash' })
-    expect(reportJob({ job: { ...job, pointId: null }, attempt: sampleAttempt({ result }) }).sequence).toBe(null)
-    expect(sampleSessionId.endsWith('-1')).toBe(true)
+    const attempt = sampleAttempt({ result })
+    expect(reportJob({ job: committed, attempt })).toMatchObject({
+      pointId: samplePointId,
+      sequence: 7,
+      grade: 'crash',
+    })
+    expect(reportJob({ job: sealed, attempt })).toMatchObject({ pointId: null, sequence: null, grade: null })
   })
 
   it('says what it does, what it waits for and what it owes', () => {
