@@ -12,10 +12,12 @@ import { decodePackList, encodePackList, packListMacBytes } from '../wire/reposi
 import type { PackUse } from '../wire/repository/pack-set.ts'
 import type { DiskMap } from '../wire/repository/point.ts'
 import { metaMac, sameMac } from './keys.ts'
-import { candidateKey, packListKey, pointKey } from './object-keys.ts'
+import { candidateKey, packListKey, pointKey, startKey } from './object-keys.ts'
 import { writePackSet } from './pack-set.ts'
 import { openEnvelope, openPoint, type StoredPoint, sealPoint } from './point-object.ts'
 import type { Repository } from './repository.ts'
+import { readSessionStart } from './session.ts'
+import { checkMayWrite } from './settings-documents.ts'
 
 export type CandidateInput = {
   readonly repository: Repository
@@ -105,27 +107,54 @@ export async function readPackList(
   return decodePackList(candidate.pointId, list)
 }
 
-export type Published = 'published' | 'already-ours' | { readonly conflict: PointEnvelope }
+export type Published =
+  | 'published'
+  | 'already-ours'
+  /** Another session's point has the place. */
+  | { readonly kind: 'conflict'; readonly winner: PointEnvelope }
+  /** The session is too old, or its start is gone: what it refers to may be swept at any moment. */
+  | { readonly kind: 'expired'; readonly startedAt: string | null; readonly sessionMsMax: number }
+
+export type Publish = { readonly repository: Repository; readonly sessionId: SessionId; readonly clock: Clock }
 
 /**
  * Makes the session's candidate a restore point, if its place is free: of two at once exactly one is told 'published'.
  * Repeating it is harmless.
- * @throws BackupError `candidate-missing` when the session has none; `integrity`
+ * @throws BackupError `candidate-missing` when the session has none; `repository-version` when a writer must know what this
+ * one does not; `integrity`
  */
-export async function publishCandidate(
-  publish: { readonly repository: Repository; readonly sessionId: SessionId },
-  cancel: Cancel,
-): Promise<Published> {
+export async function publishCandidate(publish: Publish, cancel: Cancel): Promise<Published> {
   const { repository, sessionId } = publish
-  const bytes = await repository.store.get(candidateKey(sessionId), cancel)
+  const { store } = repository
+  const bytes = await store.get(candidateKey(sessionId), cancel)
   if (bytes === null) throw candidateMissing(sessionId)
   const { envelope } = openCandidate(publish, bytes)
   const key = pointKey(envelope)
-  if ((await repository.store.putIfAbsent({ key, bytes }, cancel)) === 'stored') return 'published'
-  const there = await repository.store.get(key, cancel)
+  const expired = await findExpiry(publish, cancel)
+  if (expired === null) {
+    await checkMayWrite(repository, cancel)
+    if ((await store.putIfAbsent({ key, bytes }, cancel)) === 'stored') return 'published'
+  }
+  const there = await store.get(key, cancel)
+  if (there === null && expired !== null) return expired
   assert(there !== null, 'what exists can be read')
   const winner = openEnvelope(repository.keys, there, `the restore point "${key}"`)
-  return winner.sessionId === sessionId ? 'already-ours' : { conflict: winner }
+  return winner.sessionId === sessionId ? 'already-ours' : { kind: 'conflict', winner }
+}
+
+/** By the store's own times, for the mover's clock may have been wrong; the later of two ideas of "now" counts. */
+async function findExpiry(
+  { repository, sessionId, clock }: Publish,
+  cancel: Cancel,
+): Promise<Extract<Published, { kind: 'expired' }> | null> {
+  const { store } = repository
+  const { sessionMsMax } = repository.settings
+  const start = await readSessionStart({ repository, sessionId }, cancel)
+  const startedAt = start === null ? null : ((await store.head(startKey(sessionId), cancel))?.modifiedAt ?? null)
+  if (startedAt === null) return { kind: 'expired', startedAt, sessionMsMax }
+  const sealedAt = (await store.head(candidateKey(sessionId), cancel))?.modifiedAt ?? startedAt
+  const nowMs = Math.max(clock.nowMs(), Date.parse(sealedAt))
+  return nowMs - Date.parse(startedAt) > sessionMsMax ? { kind: 'expired', startedAt, sessionMsMax } : null
 }
 
 function candidateMissing(sessionId: SessionId): BackupError {

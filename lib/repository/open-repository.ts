@@ -13,7 +13,7 @@ import { openKeys, writeKeys } from './key-documents.ts'
 import type { RepositoryKeys } from './keys.ts'
 import { settingsKey, settingsPrefix } from './object-keys.ts'
 import type { Repository } from './repository.ts'
-import { findSettings, type KeysOf, sealSettings } from './settings-documents.ts'
+import { findSettings, type KeysOf, refuseUnknown, sealSettings } from './settings-documents.ts'
 
 export type OpenOptions = { readonly store: ObjectStore; readonly wrappers: readonly KeyWrapper[] }
 
@@ -29,11 +29,11 @@ export const defaultSessionMsMax = 7 * 24 * 3_600_000
 
 /**
  * Creates the repository, or opens it when another was faster: of two at once exactly one creates.
- * @throws BackupError `repository-key` without a passphrase among the wrappers; what openRepository() throws
+ * @throws BackupError `repository-key` without a passphrase among the wrappers; what openForWriting() throws
  */
 export async function createRepository(options: CreateOptions, cancel: Cancel): Promise<Repository> {
   const { store, wrappers, random } = options
-  for await (const _ of store.list(settingsPrefix, cancel)) return openRepository(options, cancel)
+  for await (const _ of store.list(settingsPrefix, cancel)) return openForWriting(options, cancel)
   const repositoryId = hexOf(random.bytes(16))
   const key = await writeKeys({ store, wrappers, random, repositoryId }, cancel)
   const keys: RepositoryKeys = {
@@ -53,7 +53,17 @@ export async function createRepository(options: CreateOptions, cancel: Cancel): 
   }
   const bytes = sealSettings(keys, settings)
   const outcome = await store.putIfAbsent({ key: settingsKey(1), bytes }, cancel)
-  return outcome === 'stored' ? { store, id: repositoryId, settings, keys } : openRepository(options, cancel)
+  return outcome === 'stored' ? { store, id: repositoryId, settings, keys } : openForWriting(options, cancel)
+}
+
+/**
+ * Opens what backups will be written to.
+ * @throws what openRepository() throws; BackupError `repository-version` when a writer must know what this one does not
+ */
+export async function openForWriting(options: OpenOptions, cancel: Cancel): Promise<Repository> {
+  const repository = await openRepository(options, cancel)
+  refuseUnknown(repository.settings)
+  return repository
 }
 
 /**

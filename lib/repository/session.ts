@@ -10,11 +10,13 @@ import { type SessionStart, sessionStartJson } from '../wire/repository/settings
 import { authenticJson, sealJson } from './authentic-json.ts'
 import { startKey } from './object-keys.ts'
 import type { Repository } from './repository.ts'
+import { checkMayWrite } from './settings-documents.ts'
 
 /**
  * Writes the session's start, or finds the one that is there.
  * @param start.parents points (and candidates) whose chunks the session may refer to
  * @returns what is stored: after a restart the first start counts, and its parents
+ * @throws BackupError `repository-version` when a writer must know what this one does not
  */
 export async function startSession(
   start: {
@@ -26,6 +28,7 @@ export async function startSession(
   cancel: Cancel,
 ): Promise<SessionStart> {
   const { repository, sessionId } = start
+  await checkMayWrite(repository, cancel)
   const { kid } = repository.keys
   const value = {
     document: 'session-start',

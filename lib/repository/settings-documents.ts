@@ -6,8 +6,9 @@ import type { ObjectStore } from '../ports/object-store.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { type RepositorySettings, settingsClaim, settingsJson } from '../wire/repository/settings.ts'
 import { checkDocument, checkMac, sealJson, unprovenJson } from './authentic-json.ts'
-import type { RepositoryKeys } from './keys.ts'
+import { masterOf, type RepositoryKeys } from './keys.ts'
 import { numberOf, settingsKey, settingsPrefix } from './object-keys.ts'
+import type { Repository } from './repository.ts'
 
 /** Gives the keys of the repository that unproven settings name. @throws BackupError `repository-key` among others */
 export type KeysOf = (claim: { readonly repositoryId: string; readonly kid: string }) => Promise<RepositoryKeys>
@@ -52,6 +53,35 @@ export async function findSettings(
   const telling = passedBy.flatMap((code) => faults.filter((fault) => fault.code === code))[0]
   if (telling !== undefined) throw telling
   return null
+}
+
+/**
+ * Looks at the settings as they are now. Newer ones under a key that this program did not open are passed by: whoever shuts
+ * writers out does it under the key they know.
+ * @throws BackupError `repository-version` when a writer must know what this one does not
+ */
+export async function checkMayWrite(repository: Repository, cancel: Cancel): Promise<void> {
+  const { store, keys, id } = repository
+  const keysOf: KeysOf = async ({ repositoryId, kid }) => {
+    if (repositoryId !== id) throw corrupt(`Cannot trust settings of repository "${repositoryId}": this is "${id}"`)
+    masterOf(keys, kid)
+    return keys
+  }
+  const found = await findSettings({ store, keysOf }, cancel)
+  if (found === null) throw corrupt(`Cannot write to repository "${id}": its settings are gone`)
+  refuseUnknown(found.settings)
+}
+
+/** @throws BackupError `repository-version` */
+export function refuseUnknown({ requiredToWrite, repositoryId }: RepositorySettings): void {
+  const unknown = requiredToWrite[0]
+  if (unknown === undefined) return
+  throw new BackupError(`Cannot write to repository "${repositoryId}": a writer must know "${unknown}"`, {
+    code: 'repository-version',
+    kind: 'refused',
+    hint: 'Use a newer version of Coldframe for backups; this one can still restore',
+    facts: { requiredToWrite },
+  })
 }
 
 type Document = { readonly bytes: Uint8Array; readonly number: number; readonly what: string }

@@ -1,6 +1,6 @@
 // commit: the only committer. Looks once more whether what was read is what capture froze, then publishes the candidate.
 
-import { hasCode } from '../base/errors.ts'
+import { hasCode, unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
@@ -23,16 +23,36 @@ export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   if (difference !== null) return movedBy({ kind: 'failed', outcome: changed(job, difference) })
 
   const answer = await publish(job, repository, { deps, cancel })
-  if (typeof answer === 'object') {
-    const message = `Another restore point of VM "${job.vm.name}" took sequence ${answer.conflict.sequence} first; the disks are compared with it and read again`
-    if (job.attempt < job.policy.attemptsMax)
-      return movedBy({ kind: 'candidate-refused', notice: { code: 'point-conflict', message, hint: null } })
-    return movedBy({
-      kind: 'failed',
-      outcome: { kind: 'failed', code: 'point-conflict', message, hint: 'Start the backup again' },
-    })
-  }
+  if (typeof answer === 'object') return refused(job, refusalOf(job, answer))
   return committed(job, answer, deps)
+}
+
+/** What was read cannot become a point; a new attempt can, while there is one left. */
+function refused(job: Job, { code, message }: { readonly code: string; readonly message: string }): Step {
+  if (job.attempt < job.policy.attemptsMax) {
+    return movedBy({ kind: 'candidate-refused', notice: { code, message: `${message}; it is read again`, hint: null } })
+  }
+  return movedBy({ kind: 'failed', outcome: { kind: 'failed', code, message, hint: 'Start the backup again' } })
+}
+
+function refusalOf(
+  { vm }: Job,
+  answer: Exclude<Published, string>,
+): { readonly code: string; readonly message: string } {
+  switch (answer.kind) {
+    case 'conflict': {
+      const message = `Another restore point of VM "${vm.name}" took sequence ${answer.winner.sequence} first`
+      return { code: 'point-conflict', message }
+    }
+    case 'expired': {
+      const hours = Math.round(answer.sessionMsMax / 3_600_000)
+      const age = answer.startedAt === null ? 'the start of its session is gone' : `it began at ${answer.startedAt}`
+      const message = `Cannot publish what was read of VM "${vm.name}": ${age}, the repository allows ${hours} hours from there`
+      return { code: 'session-expired', message }
+    }
+    default:
+      return unreachable(answer)
+  }
 }
 
 function committed(job: Job, answer: 'published' | 'already-ours', deps: StageDeps): Step {
@@ -44,8 +64,9 @@ type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
 
 /** An error leaves open whether the point was written: only a second look tells. */
 async function publish(job: Job, repository: Repository, call: Call): Promise<Published> {
+  const { clock } = call.deps
   try {
-    return await publishCandidate({ repository, sessionId: sessionIdOf(job.id, job.attempt) }, call.cancel)
+    return await publishCandidate({ repository, sessionId: sessionIdOf(job.id, job.attempt), clock }, call.cancel)
   } catch (error) {
     if (await isPublished(job, repository, call).catch(() => false)) return 'already-ours'
     throw error

@@ -73,7 +73,7 @@ for (const [index, disks] of points.entries()) {
   const sequence = index + 1
   const sessionId = sessionOf(`golden ${sequence}`)
   await writeCandidate({ repository, sessionId, sequence, parent, disks, random, packBytesTarget: 16 * 1024 ** 2 })
-  await publishCandidate({ repository, sessionId }, cancel)
+  await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)
   parent = await readPoint({ repository, ref: { vmId, sequence } }, cancel)
   expected.push({ sequence, body: parent.body, disks: disks.map(expectedDisk) })
 }

@@ -18,7 +18,7 @@ async function repositoryOfTwo() {
     const disk = { key: 2000, capacityBytes: 131_072, chunkLog2: 16, chunks, changed: new Set([0]) }
     const random = seededRandom(sequence)
     parent = await writeCandidate({ repository, sessionId, sequence, parent, disks: [disk], random })
-    await publishCandidate({ repository, sessionId }, cancel)
+    await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)
   }
   return { store, repository }
 }

@@ -129,7 +129,7 @@ it('a disk reads as its model says after any writes, growth, shrinking and remov
         const sessionId = sessionOf(`point ${sequence}`)
         const list = [...disks].map(([key, model]) => testDiskOf(key, model))
         await writeCandidate({ repository, sessionId, sequence, parent, disks: list, random })
-        expect(await publishCandidate({ repository, sessionId }, cancel)).toBe('published')
+        expect(await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)).toBe('published')
         parent = await readPoint({ repository, ref: { vmId, sequence } }, cancel)
         for (const model of disks.values()) model.changed.clear()
         await expectReadsAs(repository, parent, disks)

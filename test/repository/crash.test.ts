@@ -27,7 +27,7 @@ async function secondBackup(repository: Repository, seed: number): Promise<Publi
   const sessionId = sessionOf('second')
   const parent = await readPoint({ repository, ref: { vmId, sequence: 1 } }, cancel)
   await writeCandidate({ repository, sessionId, sequence: 2, parent, disks: secondDisks, random: seededRandom(seed) })
-  return publishCandidate({ repository, sessionId }, cancel)
+  return publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)
 }
 
 async function isWhole(repository: Repository, sequence: number, disks: readonly TestDisk[]): Promise<boolean> {
@@ -100,11 +100,14 @@ describe('publishing', () => {
   it('of several at once lets exactly one win, and tells the others whose it is', async () => {
     const { store, repository } = await withFirstPoint()
     const { sessions } = await sealed(store, repository, ['a', 'b', 'c'])
-    const outcomes = await Promise.all(sessions.map((sessionId) => publishCandidate({ repository, sessionId }, cancel)))
+    const outcomes = await Promise.all(
+      sessions.map((sessionId) => publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)),
+    )
     expect(outcomes.filter((outcome) => outcome === 'published')).toHaveLength(1)
     const winner = sessions[outcomes.indexOf('published')]
     for (const outcome of outcomes) {
-      if (typeof outcome === 'object') expect(outcome.conflict).toMatchObject({ sequence: 2, sessionId: winner })
+      if (typeof outcome === 'object')
+        expect(outcome).toMatchObject({ kind: 'conflict', winner: { sequence: 2, sessionId: winner } })
     }
     expect(await isWhole(repository, 2, secondDisks)).toBe(true)
   })
@@ -113,13 +116,15 @@ describe('publishing', () => {
     const { store, repository } = await withFirstPoint()
     const { sessions } = await sealed(store, repository, ['a'])
     const sessionId = sessions[0] ?? sessionOf('a')
-    const outcomes = await Promise.all([1, 2].map(() => publishCandidate({ repository, sessionId }, cancel)))
+    const outcomes = await Promise.all(
+      [1, 2].map(() => publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)),
+    )
     expect(outcomes.toSorted()).toEqual(['already-ours', 'published'])
   })
 
   it('without a candidate is refused', async () => {
     const { repository } = await withFirstPoint()
-    const publishing = publishCandidate({ repository, sessionId: sessionOf('nobody') }, cancel)
+    const publishing = publishCandidate({ repository, sessionId: sessionOf('nobody'), clock: manualClock() }, cancel)
     await expect(publishing).rejects.toSatisfy((error) => hasCode(error, 'candidate-missing'))
   })
 

@@ -3,6 +3,7 @@
 // verifying the points finds every one. COLDFRAME_EXHAUSTIVE=1 flips every byte; else one of a few, from a new start each time.
 
 import { beforeAll, describe, expect, it } from 'vitest'
+import { manualClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import { publishCandidate, readCandidate, readPackList } from '../../lib/repository/candidate.ts'
@@ -102,7 +103,7 @@ describe('a flipped bit', () => {
       const repository = { ...sample.repository, store }
       const results = await Promise.all([
         throwsTyped(() => readSessionStart({ repository, sessionId }, cancel)),
-        throwsTyped(() => publishCandidate({ repository, sessionId }, cancel)),
+        throwsTyped(() => publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)),
         throwsTyped(async () => {
           const candidate = await readCandidate({ repository, sessionId }, cancel)
           return candidate === null ? null : readPackList({ repository, candidate: candidate.envelope }, cancel)

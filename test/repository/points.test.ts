@@ -50,8 +50,8 @@ describe('a restore point', () => {
     await writeCandidate({ repository, sessionId, sequence: 1, parent: null, disks: [disk], random: seededRandom(9) })
 
     expect(await listPoints({ repository }, cancel)).toEqual({ points: [], unreadable: [] })
-    expect(await publishCandidate({ repository, sessionId }, cancel)).toBe('published')
-    expect(await publishCandidate({ repository, sessionId }, cancel)).toBe('already-ours')
+    expect(await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)).toBe('published')
+    expect(await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)).toBe('already-ours')
 
     const opened = await openRepository({ store, wrappers: [wrapperFor('correct horse')] }, cancel)
     const point = await readPoint({ repository: opened, ref: { vmId, sequence: 1 } }, cancel)

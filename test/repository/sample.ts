@@ -55,7 +55,7 @@ export async function writePoint(
   const sessionId = sessionOf(`sample ${sequence}`)
   const disks = sequence === 1 ? firstDisks : secondDisks
   await writeCandidate({ repository, sessionId, sequence, parent, disks, random: seededRandom(point.seed) })
-  await publishCandidate({ repository, sessionId }, cancel)
+  await publishCandidate({ repository, sessionId, clock: manualClock() }, cancel)
   return readPoint({ repository, ref: { vmId, sequence } }, cancel)
 }
 
