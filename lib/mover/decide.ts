@@ -12,8 +12,14 @@ export type ReadingFacts = {
   /** What this disk would be cut into if it had no past. */
   readonly chunkLog2: number
   readonly tracking: { readonly active: boolean; readonly reason: string | null }
+  /** AboutInfo.instanceUuid of the vCenter that is read from; null where the server has none (a lone host). */
+  readonly vcenterId: string | null
   /** The VM's newest restore point, from the repository's listing; null before the first. */
-  readonly parent: { readonly sequence: number; readonly disks: readonly PointDisk[] } | null
+  readonly parent: {
+    readonly sequence: number
+    readonly vcenterId: string | null
+    readonly disks: readonly PointDisk[]
+  } | null
   /** Why there is no parent although the VM has points; null for a VM without any. */
   readonly orphanReason: string | null
 }
@@ -54,7 +60,7 @@ export function decideReading(facts: ReadingFacts): Reading {
   if (untracked !== null) {
     return { kind: 'differential', parent: before, reason: untracked, notice: trackingNotice(disk, untracked) }
   }
-  return decideByParent(facts, { sequence: parent.sequence, disk: before })
+  return decideByParent(facts, { ...parent, disk: before })
 }
 
 /** The same disk when CBT was to be used and its query failed. */
@@ -65,8 +71,10 @@ export function afterFailedQuery(reading: Extract<Reading, { kind: 'incremental'
 
 export type QueryFailure = { readonly disk: VmDisk; readonly message: string }
 
-function decideByParent(facts: ReadingFacts, parent: { readonly sequence: number; readonly disk: PointDisk }): Reading {
-  const { disk } = facts
+type ParentDisk = { readonly sequence: number; readonly vcenterId: string | null; readonly disk: PointDisk }
+
+function decideByParent(facts: ReadingFacts, parent: ParentDisk): Reading {
+  const { disk, vcenterId } = facts
   const before = parent.disk
   const whole = (reason: string, notice: Notice | null = null): Reading => ({
     kind: 'differential',
@@ -74,6 +82,11 @@ function decideByParent(facts: ReadingFacts, parent: { readonly sequence: number
     reason,
     notice,
   })
+  // A replica in a second vCenter keeps every uuid of VM, disk and change tracking, and counts changes of its own.
+  if (vcenterId === null || parent.vcenterId !== vcenterId) {
+    const [now, then] = [serverName(vcenterId), serverName(parent.vcenterId)]
+    return whole(`Change ids of restore point ${parent.sequence} are of ${then}, the snapshot is of ${now}`)
+  }
   if (before.backingUuid === null || disk.uuid === null) return whole('The disk has no backing uuid to be known by')
   if (before.backingUuid !== disk.uuid) {
     return whole(
@@ -95,6 +108,10 @@ function decideByParent(facts: ReadingFacts, parent: { readonly sequence: number
   }
   const grownFromBytes = disk.capacityBytes > before.capacityBytes ? before.capacityBytes : null
   return { kind: 'incremental', parent: before, changeId: before.changeId, grownFromBytes }
+}
+
+function serverName(vcenterId: string | null): string {
+  return vcenterId === null ? 'a server without an id' : `vCenter ${quote(vcenterId)}`
 }
 
 const BREAKS = {

@@ -5,6 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import { collectChangedAreas } from '../model/changed-areas.ts'
 import { alignExtents, type Extent, totalBytes } from '../model/extent.ts'
 import type { Capture, Job } from '../model/job.ts'
+import type { PointDisk } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
 import type { Log } from '../ports/log.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
@@ -85,11 +86,11 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
     chunkLog2,
     tracking: job.tracking,
     orphanReason: context.orphanReason,
-    parent:
-      context.parent === null ? null : { sequence: context.parent.envelope.sequence, disks: context.parent.body.disks },
+    vcenterId: deps.session.about.instanceUuid,
+    parent: context.parent === null ? null : { sequence: context.parent.envelope.sequence, ...context.parent.body },
   })
   const { reading, changed } = await changedOf({ request, reading: decided }, { deps, cancel })
-  const parent = reading.kind === 'full' ? null : mapOf(context.parent, disk.key)
+  const parent = reading.kind === 'full' ? null : mapOf(context.parent, reading.parent)
   const limits = { blockBytes: chunkBytesOf({ chunkLog2 }), capacityBytes: disk.capacityBytes }
   const extents = alignExtents(changed, limits)
   const plan = { disk, request, transport, chunkLog2, reading, parent, extents, totalBytes: totalBytes(extents) }
@@ -107,8 +108,14 @@ export function reasonOf(reading: Reading): string | null {
   return reading.kind === 'incremental' ? null : reading.reason
 }
 
-function mapOf(parent: StoredPoint | null, key: number): DiskMap | null {
-  return parent?.envelope.disks.find((disk) => disk.key === key) ?? null
+/** What was decided by the parent's body holds for its map only when both speak of the same disk. */
+function mapOf(parent: StoredPoint | null, before: PointDisk): DiskMap {
+  const map = parent?.envelope.disks.find((disk) => disk.key === before.key)
+  if (map?.capacityBytes === before.capacityBytes && map.chunkLog2 === before.chunkLog2) return map
+  throw new BackupError(
+    `Cannot continue restore point ${parent?.envelope.sequence}: its map of disk "${before.label}" does not fit its record of it`,
+    { code: 'integrity', kind: 'integrity', facts: { diskKey: before.key } },
+  )
 }
 
 type Decided = { readonly request: DiskRequest; readonly reading: Reading }

@@ -30,12 +30,13 @@ const facts: ReadingFacts = {
   disk,
   chunkLog2: 18,
   tracking: { active: true, reason: null },
-  parent: { sequence: 7, disks: [before] },
+  vcenterId: 'vcenter-1',
+  parent: { sequence: 7, vcenterId: 'vcenter-1', disks: [before] },
   orphanReason: null,
 }
 const withParent = (change: Partial<PointDisk>): ReadingFacts => ({
   ...facts,
-  parent: { sequence: 7, disks: [{ ...before, ...change }] },
+  parent: { sequence: 7, vcenterId: 'vcenter-1', disks: [{ ...before, ...change }] },
 })
 
 describe('decideReading()', () => {
@@ -87,6 +88,21 @@ describe('decideReading()', () => {
     const reading = decideReading(withParent(change))
     expect(reading).toMatchObject({ kind: 'differential', notice: null })
     expect(reading.kind === 'differential' && reading.reason).toContain(word)
+  })
+
+  it.each([
+    ['another vCenter', 'vcenter-1', 'vcenter-2'],
+    ['a vCenter after a lone host', null, 'vcenter-2'],
+    ['a lone host after a vCenter', 'vcenter-1', null],
+    ['a lone host, which may be any', null, null],
+  ])('trusts no change ids across servers: %s', (_, then, now) => {
+    const reading = decideReading({
+      ...facts,
+      vcenterId: now,
+      parent: { sequence: 7, vcenterId: then, disks: [before] },
+    })
+    expect(reading).toMatchObject({ kind: 'differential', parent: before, notice: null })
+    expect(reading.kind === 'differential' && reading.reason).toContain('restore point 7')
   })
 
   it('reads the tail of a grown disk whole', () => {

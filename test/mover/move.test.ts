@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
+import type { Vsphere } from '../../lib/ports/vsphere.ts'
 import { backup, differingDisks, moverWorld, restored, type World } from './world.ts'
 
 const CHUNK = 65_536
@@ -123,6 +124,29 @@ describe('moveJob()', () => {
     const moved = await backup(world)
     expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'differential', newChunks: 0 })
     expect(moved.result).toMatchObject({ notices: [{ code: 'cbt-unavailable' }] })
+  })
+
+  it('compares whole disks with the point of a replica in another vCenter, whose change ids look like its own', async () => {
+    const world = await moverWorld()
+    world.vm.addDisk(2000, 1 * MiB)
+    world.vm.write(2000, 0, seededRandom(5).bytes(1 * MiB))
+    await backup(world)
+    world.vm.write(2000, 3 * CHUNK, seededRandom(6).bytes(CHUNK))
+    // The replica's own tracking knows nothing of how its disk came to differ.
+    const vsphere: Vsphere = {
+      open: async (within) => {
+        const session = await world.vm.vsphere.open(within)
+        return {
+          ...session,
+          about: { ...session.about, instanceUuid: 'vcenter-2' },
+          changedAreas: async ({ startOffset }) => ({ startOffset, length: 1 * MiB - startOffset, areas: [] }),
+          [Symbol.asyncDispose]: async () => undefined,
+        }
+      },
+    }
+    const moved = await backup(world, { vsphere })
+    expect(await differingDisks(world, moved)).toEqual([])
+    expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'differential', newChunks: 1 })
   })
 
   it('notices a VM without changed block tracking at every backup', async () => {
