@@ -2,6 +2,7 @@
 
 import { MiB } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
+import { BackupError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { SessionId, VmId } from '../model/ids.ts'
@@ -10,6 +11,7 @@ import { sealCandidate } from '../repository/candidate.ts'
 import { countDiskMap } from '../repository/count-map.ts'
 import type { MapOptions } from '../repository/disk-map-reader.ts'
 import { writeDiskMap } from '../repository/disk-map-writer.ts'
+import { missingPacks } from '../repository/pack-presence.ts'
 import { inheritedUses, readPackSet } from '../repository/pack-set.ts'
 import { mergePackUses, type PackDelta, type PackTally, packTally } from '../repository/pack-use.ts'
 import { type PackWriter, packWriter } from '../repository/pack-writer.ts'
@@ -27,6 +29,8 @@ export type MapParts = {
   readonly packs: PackWriter
   readonly tally: PackTally
 }
+
+type PackUse = ReturnType<typeof mergePackUses>[number]
 
 const INNER_PAGE_BYTES_MAX = 64 * 1024
 
@@ -90,6 +94,8 @@ export async function sealMove(input: SealInput, cancel: Cancel): Promise<Stored
   for (const worker of done) tally.merge(worker.tally)
   tally.merge(input.tally.deltas())
   const base = await inheritedPacks(input, tally, cancel)
+  const packUses = mergePackUses(base ?? [], tally.deltas())
+  await checkInherited(input, { inherited: base ?? [], merged: packUses }, cancel)
   return sealCandidate(
     {
       repository,
@@ -105,7 +111,7 @@ export async function sealMove(input: SealInput, cancel: Cancel): Promise<Stored
       },
       body: { ...input.body, storedBytes },
       disks: input.maps,
-      packUses: mergePackUses(base ?? [], tally.deltas()),
+      packUses,
     },
     cancel,
   )
@@ -121,6 +127,28 @@ async function inheritedPacks(input: SealInput, tally: PackTally, cancel: Cancel
   }
   const parts = parent.envelope.packSet
   return inheritedUses(await readPackSet({ repository, domain, parts }, cancel), parts)
+}
+
+/** What is only inherited is never read here: that it is still there must be seen before the point says so. */
+async function checkInherited(
+  { repository, parent }: SealInput,
+  use: { readonly inherited: readonly PackUse[]; readonly merged: readonly PackUse[] },
+  cancel: Cancel,
+): Promise<void> {
+  const kept = new Set(use.merged.map(({ pack }) => pack.packId))
+  const packs = use.inherited.map(({ pack }) => pack).filter(({ packId }) => kept.has(packId))
+  const missing = await missingPacks({ repository, packs }, cancel)
+  if (missing.length === 0) return
+  throw new BackupError(
+    `Cannot continue restore point ${parent?.envelope.sequence}: ${missing.length} of its ${packs.length} packs are missing, "${missing[0]?.packId}" among them`,
+    {
+      code: 'integrity',
+      kind: 'integrity',
+      retry: 'as-full',
+      hint: 'Run "coldframe verify" on the earlier restore points of this VM',
+      facts: { missing: missing.length },
+    },
+  )
 }
 
 function negated(deltas: readonly PackDelta[]): readonly PackDelta[] {

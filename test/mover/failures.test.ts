@@ -1,7 +1,7 @@
 // What goes wrong in a move leaves earlier points as they were and nothing half visible, and the next try succeeds.
 
 import { describe, expect, it } from 'vitest'
-import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { memoryTransport } from '../../lib/adapters/memory/transport.ts'
 import { failCall, faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { MiB } from '../../lib/base/bytes.ts'
@@ -12,6 +12,10 @@ import { sessionIdOf } from '../../lib/model/ids.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
+import { publishCandidate } from '../../lib/repository/candidate.ts'
+import { pointKey } from '../../lib/repository/object-keys.ts'
+import { readPoint } from '../../lib/repository/points.ts'
+import { VM_ID } from './tracked-vm.ts'
 import { allPoints, backup, cancel, commit, depsOf, differingDisks, moverWorld, prepare, type World } from './world.ts'
 
 async function smallWorld(): Promise<World> {
@@ -22,6 +26,11 @@ async function smallWorld(): Promise<World> {
   world.vm.write(2000, 8 * MiB + 5, seededRandom(1).bytes(300_000))
   world.vm.write(2001, 0, seededRandom(2).bytes(200_000))
   return world
+}
+
+function memoryStoreOf({ store }: World): MemoryObjectStore['objects'] {
+  if (!('objects' in store) || !(store.objects instanceof Map)) throw new Error('the store is in memory')
+  return store.objects
 }
 
 /** The mover's dependencies over another store on the same objects. */
@@ -224,6 +233,63 @@ describe('moveJob() when something fails', () => {
     )
     expect(result).toMatchObject({ kind: 'sealed', sequence: 1 })
     expect(await differingDisks(world, { point: await commit(world, job), images })).toEqual([])
+  })
+
+  it('finds that a pack it only inherits is gone, and heals it by storing everything anew', async () => {
+    const world = await smallWorld()
+    const first = await backup(world)
+    world.vm.write(2001, 500, seededRandom(4).bytes(100))
+    const objects = memoryStoreOf(world)
+    const packs = [...objects.keys()].filter((key) => key.startsWith('p/'))
+    const untouched = packs.find((key) => (objects.get(key)?.bytes.byteLength ?? 0) > MiB / 4) ?? ''
+    objects.delete(untouched)
+    const { job, images } = await prepare(world)
+    const failed = await moveJob({ jobId: job.id, attempt: 1, holder: 'a' }, depsOf(world), cancel)
+    expect(failed).toMatchObject({ kind: 'failed', code: 'integrity', retry: 'as-full' })
+    const second = { ...job, attempt: 2 }
+    await world.jobs.jobs.replace(job.id, { value: second, version: 1 }, cancel)
+    const result = await moveJob({ jobId: job.id, attempt: 2, holder: 'b' }, depsOf(world), cancel)
+    expect(result).toMatchObject({ kind: 'sealed', notices: [{ code: 'point-damaged' }] })
+    expect(await differingDisks(world, { point: await commit(world, second), images })).toEqual([])
+    await expect(differingDisks(world, first)).rejects.toMatchObject({ code: 'integrity' })
+  })
+
+  it('still stores everything anew when another failure came between', async () => {
+    const world = await smallWorld()
+    await backup(world)
+    const { job } = await prepare(world)
+    const results = [
+      { kind: 'failed', code: 'integrity', message: 'Damaged', hint: null, retry: 'as-full' },
+      { kind: 'failed', code: 'store-failed', message: 'Away', hint: null, retry: 'later' },
+    ] as const
+    for (const [i, result] of results.entries()) {
+      const record = { jobId: job.id, attempt: i + 1, holder: 'x', heldUntilMs: 0, progress: [], result }
+      await world.jobs.attempts.create(sessionIdOf(job.id, i + 1), record, cancel)
+    }
+    const third = { ...job, attempt: 3 }
+    await world.jobs.jobs.replace(job.id, { value: third, version: 1 }, cancel)
+    await moveJob({ jobId: job.id, attempt: 3, holder: 'b' }, depsOf(world), cancel)
+    expect((await commit(world, third)).envelope.parentSequence).toBeNull()
+  })
+
+  it.each([
+    ['a name at the end of all numbers', [9_999_999_999], 2],
+    ['names that follow the last point', [2, 3, 9_999_999_999], 4],
+    ['more names than are looked at', [...Array.from({ length: 12 }, (_, i) => i + 2)], 14],
+  ])('numbers on after the last authentic point past objects that are none: %s', async (_, junk, next) => {
+    const world = await smallWorld()
+    await backup(world)
+    for (const sequence of junk) {
+      await world.store.putIfAbsent({ key: pointKey({ vmId: VM_ID, sequence }), bytes: new Uint8Array(9) }, cancel)
+    }
+    const { job, images } = await prepare(world)
+    const result = await moveJob({ jobId: job.id, attempt: 1, holder: 'a' }, depsOf(world), cancel)
+    expect(result).toMatchObject({ kind: 'sealed', sequence: next })
+    const { repository } = world
+    const sessionId = sessionIdOf(job.id, 1)
+    expect(await publishCandidate({ repository, sessionId, clock: systemClock }, cancel)).toBe('published')
+    const point = await readPoint({ repository, ref: { vmId: VM_ID, sequence: next } }, cancel)
+    expect(await differingDisks(world, { point, images })).toEqual([])
   })
 
   it('stores everything anew after it found that what it continued is damaged', async () => {
