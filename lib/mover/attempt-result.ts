@@ -22,11 +22,11 @@ export function sealedResult(point: StoredPoint, earlierNotices: number): Attemp
   }
 }
 
-/** Of several failed disks the sentence names each; code and retry are those that allow the least. */
+/** Of several failed disks the sentence names each; code and retry are those that allow the least: as-full before later. */
 export function failedResult(error: unknown): AttemptResult {
   const errors = membersOf(error)
   const known = errors.filter((member) => member instanceof BackupError)
-  const worst = known.find((member) => member.retry === 'no') ?? known[0]
+  const worst = LEAST_FIRST.flatMap((retry) => known.filter((member) => retryOf(member) === retry))[0]
   const message = errors.map(messageOf).join('; ')
   const cut = message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX)}…` : message
   if (worst === undefined || known.length < errors.length) {
@@ -42,6 +42,7 @@ export function failedResult(error: unknown): AttemptResult {
 }
 
 const MESSAGE_MAX = 2_000
+const LEAST_FIRST = ['no', 'as-full', 'later'] as const
 
 function membersOf(error: unknown): readonly unknown[] {
   return error instanceof AggregateError ? error.errors.flatMap(membersOf) : [error]

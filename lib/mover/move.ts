@@ -87,10 +87,11 @@ async function loadJob(
   return { job, capture: job.capture }
 }
 
-/** The attempt before may have found that what it continued is damaged: then nothing is continued. */
+/** Any attempt before may have found that what it continued is damaged: then nothing is continued, whatever failed since. */
 async function wantsAll(job: Job, { jobs }: MoverDeps, cancel: Cancel): Promise<boolean> {
-  if (job.attempt === 1) return false
-  const before = await jobs.attempts.get(sessionIdOf(job.id, job.attempt - 1), cancel)
-  const result = before?.value.result ?? null
-  return result?.kind === 'failed' && result.retry === 'as-full'
+  for (let attempt = job.attempt - 1; attempt >= 1; attempt--) {
+    const result = (await jobs.attempts.get(sessionIdOf(job.id, attempt), cancel))?.value.result ?? null
+    if (result?.kind === 'failed' && result.retry === 'as-full') return true
+  }
+  return false
 }
