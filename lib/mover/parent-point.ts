@@ -20,14 +20,17 @@ export type Lineage = {
 const UNREADABLE_CODES = ['integrity', 'repository-version', 'repository-key', 'point-missing']
 /** How far back a readable point is looked for. */
 const LOOKS_MAX = 10
+const SEQUENCE_MAX = 9_999_999_999
 
+/** @throws BackupError `sequences-used-up` when no number is left after the last authentic point */
 export async function findLineage(repository: Repository, vmId: VmId, cancel: Cancel): Promise<Lineage> {
   const refs = await listPointRefs({ repository, vmId }, cancel)
-  const sequence = (refs.at(-1)?.sequence ?? 0) + 1
+  const taken = new Set(refs.map((ref) => ref.sequence))
   const notices: Notice[] = []
   for (const ref of refs.toReversed().slice(0, LOOKS_MAX)) {
     try {
-      return { sequence, parent: await readPoint({ repository, ref }, cancel), orphanReason: null, notices }
+      const parent = await readPoint({ repository, ref }, cancel)
+      return { sequence: freeAfter(ref.sequence, taken), parent, orphanReason: null, notices }
     } catch (error) {
       if (!(error instanceof BackupError) || !UNREADABLE_CODES.includes(error.code)) throw error
       notices.push({
@@ -38,7 +41,19 @@ export async function findLineage(repository: Repository, vmId: VmId, cancel: Ca
     }
   }
   const orphanReason = refs.length === 0 ? null : 'No earlier restore point of this VM can be read'
-  return { sequence, parent: null, orphanReason, notices }
+  const highest = refs.toReversed().find(({ sequence }) => sequence < SEQUENCE_MAX && !taken.has(sequence + 1))
+  return { sequence: freeAfter(highest?.sequence ?? 0, taken), parent: null, orphanReason, notices }
+}
+
+/** The first number after `sequence` that no object has, whatever that object is. */
+function freeAfter(sequence: number, taken: ReadonlySet<number>): number {
+  let next = sequence + 1
+  while (taken.has(next)) next++
+  if (next <= SEQUENCE_MAX) return next
+  throw new BackupError(`Cannot number the next restore point: every number after ${sequence} is taken`, {
+    code: 'sequences-used-up',
+    hint: 'Remove the objects under "r/" of this VM that are no restore points; "coldframe points" names them',
+  })
 }
 
 /** The same with nothing continued: an attempt before found that what it continued is damaged. */
