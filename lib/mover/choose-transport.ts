@@ -9,12 +9,14 @@ import type { DiskRequest, Transport } from '../ports/transport.ts'
 export type TransportChoice = {
   readonly order: readonly TransportName[]
   readonly transports: readonly Transport[]
+  /** Holds what was opened until all disks are chosen for, so that they share one login. */
+  readonly opened: AsyncDisposableStack
   readonly log: Log
 }
 
 /**
- * Opens and closes the disk once by each transport until one can. Image files, which no policy names, come first.
- * @throws BackupError `no-transport` with every reason; what opening threw when it may pass by itself
+ * Opens the disk once by each transport until one can. Image files, which no policy names, come first.
+ * @throws BackupError `no-transport` with every reason; it may pass when one of the failures may
  */
 export async function chooseTransport(
   request: DiskRequest,
@@ -40,8 +42,7 @@ export async function chooseTransport(
       continue
     }
     try {
-      await using source = await transport.open(request, cancel)
-
+      const source = choice.opened.use(await transport.open(request, cancel))
       if (source.capacityBytes === capacityBytes) return name
       refuse(name, `it gives ${source.capacityBytes} bytes, the disk has ${capacityBytes}`)
     } catch (error) {

@@ -58,11 +58,12 @@ export async function planReadings(
   cancel: Cancel,
 ): Promise<readonly DiskReading[]> {
   const excluded = new Set(context.capture.excludedDisks.map((disk) => disk.key))
+  await using opened = new AsyncDisposableStack()
   const readings: DiskReading[] = []
   const failures: unknown[] = []
   for (const disk of context.capture.disks.filter((candidate) => !excluded.has(candidate.key))) {
     try {
-      readings.push(await planReading(context, disk, { deps, cancel }))
+      readings.push(await planReading(context, disk, { deps: { ...deps, opened }, cancel }))
     } catch (error) {
       cancel.signal.throwIfAborted()
       failures.push(error)
@@ -73,13 +74,14 @@ export async function planReadings(
   return readings
 }
 
-type Call = { readonly deps: ReadingDeps; readonly cancel: Cancel }
+type Call = { readonly deps: ReadingDeps & { readonly opened: AsyncDisposableStack }; readonly cancel: Cancel }
 
 async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel }: Call): Promise<DiskReading> {
   const { job, capture, chunkLog2 } = context
   const { moref, datacenter } = job.vm
   const request: DiskRequest = { vm: moref, snapshot: capture.snapshot, datacenter, disk }
-  const choice = { order: job.policy.transport, transports: deps.transports, log: deps.log }
+  const { transports, opened, log } = deps
+  const choice = { order: job.policy.transport, transports, opened, log }
   const transport = await chooseTransport(request, choice, cancel)
   const decided = decideReading({
     disk,
