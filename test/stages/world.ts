@@ -8,7 +8,7 @@ import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/me
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
 import { type MemoryVcenter, memoryVcenter } from '../../lib/adapters/memory/vsphere.ts'
-import { KiB, MiB } from '../../lib/base/bytes.ts'
+import { KiB } from '../../lib/base/bytes.ts'
 import { type ManualClock, manualClock } from '../../lib/base/clock.ts'
 import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
 import type { StageMessage } from '../../lib/model/message.ts'
@@ -186,7 +186,7 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
     settings: {
       chunkLog2: 16,
       workersMax: 1,
-      limits: { readAheadBytes: MiB, pieceBytes: 256 * KiB, uploadsMax: 2, packBytesTarget: MiB },
+      limits: { readAheadBytes: 128 * KiB, pieceBytes: 64 * KiB, uploadsMax: 2, packBytesTarget: 128 * KiB },
       writer: 'test',
     },
     clock: {
