@@ -25,9 +25,8 @@ function withTasks(world: World, change: (tasks: Tasks) => Partial<Tasks>): Worl
 describe('transfer', () => {
   it('starts another mover on the same snapshot when one dies', async () => {
     const { world, engine } = await worldWithVm()
-    let killed = 0
-    world.moverChaos = chaos(({ name }) =>
-      name === 'transport.read' && killed++ < 2 ? { when: 'before', blow: 'kill' } : null,
+    world.moverChaos = chaos(({ name, process }) =>
+      name === 'transport.read' && process !== 'mover/3' ? { when: 'before', blow: 'kill' } : null,
     )
     const job = await backUpOne(engine)
     expect(job).toMatchObject({ attempt: 3, outcome: { kind: 'success' } })
@@ -102,12 +101,9 @@ describe('transfer', () => {
 
   it('reads again after a failure that may pass, and the point does not mention it', async () => {
     const { world, engine } = await worldWithVm()
-    let failed = false
-    world.moverChaos = chaos(({ name }) => {
-      if (failed || name !== 'transport.read') return null
-      failed = true
-      return { when: 'before', blow: 'unreachable' }
-    })
+    world.moverChaos = chaos(({ name, process }) =>
+      name === 'transport.read' && process === 'mover/1' ? { when: 'before', blow: 'unreachable' } : null,
+    )
     const job = await backUpOne(engine)
     expect(job).toMatchObject({ attempt: 2, outcome: { kind: 'success' }, notices: [] })
     expect((await pointOfJob(world, job))?.body.notices).toEqual([])
