@@ -24,6 +24,7 @@ export type StoredPoint = { readonly envelope: StoredEnvelope; readonly body: Po
 
 const bodyBytesMax = 64 * MiB
 
+/** @throws BackupError `integrity` when a value does not fit the format */
 export function sealPoint(keys: RepositoryKeys, point: StoredPoint): Uint8Array {
   const { envelope } = point
   const json = {
@@ -39,7 +40,10 @@ export function sealPoint(keys: RepositoryKeys, point: StoredPoint): Uint8Array 
   })
   const macked = concatBytes([encodePointHead(envelopeBytes.byteLength, body.byteLength + tagBytes), envelopeBytes])
   const bound = concatBytes([macked, metaMac(keys, { kid: envelope.kid, bytes: macked })])
-  return concatBytes([bound, sealOnce({ key: pointKeyOf(keys, envelope), aad: bound }, body)])
+  const object = concatBytes([bound, sealOnce({ key: pointKeyOf(keys, envelope), aad: bound }, body)])
+  // What no reader can open is never stored: a candidate is written once and cannot be mended.
+  openPoint(keys, object, `the restore point of VM "${envelope.vmId}" that was just sealed`)
+  return object
 }
 
 /** @throws BackupError `integrity`, `repository-version`, `repository-key` */

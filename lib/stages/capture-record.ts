@@ -1,5 +1,6 @@
 // What capture froze, read back from vCenter: complete, or an error that has it made anew.
 
+import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { GradeRecord } from '../model/grade.ts'
@@ -26,7 +27,7 @@ export type Taken = {
   readonly fallbacks: readonly string[]
 }
 
-/** @throws BackupError `snapshot-vanished`, `snapshot-doubled`, `disk-missing`: all pass when the snapshot is made anew */
+/** @throws BackupError `snapshot-vanished`, `snapshot-doubled`, `snapshot-time`, `disk-missing`: all pass when the snapshot is made anew */
 export async function recordOf(target: Target, taken: Taken, cancel: Cancel): Promise<Capture> {
   const { session, vm, name, job } = target
   const { snapshot } = taken
@@ -38,13 +39,24 @@ export async function recordOf(target: Target, taken: Taken, cancel: Cancel): Pr
   return {
     snapshotName: name,
     snapshot,
-    takenAt: entry.createdAt,
+    takenAt: takenAtOf(entry),
     powerState: vm.powerState,
     grade: gradeOf(job, taken, entry),
     config,
     disks: state.disks.filter((disk) => !isLeftOut(disk, job)),
     excludedDisks: job.excludedDisks,
   }
+}
+
+/** Part of what is stored for ever: refused now rather than found unreadable then. */
+export function takenAtOf({ name, createdAt }: Pick<VmSnapshot, 'name' | 'createdAt'>): string {
+  const ms = Date.parse(createdAt)
+  if (!Number.isNaN(ms)) return isoTime(ms)
+  throw new BackupError(`Cannot use snapshot "${name}": vCenter says it was made at "${createdAt}", which is no time`, {
+    code: 'snapshot-time',
+    retry: 'later',
+    hint: 'It is made again; look at the clock of the host if this comes back',
+  })
 }
 
 function entryOf({ vm, name, job }: Target, snapshot: Moref, after: VmState): VmSnapshot {

@@ -1,5 +1,6 @@
 // One VM and one snapshot as they are now: what preflight judges and what capture records.
 
+import { isoTime } from '../../base/clock.ts'
 import { BackupError, hasCode } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { Moref } from '../../model/ids.ts'
@@ -152,10 +153,16 @@ function snapshotOf(tree: VimRecord): VmSnapshot {
     // Snapshot names are written like inventory names: '/', '\' and '%' encoded.
     name: decodeName(textAt(tree, 'name') ?? ''),
     description: textAt(tree, 'description') ?? '',
-    createdAt: textAt(tree, 'createTime') ?? '',
+    createdAt: utcTime(textAt(tree, 'createTime') ?? ''),
     quiesced: booleanAt(tree, 'quiesced') ?? false,
     children: recordsAt(tree, 'childSnapshotList').map(snapshotOf),
   }
+}
+
+/** xsd:dateTime has any offset, or none: vCenter and hosts run in UTC. What is no time stays as it is, for who needs it. */
+export function utcTime(text: string): string {
+  const ms = Date.parse(/(?:Z|[+-][0-9]{2}:[0-9]{2})$/.test(text) ? text : `${text}Z`)
+  return Number.isNaN(ms) ? text : isoTime(ms)
 }
 
 /** Tools say it while they run; otherwise the configured guest does. */
