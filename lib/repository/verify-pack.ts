@@ -6,6 +6,7 @@ import { corrupt } from '../wire/repository/corrupt.ts'
 import { objectMissing } from '../wire/repository/object-key.ts'
 import {
   decodeTrailer,
+  packBytesMax,
   packFooterBytes,
   packFrameCrc,
   packHeaderBytes,
@@ -42,6 +43,9 @@ export async function readPackTrailer(
     if (sizeBytes === undefined) throw objectMissing(key)
     if (sizeBytes < packHeaderBytes + packFooterBytes + tagBytes)
       throw corrupt(`Cannot read pack "${pack.packId}": it is too short`)
+    // What its footer says is read whole.
+    if (sizeBytes > packBytesMax)
+      throw corrupt(`Cannot read pack "${pack.packId}": it has ${sizeBytes} bytes, more than any pack`)
     const header = await range(0, packHeaderBytes)
     checkHeader(repository, { pack, header })
     const footerBytes = await range(sizeBytes - packFooterBytes, packFooterBytes)

@@ -27,7 +27,7 @@ export function folderStore({ path: root }: FolderStoreOptions): ObjectStore {
     async putIfAbsent({ key, bytes }, { signal }) {
       const target = pathOf(key)
       signal.throwIfAborted()
-      if ((await statOf(target, key))?.isFile() === true) return 'exists'
+      if ((await statOf(target, key))?.isFile() === true) return await existsDurably(target, { root, key })
       const aside = join(root, asideName, hexOf(systemRandom.bytes(16)))
       try {
         await makeFolder(dirname(aside))
@@ -82,11 +82,25 @@ async function linkIfFree(aside: string, target: string): Promise<'stored' | 'ex
   try {
     await link(aside, target)
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return 'exists'
-    throw error
+    if (errnoOf(error) !== 'EEXIST') throw error
+    await syncFolder(dirname(target))
+    return 'exists'
   }
   await syncFolder(dirname(target))
   return 'stored'
+}
+
+/** Whoever linked the name may have died, or may still be, before it is durable: it is when this resolves. */
+async function existsDurably(
+  target: string,
+  { root, key }: { readonly root: string; readonly key: string },
+): Promise<'exists'> {
+  try {
+    for (let folder = dirname(target); folder.length >= root.length; folder = dirname(folder)) await syncFolder(folder)
+  } catch (cause) {
+    throw storeError(`Cannot store object "${key}" in "${root}"`, { key, cause })
+  }
+  return 'exists'
 }
 
 /** Makes the folder and all above it, and makes their names durable. */
