@@ -18,7 +18,7 @@ import {
   chunkWriter,
   leafEntries,
 } from '../repository/chunk-writer.ts'
-import { type DiskMapReader, diskMapReader, type MapOptions } from '../repository/disk-map-reader.ts'
+import { type DiskMapReader, diskMapReader, keptPages, type MapOptions } from '../repository/disk-map-reader.ts'
 import { type LeafWriter, leafWriter, type WrittenLeaf } from '../repository/disk-map-writer.ts'
 import { leafSpanBytesOf } from '../repository/map-shape.ts'
 import { type PackDelta, type PackTally, packTally } from '../repository/pack-use.ts'
@@ -98,12 +98,13 @@ export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps, cance
   const repository: Repository = { ...plan.repository, store: deps.store }
   await using opened = new AsyncDisposableStack()
   const disks = new Map<number, OpenDisk>()
+  const kept = keptPages(PAGES_KEPT)
   for (const disk of plan.disks) {
     const transport = deps.transports.find((candidate) => candidate.name === disk.transport)
     assert(transport !== undefined, `the worker has transport "${disk.transport}"`)
     const source = opened.use(await transport.open(disk.request, cancel))
     const { parent } = disk
-    const reader = parent === null ? null : diskMapReader({ repository, domain: plan.domain, disk: parent })
+    const reader = parent === null ? null : diskMapReader({ repository, domain: plan.domain, disk: parent, kept })
     disks.set(disk.request.disk.key, { plan: disk, source, reader })
   }
   const stop = new AbortController()
@@ -134,6 +135,8 @@ type Parts = {
   readonly arena: Uint8Array
 }
 
+/** Of all disks' parents together, at most 16 MiB: a region's leaves lie below one or two inner pages of each level. */
+const PAGES_KEPT = { innersMax: 64, leavesMax: 256 }
 /** Leaf pages of the parent that are fetched side by side. */
 const LEAF_READS_MAX = 4
 /** More than the largest leaf page. */

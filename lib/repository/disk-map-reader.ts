@@ -9,12 +9,32 @@ import { decodeInner, decodeLeaf, type InnerPage, type Leaf, refsPerInner } from
 import type { DiskMap } from '../wire/repository/point.ts'
 import { type RecordRef, recordTypes } from '../wire/repository/record-ref.ts'
 import { chunkHasher } from './keys.ts'
-import { lru, remember } from './lru.ts'
+import { type Lru, lru, remember } from './lru.ts'
 import { leafCountOf, leavesBelow, rootLevelOf } from './map-shape.ts'
 import { fetchPart, planReads, readPage, recordOpener } from './record-reader.ts'
 import type { Repository } from './repository.ts'
 
-export type MapOptions = { readonly repository: Repository; readonly domain: VmId; readonly disk: DiskMap }
+export type MapOptions = {
+  readonly repository: Repository
+  readonly domain: VmId
+  readonly disk: DiskMap
+  /** Shared by readers of several disks, so that all together keep no more; left out: the reader's own. */
+  readonly kept?: KeptPages
+}
+
+/** Pages that readers keep, decoded. */
+export type KeptPages = {
+  readonly inners: Lru<string, Promise<StoredInner | null>>
+  readonly leaves: Lru<string, Promise<StoredLeaf | null>>
+  /** A name of its own for each reader. */
+  readonly nameReader: () => string
+}
+
+/** An inner page takes about 128 KiB when decoded, a leaf 32 KiB. */
+export function keptPages(limits: { readonly innersMax: number; readonly leavesMax: number }): KeptPages {
+  let readers = 0
+  return { inners: lru(limits.innersMax), leaves: lru(limits.leavesMax), nameReader: () => String(++readers) }
+}
 
 export type StoredLeaf = { readonly ref: RecordRef; readonly leaf: Leaf }
 
@@ -34,15 +54,15 @@ export interface DiskMapReader {
 export type StoredInner = { readonly ref: RecordRef; readonly page: InnerPage }
 
 const leavesPerRegion = 8
-const innerPagesKept = 256
-const leavesKept = 128
+const ownLimits = { innersMax: 256, leavesMax: 128 }
 
-export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMapReader {
+export function diskMapReader({ repository, domain, disk, kept = keptPages(ownLimits) }: MapOptions): DiskMapReader {
   const opener = recordOpener(repository.keys, chunkHasher(repository.keys, domain))
   const rootLevel = rootLevelOf(disk)
   const leafCount = leafCountOf(disk)
-  const inners = lru<string, Promise<StoredInner | null>>(innerPagesKept)
-  const leaves = lru<number, Promise<StoredLeaf | null>>(leavesKept)
+  const { inners, leaves } = kept
+  const name = kept.nameReader()
+  const leafName = (index: number) => `${name}/${index}`
 
   const refAt = async (level: number, index: number, cancel: Cancel): Promise<RecordRef | null> => {
     if (level === rootLevel) return index === 0 ? disk.root : null
@@ -58,7 +78,7 @@ export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMap
   }
   const inner: DiskMapReader['inner'] = ({ level, index }, cancel) => {
     assert(level >= 1 && level <= rootLevel, 'an inner page has a level of its tree')
-    return remember(inners, `${level}/${index}`, { cancel, load: () => loadInner(level, index, cancel) })
+    return remember(inners, `${name}/${level}/${index}`, { cancel, load: () => loadInner(level, index, cancel) })
   }
   const openLeaf = (ref: RecordRef, stored: Uint8Array): StoredLeaf => {
     const leaf = decodeLeaf(opener.openPage(ref, stored, recordTypes.leaf))
@@ -69,9 +89,9 @@ export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMap
     repository,
     leafCount,
     refOf: (index, cancel) => refAt(0, index, cancel),
-    isKept: (index) => leaves.get(index) !== undefined,
+    isKept: (index) => leaves.get(leafName(index)) !== undefined,
     keep: (index, ref, stored) => {
-      leaves.set(index, Promise.resolve(openLeaf(ref, stored)), 1)
+      leaves.set(leafName(index), Promise.resolve(openLeaf(ref, stored)), 1)
     },
     open: openLeaf,
   }
@@ -82,7 +102,7 @@ export function diskMapReader({ repository, domain, disk }: MapOptions): DiskMap
     leafRef: (leafIndex, cancel) => refAt(0, leafIndex, cancel),
     leaf: (leafIndex, cancel) => {
       assert(leafIndex >= 0 && leafIndex < leafCount, 'a leaf lies inside its disk')
-      return remember(leaves, leafIndex, { cancel, load: () => loadLeaf(region, leafIndex, cancel) })
+      return remember(leaves, leafName(leafIndex), { cancel, load: () => loadLeaf(region, leafIndex, cancel) })
     },
     nextLeaf: async (leafIndex, cancel) => {
       let index = leafIndex
