@@ -97,6 +97,7 @@ type DataRun = { readonly offsetBytes: number; readonly bytes: Uint8Array }
 /** The chunks that are stored, cut to the range, in order. */
 async function* dataRuns(source: RunSource, cancel: Cancel): AsyncGenerator<DataRun> {
   const { range, map, repository } = source
+  if (range.lengthBytes === 0) return
   const chunkBytes = chunkBytesOf(map.disk)
   const end = range.offsetBytes + range.lengthBytes
   const ahead = { repository, windowsAhead: range.windowsAhead ?? 2 }
