@@ -11,6 +11,11 @@ export function moverLogFolderOf(home: string): string {
   return join(home, 'log', 'movers')
 }
 
+/** Which repositories this home has used. */
+export function knownRepositoriesOf(home: string): string {
+  return join(home, 'repositories')
+}
+
 /** Held by the one engine of this home. */
 export function lockPathOf(home: string): string {
   return join(home, 'engine.lock')

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { takeEngineLock } from '../adapters/local/engine-lock.ts'
 import { lineEvents } from '../adapters/local/events.ts'
 import { sqliteJobStore } from '../adapters/local/job-store.ts'
+import { knownRepositories } from '../adapters/local/known-repositories.ts'
 import { fileLines, lineLog, logMetrics } from '../adapters/local/log.ts'
 import { passphraseWrapper } from '../adapters/local/passphrase.ts'
 import { resetReceipts, sqliteQueue } from '../adapters/local/queue.ts'
@@ -12,17 +13,25 @@ import { openState, type State } from '../adapters/local/state.ts'
 import { type ChildTasks, childTasks } from '../adapters/local/tasks.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { hexOf } from '../base/bytes.ts'
-import { BackupError } from '../base/errors.ts'
+import { BackupError, hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { MessageQueue } from '../ports/queue.ts'
-import { createRepository } from '../repository/open-repository.ts'
+import { createRepository, openForWriting } from '../repository/open-repository.ts'
 import type { Repository } from '../repository/repository.ts'
 import { defaultStageLimits, type StageDeps, type StageLimits } from '../stages/deps.ts'
 import { type Settings, settingsVariables } from '../wire/settings.ts'
 import { claimsOf, defaultEngineLimits, type EngineParts } from './engine.ts'
-import { codeCacheOf, engineLogOf, eventLogOf, lockPathOf, moverLogFolderOf, statePathOf } from './local-places.ts'
+import {
+  codeCacheOf,
+  engineLogOf,
+  eventLogOf,
+  knownRepositoriesOf,
+  lockPathOf,
+  moverLogFolderOf,
+  statePathOf,
+} from './local-places.ts'
 import { openObjectStore } from './object-stores.ts'
 import { programPath } from './programs.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
@@ -68,7 +77,10 @@ export async function openLocalState(home: string, around: Surroundings, cancel:
   }
 }
 
-/** Opens the repository that the settings name; creates it when there is none at its place. */
+/**
+ * Opens the repository that the settings name; creates it when there is none at its place and this home never used one there.
+ * @throws BackupError `repository-missing` where there was one
+ */
 export async function createLocalRepository(
   settings: Settings,
   around: Surroundings,
@@ -79,10 +91,27 @@ export async function createLocalRepository(
   const { clock, random, environment } = around
   const secrets = localSecrets({ references: { passphrase }, environment })
   const wrapper = passphraseWrapper({ passphrase: await secrets.read('passphrase', cancel), random })
-  return await createRepository(
-    { store: openObjectStore(repository, around), wrappers: [wrapper], clock, random },
-    cancel,
-  )
+  const options = { store: openObjectStore(repository, around), wrappers: [wrapper], clock, random }
+  const known = knownRepositories(knownRepositoriesOf(settings.home))
+  const place = `file:${repository.folder}`
+  const before = known.find(place)
+  if (before !== null) {
+    return await openForWriting(options, cancel).catch((error: unknown) => {
+      throw hasCode(error, 'repository-missing') ? goneFrom(place, before) : error
+    })
+  }
+  const opened = await createRepository(options, cancel)
+  known.remember(place, opened.id)
+  return opened
+}
+
+function goneFrom(place: string, { file, repositoryId }: { readonly file: string; readonly repositoryId: string }) {
+  return new BackupError(`Cannot open repository "${repositoryId}": there is nothing at "${place}" where it was`, {
+    code: 'repository-missing',
+    kind: 'not-found',
+    hint: `Mount or bring back the folder; to begin a new repository there, remove "${file}"`,
+    facts: { repositoryId, place },
+  })
 }
 
 export type LocalEngine = AsyncDisposable & {
