@@ -42,12 +42,17 @@ export function manualClock(startMs = 1_760_000_000_000): ManualClock {
     sleep: (ms, { signal }) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason)
-        const entry = { atMs: elapsedMs + ms, wake: resolve }
-        waiting.push(entry)
-        signal.addEventListener('abort', () => {
+        const leave = (): void => {
           waiting = waiting.filter((other) => other !== entry)
           reject(signal.reason)
-        })
+        }
+        const wake = (): void => {
+          signal.removeEventListener('abort', leave)
+          resolve()
+        }
+        const entry = { atMs: elapsedMs + ms, wake }
+        waiting.push(entry)
+        signal.addEventListener('abort', leave, { once: true })
       }),
     advance: (ms) => {
       elapsedMs += ms

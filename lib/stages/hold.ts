@@ -6,6 +6,7 @@ import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
+import { withWake } from './send.ts'
 
 export interface JobHold {
   /** As last written by this hold. */
@@ -38,7 +39,9 @@ export async function holdJob(
   // Whoever had the claim died without a word: that counts as a failure, so that dying again and again has an end.
   const died = found.value.claim !== null && found.value.failingSinceMs === null
   const failingSinceMs = died ? clock.nowMs() : found.value.failingSinceMs
-  const first = await replaceJob({ ...found, value: { ...found.value, failingSinceMs, claim: claim() } }, deps, options)
+  // The wake-up moves on with each beat: a job that is worked on is not overdue, and crowds out none that is.
+  const claimed = (job: Job): Job => withWake({ ...job, claim: claim() }, deps, 0)
+  const first = await replaceJob({ ...found, value: claimed({ ...found.value, failingSinceMs }) }, deps, options)
   if ('other' in first) return null
   let current = first.written
   let writtenMs = clock.monotonicMs()
@@ -70,7 +73,7 @@ export async function holdJob(
   const beat = async (): Promise<void> => {
     try {
       const limited = { signal: withTimeLimit(signal, limits.claimMs / 3) }
-      await update((job) => ({ ...job, claim: claim() }), limited)
+      await update(claimed, limited)
     } catch (error) {
       deps.log.warn('claim.heartbeat-failed', { message: messageOf(error) })
       // Whoever finds the claim lapsed takes over: from then on nothing may be done here.

@@ -67,6 +67,17 @@ it('the heartbeat keeps a claim alive for as long as the stage works', async () 
   expect((await read()).claim).toBeNull()
 })
 
+it('a job that is worked on is not overdue, so that watch sees those that are', async () => {
+  const { hold, clock, claimMs, inner } = await heldJob()
+  for (let beat = 0; beat < 20; beat++) {
+    await beats(clock, claimMs, 1)
+    expect(await inner.dueJobs({ beforeMs: clock.nowMs(), limit: 10 }, cancel)).toEqual([])
+  }
+  hold.stop()
+  clock.advance(claimMs)
+  expect(await inner.dueJobs({ beforeMs: clock.nowMs(), limit: 10 }, cancel)).toHaveLength(1)
+})
+
 it('a heartbeat that is due when the stage ends does not claim the job again', async () => {
   const { hold, clock, claimMs, read } = await heldJob()
   clock.advance(claimMs / 3)
