@@ -12,18 +12,19 @@ import type { Vsphere } from '../lib/ports/vsphere.ts'
 const vmId = parseVmId('50000000-0000-4000-8000-00000000beac')
 const at = '2026-01-01T00:00:00.000Z'
 
-export function imageJob(image: { readonly image: string; readonly number: number; readonly tracking: boolean }): Job {
-  const { number, tracking } = image
+type BenchImage = { readonly image: string; readonly number: number; readonly tracking: boolean }
+
+export function imageJob({ image, number, tracking }: BenchImage): Job {
   const runId = runIdOf({ policy: parsePolicyName('bench'), key: String(number) })
   const disk: VmDisk = {
     key: 2000,
     label: 'Hard disk 1',
-    capacityBytes: statSync(image.image).size,
+    capacityBytes: statSync(image).size,
     controllerKey: 1000,
     unitNumber: 0,
     mode: 'persistent',
     backing: 'flat',
-    fileName: image.image,
+    fileName: image,
     parents: [],
     uuid: 'bench-disk',
     changeId: `52 be ac/${number}`,
@@ -36,6 +37,7 @@ export function imageJob(image: { readonly image: string; readonly number: numbe
     runId,
     vm: { moref: parseMoref('vm-1'), vmId, name: 'bench', datacenter: 'DC' },
     policy: defaultPolicy(),
+    full: false,
     attempt: 1,
     state: 'transferring',
     claim: null,

@@ -21,6 +21,8 @@ export type BackupOptions = {
   readonly policy?: string
   /** Idempotency key: the same one asks for the same run. */
   readonly key?: string
+  /** Reads and stores everything anew instead of continuing the newest restore point. */
+  readonly full?: boolean
 }
 
 /** Said whenever no policy is given. */
@@ -49,7 +51,7 @@ export async function backup(options: BackupOptions, world: World): Promise<Answ
   const key = options.key ?? hexOf(world.random.bytes(16))
   const vms = options.vm.length === 0 ? null : options.vm
   const deps = { clock: world.clock, jobStore: state.jobStore, sender: state.queue }
-  const runId = await requestRun({ door: 'api', policy, vms, key }, deps, world)
+  const runId = await requestRun({ door: 'api', policy, vms, full: options.full === true, key }, deps, world)
   const tell = jobTeller(progress)
   let view: RunView | null = null
   const isDone = async (): Promise<boolean> => {

@@ -50,7 +50,12 @@ export type CommandEnds = {
 
 /** As commander gives them: what was not given is missing. */
 type Json = { readonly json?: true }
-type BackupFlags = { readonly vm?: readonly string[]; readonly policy?: string; readonly key?: string }
+type BackupFlags = {
+  readonly vm?: readonly string[]
+  readonly policy?: string
+  readonly full?: true
+  readonly key?: string
+}
 type RestoreFlags = { readonly disk?: readonly number[]; readonly to: string; readonly overwrite?: true }
 
 /** @throws CommanderError from parsing, and what the commands throw */
@@ -66,6 +71,7 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
   command('backup', 'back VMs up and wait for the end')
     .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
     .option('--policy <file>', 'how, and without --vm also what, to back up')
+    .option('--full', 'read and store everything anew, for example after "verify" found damage')
     .option('--key <text>', 'the same key asks for the same run again instead of a new one')
     .addHelpText('after', backupHelp)
     .action(async ({ json, vm, ...options }: Json & BackupFlags) => {

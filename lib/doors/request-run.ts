@@ -16,6 +16,8 @@ export type RunRequest = {
   readonly policy: Policy
   /** Names, references or instance uuids; null: the policy's selection. */
   readonly vms: readonly string[] | null
+  /** True: everything is read and stored anew, continuing no earlier point. */
+  readonly full?: boolean
   /** Idempotency key: scheduled time, event id, or whatever the caller repeats. */
   readonly key: string
 }
@@ -32,6 +34,7 @@ export async function requestRun(
     door: request.door,
     policy: request.policy,
     vms: request.vms,
+    full: request.full === true,
     requestedAt: isoTime(nowMs),
     state: 'requested',
     wakeAtMs: nowMs + PLAN_OVERDUE_MS,

@@ -65,6 +65,8 @@ export type Job = {
   readonly runId: RunId
   readonly vm: { readonly moref: Moref; readonly vmId: VmId; readonly name: string; readonly datacenter: string }
   readonly policy: Policy
+  /** Whether everything is read and stored anew, as the run asks. */
+  readonly full: boolean
   /** From 1; a new one for every new capture. */
   readonly attempt: number
   readonly state: JobState

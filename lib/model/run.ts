@@ -12,6 +12,8 @@ export type Run = {
   readonly policy: Policy
   /** Names or morefs that an on-demand request named; null: the policy's selection. */
   readonly vms: readonly string[] | null
+  /** Whether everything is read and stored anew, continuing no earlier point. */
+  readonly full: boolean
   readonly requestedAt: string
   readonly state: 'requested' | 'planned' | 'refused'
   /** When its plan message counts as lost; null once it is planned or refused. */

@@ -53,9 +53,9 @@ async function attemptMove(
   const sessionId = sessionIdOf(job.id, job.attempt)
   const earlier = await readCandidate({ repository, sessionId }, cancel)
   if (earlier !== null) return sealedResult(earlier, job.notices.length)
-  const continues = !(await wantsAll(job, deps, cancel))
+  const anew = job.full ? 'asked' : (await foundDamage(job, deps, cancel)) ? 'damaged' : null
   const point = await storeDisks(
-    { job, capture, sessionId, continues, report: (progress) => hold.report(progress) },
+    { job, capture, sessionId, anew, report: (progress) => hold.report(progress) },
     deps,
     cancel,
   )
@@ -88,7 +88,7 @@ async function loadJob(
 }
 
 /** Any attempt before may have found that what it continued is damaged: then nothing is continued, whatever failed since. */
-async function wantsAll(job: Job, { jobs }: MoverDeps, cancel: Cancel): Promise<boolean> {
+async function foundDamage(job: Job, { jobs }: MoverDeps, cancel: Cancel): Promise<boolean> {
   for (let attempt = job.attempt - 1; attempt >= 1; attempt--) {
     const result = (await jobs.attempts.get(sessionIdOf(job.id, attempt), cancel))?.value.result ?? null
     if (result?.kind === 'failed' && result.retry === 'as-full') return true

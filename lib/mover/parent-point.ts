@@ -56,14 +56,20 @@ function freeAfter(sequence: number, taken: ReadonlySet<number>): number {
   })
 }
 
-/** The same with nothing continued: an attempt before found that what it continued is damaged. */
-export function startAnew({ sequence, parent, notices }: Lineage): Lineage {
+/** 'asked': by whoever asked for the run; 'damaged': an attempt before found that what it continued is damaged. */
+export type Anew = 'asked' | 'damaged'
+
+/** The same with nothing continued. */
+export function startAnew({ sequence, parent, orphanReason, notices }: Lineage, why: Anew): Lineage {
+  if (why === 'asked') {
+    const reason = parent === null ? orphanReason : 'A full backup was asked for'
+    return { sequence, parent: null, orphanReason: reason, notices }
+  }
   const before = parent === null ? 'an earlier restore point' : `restore point ${parent.envelope.sequence}`
-  const orphanReason = `What ${before} keeps is damaged`
   const notice: Notice = {
     code: 'point-damaged',
     message: `Every disk was read and stored anew: what ${before} keeps is damaged`,
     hint: 'Run "coldframe verify" on the earlier restore points of this VM',
   }
-  return { sequence, parent: null, orphanReason, notices: [...notices, notice] }
+  return { sequence, parent: null, orphanReason: `What ${before} keeps is damaged`, notices: [...notices, notice] }
 }

@@ -16,7 +16,7 @@ import { sessionTableMemory } from '../repository/session-table.ts'
 import type { MoverDeps } from './deps.ts'
 import { diskCounts } from './disk-counts.ts'
 import { leafStream } from './leaf-stream.ts'
-import { findLineage, type Lineage, startAnew } from './parent-point.ts'
+import { type Anew, findLineage, type Lineage, startAnew } from './parent-point.ts'
 import { progressMeter } from './progress.ts'
 import { type DiskReading, planReadings } from './readings.ts'
 import type { RegionWorker, WorkerPlan } from './region-worker.ts'
@@ -28,8 +28,8 @@ export type StoreJob = {
   readonly job: Job
   readonly capture: Capture
   readonly sessionId: SessionId
-  /** Whether an earlier point is continued; false stores everything anew. */
-  readonly continues: boolean
+  /** Why no earlier point is continued and everything is stored anew; null: the newest is continued. */
+  readonly anew: Anew | null
   readonly report: (progress: readonly DiskProgress[]) => void
 }
 
@@ -44,7 +44,7 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const { job, capture, sessionId } = store
   const { repository, clock, random } = deps
   const found = await findLineage(repository, job.vm.vmId, cancel)
-  const lineage = store.continues ? found : startAnew(found)
+  const lineage = store.anew === null ? found : startAnew(found, store.anew)
   await start(lineage, { sessionId, deps }, cancel)
   const { readings, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
   const counts = diskCounts(readings)

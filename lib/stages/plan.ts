@@ -163,6 +163,7 @@ function newJob(run: Run, vm: VmSummary, deps: StageDeps): Job {
     runId: run.id,
     vm: { moref: vm.moref, vmId: vm.vmId, name: vm.name, datacenter: vm.datacenter },
     policy: run.policy,
+    full: run.full,
     attempt: 1,
     state: 'waiting',
     claim: null,

@@ -79,6 +79,7 @@ const job = z.strictObject({
   runId,
   vm: z.strictObject({ moref, vmId, name: z.string(), datacenter: z.string() }),
   policy: policyRecord,
+  full: z.boolean(),
   attempt: attemptNumber,
   state: z.enum([
     'waiting',
@@ -124,6 +125,7 @@ const run = z.strictObject({
   door: z.enum(['schedule', 'api', 'alarm']),
   policy: policyRecord,
   vms: z.array(z.string()).nullable(),
+  full: z.boolean(),
   requestedAt: time,
   state: z.enum(['requested', 'planned', 'refused']),
   wakeAtMs: z.number().nullable(),

@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
+import { moveJob } from '../../lib/mover/move.ts'
 import type { Vsphere } from '../../lib/ports/vsphere.ts'
-import { backup, differingDisks, moverWorld, restored, type World } from './world.ts'
+import { backup, cancel, commit, depsOf, differingDisks, moverWorld, prepare, restored, type World } from './world.ts'
 
 const CHUNK = 65_536
 
@@ -147,6 +148,28 @@ describe('moveJob()', () => {
     const moved = await backup(world, { vsphere })
     expect(await differingDisks(world, moved)).toEqual([])
     expect(moved.point.body.disks[0]).toMatchObject({ readMode: 'differential', newChunks: 1 })
+  })
+
+  it('stores everything anew when that was asked for, and the next backup continues it', async () => {
+    const world = await moverWorld()
+    world.vm.addDisk(2000, 1 * MiB)
+    world.vm.write(2000, 0, seededRandom(5).bytes(1 * MiB))
+    await backup(world)
+    const { job, images } = await prepare(world, { full: true })
+    const result = await moveJob({ jobId: job.id, attempt: 1, holder: 'test' }, depsOf(world), cancel)
+    expect(result).toMatchObject({ kind: 'sealed', sequence: 2, notices: [] })
+    const point = await commit(world, job)
+    expect(point.envelope.parentSequence).toBeNull()
+    expect(point.body.disks[0]).toMatchObject({
+      readMode: 'full',
+      readModeReason: 'A full backup was asked for',
+      newChunks: 16,
+    })
+    expect(await differingDisks(world, { point, images })).toEqual([])
+    expect((await backup(world)).point).toMatchObject({
+      envelope: { parentSequence: 2 },
+      body: { disks: [{ readMode: 'incremental', newChunks: 0 }] },
+    })
   })
 
   it('notices a VM without changed block tracking at every backup', async () => {

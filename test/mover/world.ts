@@ -91,7 +91,7 @@ let prepared = 0
 /** A job whose snapshot is taken. */
 export async function prepare(
   world: World,
-  change: Partial<Pick<Job, 'attempt' | 'tracking' | 'notices'>> = {},
+  change: Partial<Pick<Job, 'attempt' | 'tracking' | 'notices' | 'full'>> = {},
 ): Promise<Prepared> {
   const { snapshot, disks, images } = world.vm.snapshot()
   const id = jobIdOf(runIdOf({ policy: parsePolicyName('test'), key: String(prepared++) }), VM_ID)
@@ -176,6 +176,7 @@ function jobRecord(id: Job['id'], capture: Capture): Job {
     runId: runIdOf({ policy: parsePolicyName('test'), key: 'run' }),
     vm: { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: vmMoref ?? 'DC' },
     policy: defaultPolicy(),
+    full: false,
     attempt: 1,
     state: 'transferring',
     claim: null,
