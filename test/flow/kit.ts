@@ -291,15 +291,24 @@ export async function digestOf(path: string): Promise<string> {
 
 /** Restores a point and tells where its disks differ from what the simulator froze; nothing when they are equal. */
 export async function differencesOf(home: Home, point: PointDocument, sim: Sim): Promise<readonly string[]> {
-  const files = await restorePoint(home, point)
-  const frozen = (await sim.frozen()).find((one) => one.vm === point.vm && one.snapshot === point.snapshotName)
+  return await differencesIn(await restorePoint(home, point), { point, sim })
+}
+
+/** The same for files that are restored already, by disk key. */
+export async function differencesIn(
+  files: ReadonlyMap<number, string>,
+  { point, sim }: { readonly point: PointDocument; readonly sim: Sim },
+): Promise<readonly string[]> {
+  // A snapshot whose creation was in doubt is removed and made anew under the same name: the last one counts.
+  const frozen = (await sim.frozen()).findLast((one) => one.vm === point.vm && one.snapshot === point.snapshotName)
   if (frozen === undefined) return [`the simulator froze no "${point.snapshotName}" of "${point.vm}"`]
   const differences: string[] = []
   for (const disk of frozen.disks) {
     const path = files.get(disk.deviceKey)
     if (path === undefined) differences.push(`${point.vm}@${point.sequence} has no disk ${disk.deviceKey}`)
-    else if ((await digestOf(path)) !== disk.sha256)
+    else if ((await digestOf(path)) !== disk.sha256) {
       differences.push(`${point.vm}@${point.sequence} disk ${disk.deviceKey} has other bytes`)
+    }
   }
   return differences
 }
@@ -342,5 +351,7 @@ export function childrenOf(pid: number): readonly number[] {
 
 function numbersIn(folder: string): readonly number[] {
   if (!existsSync(folder)) return []
-  return readdirSync(folder).filter((name) => /^[0-9]+$/.test(name)).map(Number)
+  return readdirSync(folder)
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
 }

@@ -109,7 +109,10 @@ async function backUpUnder(lie: Lie, home: Home, sim: Sim): Promise<string> {
   const why = `${lie.name}\n${ended.stdout}\n${ended.stderr}`
   expect(ended.exitCode, why).toBeOneOf(lie.survived ? [0] : [0, 1])
   expect(await snapshotsIn(sim), why).toEqual([])
-  expect((await sim.machines()).filter((machine) => machine.consolidationNeeded), why).toEqual([])
+  expect(
+    (await sim.machines()).filter((machine) => machine.consolidationNeeded),
+    why,
+  ).toEqual([])
   if (ended.exitCode === 0) return 'success'
   expect(ended.document?.error?.message, why).toMatch(/^[^a-z].{10,}[^.]$/s)
   expect(ended.document?.data?.jobs ?? [], why).not.toMatchObject([{ pointId: expect.any(String) }])
