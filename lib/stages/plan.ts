@@ -65,18 +65,26 @@ async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, c
 }
 
 /** Two plans at once may have seen different inventories: the run has the jobs of both. */
-async function writePlanned(first: Versioned<Run>, jobs: readonly Job[], { deps, cancel }: Call): Promise<Run> {
-  const made = [...(await deps.jobStore.jobsOfRun(first.value.id, cancel)), ...jobs].map((job) => job.id)
+async function writePlanned(found: Versioned<Run>, jobs: readonly Job[], call: Call): Promise<Run> {
+  const made = await call.deps.jobStore.jobsOfRun(found.value.id, call.cancel)
+  const ids = [...jobs, ...made].map((job) => job.id)
+  const plan = (run: Run): Run => {
+    const jobIds = [...new Set([...run.jobIds, ...ids])]
+    return { ...run, state: 'planned', wakeAtMs: null, jobIds, refusal: null }
+  }
+  return changeRun(found, plan, call)
+}
+
+/** Writes over what others wrote meanwhile, watch's wake-up for one. */
+async function changeRun(first: Versioned<Run>, change: (run: Run) => Run, { deps, cancel }: Call): Promise<Run> {
+  const { id } = first.value
   let found = first
   for (let write = 1; write <= WRITES_MAX; write++) {
-    const jobIds = [...new Set([...found.value.jobIds, ...jobs.map((job) => job.id), ...made])]
-    const planned: Run = { ...found.value, state: 'planned', wakeAtMs: null, jobIds, refusal: null }
-    const { version } = found
-    if ((await deps.jobStore.runs.replace(planned.id, { value: planned, version }, cancel)) === 'replaced')
-      return planned
-    found = (await deps.jobStore.runs.get(planned.id, cancel)) ?? found
+    const value = change(found.value)
+    if ((await deps.jobStore.runs.replace(id, { value, version: found.version }, cancel)) === 'replaced') return value
+    found = (await deps.jobStore.runs.get(id, cancel)) ?? found
   }
-  throw new BackupError(`Cannot write the plan of run "${first.value.id}": others write it all the time`, {
+  throw new BackupError(`Cannot write run "${id}": others write it all the time`, {
     code: 'run-contended',
     retry: 'later',
   })
@@ -94,8 +102,10 @@ async function sendWaiting(run: Run, deps: StageDeps, cancel: Cancel): Promise<v
 export async function refuseRun(found: Versioned<Run>, refusal: Outcome, { deps, cancel }: Call): Promise<void> {
   if ((await deps.jobStore.jobsOfRun(found.value.id, cancel)).length > 0)
     return sendWaiting(await writePlanned(found, [], { deps, cancel }), deps, cancel)
-  const value: Run = { ...found.value, state: 'refused', wakeAtMs: null, refusal }
-  await deps.jobStore.runs.replace(value.id, { value, version: found.version }, cancel)
+  const refuse = (run: Run): Run =>
+    run.state === 'requested' ? { ...run, state: 'refused', wakeAtMs: null, refusal } : run
+  const value = await changeRun(found, refuse, { deps, cancel })
+  if (value.state !== 'refused') return
   deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })
 }
 

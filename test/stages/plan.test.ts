@@ -85,6 +85,18 @@ describe('plan', () => {
     expect((await runOf(world, id)).refusal).toMatchObject({ kind: 'failed', code: 'struck-unreachable' })
   })
 
+  it('that takes longer than watch waits is refused all the same', async () => {
+    const { world, engine } = await worldWithVms('db-1')
+    world.chaos = chaos(({ process, name }) =>
+      process === 'plan' && name === 'vsphere.open'
+        ? { when: 'before', blow: 'delay', until: world.clock.sleep(300_000, { signal: new AbortController().signal }) }
+        : null,
+    )
+    const id = await request(world, { vms: ['nobody'] })
+    await turnUntil(engine, () => isOver(world, id), 15 * 60_000)
+    expect((await runOf(world, id)).refusal).toMatchObject({ code: 'vm-not-found' })
+  })
+
   it('on demand is refused at once: whoever asked is there to ask again', async () => {
     const { world, engine } = await worldWithVms('db-1')
     world.chaos = unreachable(() => false)
