@@ -30,9 +30,15 @@ type Envelope = {
   readonly pointId: string
   readonly vmId: string
   readonly sequence: number
+  readonly sessionId: string
   readonly disks: readonly DiskMap[]
 }
-type Settings = { readonly repositoryId: string; readonly kid: string }
+type Settings = {
+  readonly repositoryId: string
+  readonly kid: string
+  readonly number: number
+  readonly document: string
+}
 type KeyDocument = {
   readonly wraps: readonly { readonly kind: string; readonly blob: string }[]
   readonly chunkIds: { readonly salt: string; readonly sealed: string }
@@ -74,6 +80,7 @@ function splitDocument<Form>(bytes: Buffer, name: string): { covered: Buffer; ch
 function openKeys(root: string, passphrase: string): Keys {
   const settings = splitDocument<Settings>(readFileSync(join(root, 'repo/1.json')), 'mac')
   const { repositoryId, kid } = settings.json
+  must(settings.json.number === 1 && settings.json.document === 'settings', 'settings name')
   const document = splitDocument<KeyDocument>(readFileSync(join(root, 'keys', kid, '1.json')), 'sha256')
   const blob = Buffer.from(document.json.wraps[0]?.blob ?? '', 'base64')
   const stretched = argon2Sync('argon2id', {
@@ -184,6 +191,18 @@ function readDisk(root: string, keys: Keys, of: { readonly vmId: string; readonl
   return { key: disk.key, capacityBytes: disk.capacityBytes, chunks }
 }
 
+/** Section 9: the plain list of the point's packs, kept beside its candidate. */
+function checkPackList(root: string, keys: Keys, { kid, pointId, sessionId }: Envelope): void {
+  const list = readFileSync(join(root, 's', sessionId, `packs-${pointId}`))
+  const mac = hmac(hkdf(keys.master(kid), hex(keys.repositoryId), 'vmb1/meta'), list.subarray(0, -32))
+  must(mac.equals(list.subarray(-32)), 'pack list MAC')
+  must(list.toString('latin1', 0, 4) === 'VMBL' && list.readUInt8(4) === 1, 'pack list head')
+  must(list.toString('hex', 16, 32) === pointId, 'pack list point')
+  let at = 32
+  for (let parts = list.readUInt32LE(8); parts > 0; parts--) at += 4 + list.readUInt32LE(at)
+  must(at === list.length - 32, 'pack list length')
+}
+
 /** Section 8: every point of every VM in a folder, ascending. */
 export function readFolder(root: string, passphrase: string): readonly FoundPoint[] {
   const keys = openKeys(root, passphrase)
@@ -198,6 +217,7 @@ export function readFolder(root: string, passphrase: string): readonly FoundPoin
     const master = keys.master(envelope.kid)
     const mac = hmac(hkdf(master, hex(keys.repositoryId), 'vmb1/meta'), bytes.subarray(0, macAt))
     must(mac.equals(bytes.subarray(macAt, macAt + 32)), 'point MAC')
+    checkPackList(root, keys, envelope)
     must(name === join(envelope.vmId, `${String(envelope.sequence).padStart(10, '0')}.rp`), 'point name')
     const key = hkdf(master, hex(envelope.pointId), 'vmb1/rp')
     const sealed = bytes.subarray(macAt + 32)
