@@ -20,7 +20,7 @@ it(
   'what fails for good fails the job with a sentence, or does not matter any more',
   async () => {
     for (const when of ['before', 'after'] as const) {
-      const ends = await surviveEach('stages', { blow: 'refused', when })
+      const ends = await surviveEach('stages', { blow: 'refused', when, step: 2 })
       expect(Object.keys(ends).toSorted()).toEqual(['failed', 'written'])
     }
   },

@@ -75,7 +75,9 @@ export async function surviveEach(
   const calls = await callsOfBackup(target)
   const ends: Record<string, number> = {}
   const faults: string[] = []
-  for (let call = target === 'stages' ? DOOR_CALLS + 1 : 1; call <= calls.length; call += step) {
+  // Where calls are left out, "after" strikes those that "before" leaves out.
+  const first = (target === 'stages' ? DOOR_CALLS + 1 : 1) + (blow.when === 'after' ? step - 1 : 0)
+  for (let call = first; call <= calls.length; call += step) {
     try {
       const { kind } = await survive(target, [{ call, ...blow }])
       const end = kind === 'failed' ? 'failed' : 'written'

@@ -91,6 +91,30 @@ describe('two jobs of one VM', () => {
     await expectRest(engine)
   })
 
+  it('at once, because one was away for longer than its lease, never end with a point of mixed bytes', async () => {
+    const { world, engine } = await worldWithVm()
+    const asleep = Promise.withResolvers<void>()
+    world.beforeMove = ({ attempt }) => (world.moving === 1 && attempt === 1 ? asleep.promise : Promise.resolve())
+    const first = await request(world)
+    await turnUntil(engine, async () => (await jobsOf(world, first))[0]?.state === 'transferring')
+    // Nobody renews the lease of the first: the program was off.
+    world.clock.advance(3 * HOUR_MS)
+    const second = await request(world)
+    let woke = false
+    world.onSend = (message) => {
+      if (message.kind === 'transfer' && !woke) {
+        woke = true
+        asleep.resolve()
+      }
+      return 'keep'
+    }
+    await turnUntil(engine, async () => (await isOver(world, first)) && (await isOver(world, second)))
+    const outcomes = [...(await jobsOf(world, first)), ...(await jobsOf(world, second))].map((job) => job.outcome)
+    expect(outcomes.some((outcome) => outcome?.kind === 'success')).toBe(true)
+    for (const outcome of outcomes) if (outcome?.kind === 'failed') expect(outcome.message).toContain('snapshot')
+    await expectRest(engine)
+  })
+
   it("wait for somebody else's task on the VM, in bounds", async () => {
     const { vm, world, engine } = await worldWithVm({ limits: { busyMs: 30 * MINUTE_MS } })
     vm.runningTasks.push('CloneVM_Task')
