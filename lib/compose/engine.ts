@@ -106,6 +106,11 @@ async function receive(parts: EngineParts, slots: Budget, cancel: Cancel): Promi
 async function buryDead({ deps, queue }: EngineParts, cancel: Cancel): Promise<void> {
   for (const dead of await queue.takeDead(cancel)) {
     deps.log.warn('message.dead', facts(dead))
+    if (dead.kind === 'abandon') {
+      // watch wakes its job again when it is overdue; another abandon would only die the same way.
+      deps.log.error('message.buried', dead.reason, facts(dead))
+      continue
+    }
     const reason = `its stage "${dead.kind}" failed too often; the log of the engine tells why`
     await deps.sender.send(abandonOf(dead, reason), { delayMs: 0 }, cancel)
   }

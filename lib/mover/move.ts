@@ -84,6 +84,13 @@ async function loadJob(
       },
     )
   }
+  // A container that came late must not read what is being given back.
+  if (job.state !== 'captured' && job.state !== 'transferring') {
+    throw new BackupError(`Cannot move job ${quote(jobId)}: it is ${quote(job.state)}, nobody waits for its disks`, {
+      code: 'attempt-over',
+      facts: { attempt, state: job.state },
+    })
+  }
   return { job, capture: job.capture }
 }
 

@@ -36,6 +36,8 @@ export type StageLimits = {
   /** How often a quiesced snapshot is tried before the next rung of the ladder, and the wait between. */
   readonly quiesceTries: number
   readonly quiesceWaitMs: number
+  /** How long a mover may take from its start to its first hold. */
+  readonly moverStartMs: number
   /** Added to a mover's hold before it counts as gone without word. */
   readonly moverMarginMs: number
 }
@@ -55,6 +57,7 @@ export const defaultStageLimits: StageLimits = {
   captureMs: 840_000,
   quiesceTries: 3,
   quiesceWaitMs: 5_000,
+  moverStartMs: 900_000,
   moverMarginMs: 30_000,
 }
 

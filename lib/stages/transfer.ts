@@ -6,6 +6,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
 import type { Attempt, Debt, Job } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
+import type { TaskState } from '../ports/tasks.ts'
 import { amend, owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
@@ -19,7 +20,9 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   if (result !== null) return afterResult(job, result, deps)
   const mover = moverOf(job)
   const state = mover.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(mover.taskId, cancel)
-  if (state.kind === 'running') return poll(deps, 'the mover, which reads the disks')
+  if (state.kind === 'running' && !isSilent(job, attempt?.value ?? null, deps)) {
+    return poll(deps, 'the mover, which reads the disks')
+  }
   // It may have sealed between the two looks.
   const last = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
   if (last !== null && last.value.result !== null) return afterResult(job, last.value.result, deps)
@@ -27,12 +30,25 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   // A task that was just started may not be listed yet, and its mover may not hold the attempt yet.
   const goneMs = Math.max(last?.value.heldUntilMs ?? 0, job.waitSinceMs ?? nowMs) + deps.limits.moverMarginMs
   if (state.kind === 'unknown' && goneMs > nowMs) return poll(deps, 'the hold of a mover that gives no word')
-  const reason = state.kind === 'stopped' ? state.reason : 'nobody knows its task'
+  if (state.kind === 'running' && mover.taskId !== null) await deps.tasks.stop(mover.taskId, cancel)
+  const reason = describeEnd(state)
   return tryAgain(job, {
     code: 'mover-died',
     message: `The mover of VM "${job.vm.name}" ended without a result: ${reason}`,
     hint: 'Its log tells more; the disks are read again from the same snapshot',
   })
+}
+
+/** A task that runs but let its hold lapse reads no more: it stopped by its own clock, or hangs. */
+function isSilent(job: Job, attempt: Attempt | null, { clock, limits }: StageDeps): boolean {
+  const nowMs = clock.nowMs()
+  const sinceMs = attempt?.heldUntilMs ?? (job.waitSinceMs ?? nowMs) + limits.moverStartMs
+  return nowMs > sinceMs + limits.moverMarginMs
+}
+
+function describeEnd(state: TaskState): string {
+  if (state.kind === 'stopped') return state.reason
+  return state.kind === 'running' ? 'it runs but no longer holds its attempt, and was stopped' : 'nobody knows its task'
 }
 
 /** The token of an attempt: the same start twice is one task. */

@@ -91,6 +91,27 @@ describe('the engine of one machine', () => {
     expect(await runOf(world, run)).toMatchObject({ state: 'refused', refusal: { code: 'abandoned' } })
   })
 
+  it('buries an abandon message that dies itself, and sends no other for it', async () => {
+    const world = await newWorld({ receivesMax: 2 })
+    const dead = { v: 1 as const, kind: 'abandon' as const, reason: 'test' }
+    const target = { kind: 'run' as const, runId: parseRunId('0123456789abcdef0123456789abcdef') }
+    let received = 0
+    const runs: World['jobStore']['runs'] = {
+      ...world.jobStore.runs,
+      get: () => {
+        received++
+        throw new Error('the code is broken')
+      },
+    }
+    await world.queue.send({ ...dead, target }, { delayMs: 0 }, cancel)
+    const startedMs = world.clock.nowMs()
+    const parts = partsOf(world, { deps: { jobStore: { ...world.jobStore, runs } } })
+    await runUntil(world, parts, () => world.clock.nowMs() - startedMs > 300_000)
+
+    expect(received).toBe(2)
+    expect(await world.queue.takeDead(cancel)).toEqual([])
+  })
+
   it('handles no more messages side by side than it may', async () => {
     const world = await newWorld()
     let running = 0

@@ -41,6 +41,14 @@ function over(world: World, store: ObjectStore) {
 }
 
 describe('moveJob() when something fails', () => {
+  it('reads nothing of a job whose snapshot is being given back', async () => {
+    const world = await smallWorld()
+    const { job } = await prepare(world, { state: 'releasing' })
+    const result = await moveJob({ jobId: job.id, attempt: 1, holder: 'late' }, depsOf(world), cancel)
+    expect(result).toMatchObject({ kind: 'failed', code: 'attempt-over' })
+    expect([...memoryStoreOf(world).keys()].filter((key) => key.startsWith('s/'))).toEqual([])
+  })
+
   it.each(['before', 'after'] as const)(
     'leaves the earlier point alone and succeeds again, whichever store call fails (%s it took effect)',
     async (when) => {

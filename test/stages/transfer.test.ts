@@ -77,6 +77,29 @@ describe('transfer', () => {
     await expectRest(engine)
   })
 
+  it('stops a mover that runs but let its hold lapse, and starts another', async () => {
+    const { world, engine } = await worldWithVm()
+    const stopped: string[] = []
+    let hung = false
+    withTasks(world, (tasks) => ({
+      describe: async (id, cancel) =>
+        hung && stopped.length === 0 ? { kind: 'running' } : await tasks.describe(id, cancel),
+      stop: async (id, cancel) => {
+        stopped.push(id)
+        await tasks.stop(id, cancel)
+      },
+    }))
+    world.moverChaos = chaos(({ name }) => {
+      if (hung || name !== 'transport.read') return null
+      hung = true
+      return { when: 'before', blow: 'kill' }
+    })
+    const job = await backUpOne(engine)
+    expect(stopped).toHaveLength(1)
+    expect(job).toMatchObject({ attempt: 2, outcome: { kind: 'success' } })
+    await expectRest(engine)
+  })
+
   it('waits for a free place for its mover', async () => {
     const { world, engine } = await worldWithVm()
     let refused = 0
