@@ -3,7 +3,7 @@
 // runs until SIGTERM, SIGINT, or, with --exit-with-parent, until its standard input ends.
 
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../lib/base/clock.ts'
 import { BackupError, exitCodeOf, messageOf } from '../lib/base/errors.ts'
@@ -20,7 +20,7 @@ const USAGE = `Usage: node sim/main.ts [options]
   --control-port N         port of the control interface (default: any free)
   --estate FILE|demo|small what is simulated (default: demo)
   --seed N                 seed of contents and faults (default: 1)
-  --directory DIR          keep the disks in DIR instead of in memory
+  --directory DIR          keep the disks in DIR (made if missing) instead of in memory
   --user NAME              default: administrator@vsphere.local
   --password TEXT          default: a random one, printed in the JSON line only
   --scenario FILE          faults by call and by chance
@@ -120,6 +120,7 @@ async function main(): Promise<void> {
 }
 
 function makeEstate(settings: Settings): Estate {
+  if (settings.directory !== undefined) mkdirSync(settings.directory, { recursive: true })
   const world = { directory: settings.directory ?? null, clock: systemClock }
   const seed = numberOf(settings, 'seed')
   switch (settings.estate) {
