@@ -33,7 +33,7 @@ const ATTEMPTS = 3
 const KILLED = ['mover-died', 'capture-interrupted']
 const linux = existsSync('/proc/self/environ')
 
-describe.skipIf(!linux)('a local backup that is killed', () => {
+describe.skipIf(!linux).concurrent('a local backup that is killed', () => {
   it(`ends every job, leaves no snapshot and loses no point, after ${kills} kills (COLDFRAME_SEED=${seed})`, async () => {
     const random = seededRandom(seed)
     await using sim = await openSim('--estate', 'small', '--guest-write-every-ms', '30', '--snapshot-ms', '30')
