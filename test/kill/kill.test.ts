@@ -68,7 +68,7 @@ describe.skipIf(!linux).concurrent('a local backup that is killed', () => {
     for (const point of new Set(restored)) {
       if (point !== undefined) expect(await differencesOf(home, point, sim), told.join('\n')).toEqual([])
     }
-  }, 600_000)
+  }, 240_000 + kills * 30_000)
 
   it('may be killed while it makes its state and its repository', async () => {
     const random = seededRandom(seed)
