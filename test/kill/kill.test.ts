@@ -34,41 +34,45 @@ const KILLED = ['mover-died', 'capture-interrupted']
 const linux = existsSync('/proc/self/environ')
 
 describe.skipIf(!linux).concurrent('a local backup that is killed', () => {
-  it(`ends every job, leaves no snapshot and loses no point, after ${kills} kills (COLDFRAME_SEED=${seed})`, async () => {
-    const random = seededRandom(seed)
-    await using sim = await openSim('--estate', 'small', '--guest-write-every-ms', '30', '--snapshot-ms', '30')
-    await using home = await openHome(sim)
-    await backUp(home, ['app-01'])
-    await sim.arm({ call: '/folder', chance: 1, mishap: { kind: 'delay', delayMs: 40 } })
-    const before = await callCount(sim)
-    await backUp(home, ['app-01'])
-    const calls = (await callCount(sim)) - before
-
-    const told: string[] = []
-    for (let kill = 0; kill < kills; kill++) {
-      await sim.write(20_000)
-      const victim = (['engine', 'mover', 'both'] as const)[kill % 3] ?? 'engine'
-      told.push(`${victim}: ${await killOnce({ sim, home, victim, calls, random })}`)
-    }
-    const last = await home.run(['backup', '--vm', 'app-01'], { limitMs: LIMIT_MS })
-    expect(last.exitCode, `${told.join('\n')}\n${last.stderr}\n${last.stdout}`).toBe(0)
-
-    // A command ends with its own run; an earlier one's job that has no snapshot yet may wait for the next command.
-    for (let again = 0; again < 3 && (await jobsOf(home)).some(({ state }) => state !== 'done'); again++) {
+  it(
+    `ends every job, leaves no snapshot and loses no point, after ${kills} kills (COLDFRAME_SEED=${seed})`,
+    async () => {
+      const random = seededRandom(seed)
+      await using sim = await openSim('--estate', 'small', '--guest-write-every-ms', '30', '--snapshot-ms', '30')
+      await using home = await openHome(sim)
       await backUp(home, ['app-01'])
-    }
-    await expectAllWell(home, sim, told)
-    const points = await pointsOf(home)
-    const restored = [
-      points[0],
-      points[1],
-      points.at(-1),
-      points[wholeNumber(random, { low: 0, high: points.length - 1 })],
-    ]
-    for (const point of new Set(restored)) {
-      if (point !== undefined) expect(await differencesOf(home, point, sim), told.join('\n')).toEqual([])
-    }
-  }, 240_000 + kills * 30_000)
+      await sim.arm({ call: '/folder', chance: 1, mishap: { kind: 'delay', delayMs: 40 } })
+      const before = await callCount(sim)
+      await backUp(home, ['app-01'])
+      const calls = (await callCount(sim)) - before
+
+      const told: string[] = []
+      for (let kill = 0; kill < kills; kill++) {
+        await sim.write(20_000)
+        const victim = (['engine', 'mover', 'both'] as const)[kill % 3] ?? 'engine'
+        told.push(`${victim}: ${await killOnce({ sim, home, victim, calls, random })}`)
+      }
+      const last = await home.run(['backup', '--vm', 'app-01'], { limitMs: LIMIT_MS })
+      expect(last.exitCode, `${told.join('\n')}\n${last.stderr}\n${last.stdout}`).toBe(0)
+
+      // A command ends with its own run; an earlier one's job that has no snapshot yet may wait for the next command.
+      for (let again = 0; again < 3 && (await jobsOf(home)).some(({ state }) => state !== 'done'); again++) {
+        await backUp(home, ['app-01'])
+      }
+      await expectAllWell(home, sim, told)
+      const points = await pointsOf(home)
+      const restored = [
+        points[0],
+        points[1],
+        points.at(-1),
+        points[wholeNumber(random, { low: 0, high: points.length - 1 })],
+      ]
+      for (const point of new Set(restored)) {
+        if (point !== undefined) expect(await differencesOf(home, point, sim), told.join('\n')).toEqual([])
+      }
+    },
+    240_000 + kills * 30_000,
+  )
 
   it('may be killed while it makes its state and its repository', async () => {
     const random = seededRandom(seed)
