@@ -21,7 +21,7 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   const mover = moverOf(job)
   const state = mover.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(mover.taskId, cancel)
   if (state.kind === 'running' && !isSilent(job, attempt?.value ?? null, deps)) {
-    return poll(deps, 'the mover, which reads the disks')
+    return poll(job, deps, 'the mover, which reads the disks')
   }
   // It may have sealed between the two looks.
   const last = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
@@ -29,7 +29,7 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   const nowMs = deps.clock.nowMs()
   // A task that was just started may not be listed yet, and its mover may not hold the attempt yet.
   const goneMs = Math.max(last?.value.heldUntilMs ?? 0, job.waitSinceMs ?? nowMs) + deps.limits.moverMarginMs
-  if (state.kind === 'unknown' && goneMs > nowMs) return poll(deps, 'the hold of a mover that gives no word')
+  if (state.kind === 'unknown' && goneMs > nowMs) return poll(job, deps, 'the hold of a mover that gives no word')
   if (state.kind === 'running' && mover.taskId !== null) await deps.tasks.stop(mover.taskId, cancel)
   const reason = describeEnd(state)
   return tryAgain(job, {
@@ -92,6 +92,7 @@ function tryAgain(job: Job, notice: Notice): Step {
   return movedBy({ kind: 'failed', outcome })
 }
 
-function poll(deps: StageDeps, waitsFor: string): Step {
-  return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
+/** Each look writes the record several times: the longer it takes, the rarer they become. */
+function poll(job: Job, deps: StageDeps, waitsFor: string): Step {
+  return { kind: 'again', delayMs: deps.limits.pollMs * 2 ** Math.min(job.round, 3), waitsFor }
 }

@@ -7,7 +7,7 @@ import { Estate, type EstateWorld } from './estate.ts'
 const MiB = 1024 * 1024
 
 /**
- * Four machines, 1.28 GiB of disk: "web-01" (two disks, EFI, writes), "db-01" (two disks on two datastores, writes),
+ * Four machines, 1.02 GiB of disk: "web-01" (two disks, EFI, writes), "db-01" (two disks on two datastores, writes),
  * "build-01" (BIOS, on NFS), "archive-01" (powered off).
  */
 export function demoEstate(options: {
@@ -37,7 +37,7 @@ export function demoDescription(seed: number): EstateDescription {
         annotation: 'Shop front',
         ipAddresses: ['192.0.2.11'],
         networks: ['VM Network', 'backend'],
-        disks: [diskOf({ capacityBytes: 320 * MiB }), diskOf({ capacityBytes: 128 * MiB })],
+        disks: [diskOf({ capacityBytes: 256 * MiB }), diskOf({ capacityBytes: 96 * MiB })],
       }),
       machineOf({
         name: 'db-01',
@@ -46,14 +46,14 @@ export function demoDescription(seed: number): EstateDescription {
         memoryMB: 8192,
         ipAddresses: ['192.0.2.21', '2001:db8::21'],
         networks: ['backend'],
-        disks: [diskOf({ capacityBytes: 256 * MiB }), diskOf({ capacityBytes: 192 * MiB, datastore: 'ds2' })],
+        disks: [diskOf({ capacityBytes: 192 * MiB }), diskOf({ capacityBytes: 160 * MiB, datastore: 'ds2' })],
       }),
       machineOf({
         name: 'build-01',
         datastore: 'ds2',
         place: place(['lab'], { tags: ['backup/silver'], pool: 'bronze' }),
         toolsInstalled: false,
-        disks: [diskOf({ capacityBytes: 160 * MiB, thin: false })],
+        disks: [diskOf({ capacityBytes: 128 * MiB, thin: false })],
       }),
       machineOf({
         name: 'archive-01',
@@ -62,7 +62,7 @@ export function demoDescription(seed: number): EstateDescription {
         guestFullName: 'Microsoft Windows Server 2019 (64-bit)',
         firmware: 'efi',
         poweredOn: false,
-        disks: [diskOf({ capacityBytes: 256 * MiB })],
+        disks: [diskOf({ capacityBytes: 208 * MiB })],
       }),
     ],
   }

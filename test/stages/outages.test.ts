@@ -79,7 +79,7 @@ describe('two jobs of one VM', () => {
   })
 
   it('do not wait for each other without end: the second is skipped and says why', async () => {
-    const { world, engine } = await worldWithVm({ limits: { busyMs: 20 * MINUTE_MS } })
+    const { world, engine } = await worldWithVm({ limits: { busyMs: 20 * MINUTE_MS, moverStartMs: HOUR_MS } })
     world.beforeMove = () => world.clock.sleep(30 * MINUTE_MS, { signal: new AbortController().signal })
     const [first, second] = [await request(world), await request(world)]
     await turnUntil(engine, () => isOver(world, second))
