@@ -81,8 +81,8 @@ export function claimsOf(engineId: string): StageDeps['isClaimLive'] {
   return (claim, nowMs) => claim.invocation.startsWith(`${engineId}/`) && claim.untilMs > nowMs
 }
 
-/** The stages before a job has a snapshot. */
-const BEGINNINGS: ReadonlySet<StageMessage['kind']> = new Set(['plan', 'prepare', 'capture'])
+/** What an ending engine leaves to the next: the stages before a backup's snapshot may exist. */
+const BEGINNINGS: ReadonlySet<StageMessage['kind']> = new Set(['plan', 'prepare'])
 
 type Taken = { readonly delivery: Delivery; readonly slot: Disposable }
 
