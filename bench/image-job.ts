@@ -3,8 +3,9 @@
 import { statSync } from 'node:fs'
 import { BackupError } from '../lib/base/errors.ts'
 import type { Extent } from '../lib/model/extent.ts'
-import { jobIdOf, parseMoref, parsePolicyName, parseVmId, runIdOf } from '../lib/model/ids.ts'
+import { parseMoref, parsePolicyName, parseVmId, runIdOf } from '../lib/model/ids.ts'
 import type { Job } from '../lib/model/job.ts'
+import { newJob } from '../lib/model/new-job.ts'
 import { defaultPolicy } from '../lib/model/policy.ts'
 import type { VmConfig, VmDisk } from '../lib/model/vm.ts'
 import type { Vsphere } from '../lib/ports/vsphere.ts'
@@ -32,27 +33,13 @@ export function imageJob({ image, number, tracking }: BenchImage): Job {
     encrypted: false,
     sharing: false,
   }
+  const vm = { moref: parseMoref('vm-1'), vmId, name: 'bench', datacenter: 'DC' }
   return {
-    id: jobIdOf(runId, vmId),
-    runId,
-    vm: { moref: parseMoref('vm-1'), vmId, name: 'bench', datacenter: 'DC' },
-    policy: defaultPolicy(),
-    full: false,
-    attempt: 1,
+    ...newJob({ run: { id: runId, policy: defaultPolicy(), full: false }, vm, createdAt: at }),
     state: 'transferring',
-    claim: null,
     nextStage: 'transfer',
     wakeAtMs: 0,
-    round: 0,
-    waitSinceMs: null,
-    failingSinceMs: null,
-    waitsFor: null,
-    outcome: null,
-    owes: [],
-    freezeDeadlineMs: null,
-    notices: [],
     tracking: { active: tracking, reason: tracking ? null : 'not told what changed' },
-    excludedDisks: [],
     capture: {
       snapshotName: 'bench',
       snapshot: parseMoref('snapshot-1'),
@@ -71,17 +58,6 @@ export function imageJob({ image, number, tracking }: BenchImage): Job {
       disks: [disk],
       excludedDisks: [],
     },
-    pointId: null,
-    times: {
-      createdAt: at,
-      startedAt: at,
-      capturedAt: at,
-      transferredAt: null,
-      committedAt: null,
-      releasedAt: null,
-      doneAt: null,
-    },
-    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
   }
 }
 

@@ -1,12 +1,12 @@
 // plan: which VMs now. Resolves a run against the live inventory and makes one job per VM; no guest is contacted.
 
+import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import { nearNames } from '../base/text.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
-import { stageOf } from '../model/advance.ts'
-import { jobIdOf } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { PlanMessage } from '../model/message.ts'
+import { newJob } from '../model/new-job.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Run } from '../model/run.ts'
 import { selectVms } from '../model/selection.ts'
@@ -40,7 +40,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   }
   const choice = chooseVms(run, vms)
   if ('refusal' in choice) return refuseRun(found, choice.refusal, { deps, cancel })
-  const jobs = choice.vms.map((vm) => newJob(run, vm, deps))
+  const jobs = choice.vms.map((vm) => withWake(newJob({ run, vm, createdAt: isoTime(deps.clock.nowMs()) }), deps, 0))
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
   const planned = await writePlanned(found, jobs, { deps, cancel })
   deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })
@@ -157,42 +157,4 @@ function ambiguousVm(wanted: string, matches: readonly VmSummary[]): Choice {
 
 function refusal(code: string, message: string, hint: string): Choice {
   return { refusal: { kind: 'failed', code, message, hint } }
-}
-
-function newJob(run: Run, vm: VmSummary, deps: StageDeps): Job {
-  const times = {
-    startedAt: null,
-    capturedAt: null,
-    transferredAt: null,
-    committedAt: null,
-    releasedAt: null,
-    doneAt: null,
-  }
-  const job: Job = {
-    id: jobIdOf(run.id, vm.vmId),
-    runId: run.id,
-    vm: { moref: vm.moref, vmId: vm.vmId, name: vm.name, datacenter: vm.datacenter },
-    policy: run.policy,
-    full: run.full,
-    attempt: 1,
-    state: 'waiting',
-    claim: null,
-    nextStage: stageOf('waiting'),
-    wakeAtMs: null,
-    round: 0,
-    waitSinceMs: null,
-    failingSinceMs: null,
-    waitsFor: null,
-    outcome: null,
-    owes: [],
-    freezeDeadlineMs: null,
-    notices: [],
-    tracking: { active: false, reason: null },
-    excludedDisks: [],
-    capture: null,
-    pointId: null,
-    times: { createdAt: new Date(deps.clock.nowMs()).toISOString(), ...times },
-    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
-  }
-  return withWake(job, deps, 0)
 }

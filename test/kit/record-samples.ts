@@ -11,6 +11,7 @@ import {
   parseVmId,
 } from '../../lib/model/ids.ts'
 import type { Attempt, Job, Resource } from '../../lib/model/job.ts'
+import { newJob } from '../../lib/model/new-job.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
@@ -26,44 +27,17 @@ export function sampleJobId(number: number): JobId {
 }
 
 export function sampleJob(change: Partial<Job> = {}): Job {
+  const vm = {
+    moref: parseMoref('vm-101'),
+    vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
+    name: 'db-1 / "täst"',
+    datacenter: 'DC0',
+  }
   return {
+    ...newJob({ run: { id: sampleRunId, policy: defaultPolicy(), full: true }, vm, createdAt: at }),
     id: parseJobId('00112233445566778899aabbccddeeff'),
-    runId: sampleRunId,
-    vm: {
-      moref: parseMoref('vm-101'),
-      vmId: parseVmId('502f1a2b-0000-4000-8000-000000000001'),
-      name: 'db-1 / "täst"',
-      datacenter: 'DC0',
-    },
-    policy: defaultPolicy(),
-    full: true,
-    attempt: 1,
-    state: 'waiting',
-    claim: null,
-    nextStage: 'prepare',
     wakeAtMs: 1_760_000_000_000,
-    round: 0,
-    waitSinceMs: null,
-    failingSinceMs: null,
-    waitsFor: null,
-    outcome: null,
-    owes: [],
-    freezeDeadlineMs: null,
-    notices: [],
     tracking: { active: true, reason: null },
-    excludedDisks: [],
-    capture: null,
-    pointId: null,
-    times: {
-      createdAt: at,
-      startedAt: null,
-      capturedAt: null,
-      transferredAt: null,
-      committedAt: null,
-      releasedAt: null,
-      doneAt: null,
-    },
-    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
     ...change,
   }
 }

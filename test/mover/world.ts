@@ -10,6 +10,7 @@ import { manualClock, systemClock } from '../../lib/base/clock.ts'
 import { systemRandom } from '../../lib/base/random.ts'
 import { jobIdOf, parsePolicyName, runIdOf, sessionIdOf } from '../../lib/model/ids.ts'
 import type { Capture, Job } from '../../lib/model/job.ts'
+import { newJob } from '../../lib/model/new-job.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { VmDisk } from '../../lib/model/vm.ts'
 import type { MoverDeps } from '../../lib/mover/deps.ts'
@@ -170,39 +171,15 @@ function captureOf(snapshot: Capture['snapshot'], disks: readonly VmDisk[]): Cap
 }
 
 function jobRecord(id: Job['id'], capture: Capture): Job {
-  const [vmMoref] = ['vm-1']
+  const run = { id: runIdOf({ policy: parsePolicyName('test'), key: 'run' }), policy: defaultPolicy(), full: false }
+  const vm = { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: 'DC' }
   return {
+    ...newJob({ run, vm, createdAt: '2026-01-01T00:00:00.000Z' }),
     id,
-    runId: runIdOf({ policy: parsePolicyName('test'), key: 'run' }),
-    vm: { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: vmMoref ?? 'DC' },
-    policy: defaultPolicy(),
-    full: false,
-    attempt: 1,
     state: 'transferring',
-    claim: null,
     nextStage: 'transfer',
     wakeAtMs: 0,
-    round: 0,
-    waitSinceMs: null,
-    failingSinceMs: null,
-    waitsFor: null,
-    outcome: null,
-    owes: [],
-    freezeDeadlineMs: null,
-    notices: [],
     tracking: { active: true, reason: null },
-    excludedDisks: [],
     capture,
-    pointId: null,
-    times: {
-      createdAt: '2026-01-01T00:00:00.000Z',
-      startedAt: null,
-      capturedAt: null,
-      transferredAt: null,
-      committedAt: null,
-      releasedAt: null,
-      doneAt: null,
-    },
-    counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
   }
 }
