@@ -1,5 +1,4 @@
 // npm run bench: a full backup of an image beside `zstd -1 -T2` on the same image, interleaved; then 1 % changed, and restore.
-// flags: --size-mib 2048  --rounds 3  --workers 2  --folder DIR  --json
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -21,8 +20,16 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     folder: { type: 'string' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 })
+if (values.help) {
+  process.stdout.write(
+    'Usage: npm run bench [-- --size-mib 2048] [--rounds 3] [--workers 2] [--folder DIR] [--json]\n' +
+      'A full backup of an image beside "zstd -1 -T2" on the same image, then 1 % changed, and restore; medians and ratios.\n',
+  )
+  process.exit(0)
+}
 const sizeBytes = Number(values['size-mib']) * MiB
 const rounds = Number(values.rounds)
 
