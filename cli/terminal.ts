@@ -29,11 +29,6 @@ export function shortTime(iso: string | null): string {
   return iso === null ? '-' : iso.replace('T', ' ').replace(/\.[0-9]+Z$/, '')
 }
 
-/** What follows, moved to the right. */
-export function indent(text: string): string {
-  return text.replaceAll(/^(?=.)/gm, '  ')
-}
-
 const segments = new Intl.Segmenter('en')
 
 /** Characters as people count them. */

@@ -31,11 +31,6 @@ export function bytesEqual(left: Uint8Array, right: Uint8Array): boolean {
   return Buffer.compare(left, right) === 0
 }
 
-/** Lexicographic order of unsigned bytes: negative, zero or positive. */
-export function compareBytes(left: Uint8Array, right: Uint8Array): number {
-  return Buffer.compare(left, right)
-}
-
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
   let offset = 0

@@ -18,8 +18,6 @@ export type SessionId = Brand<string, 'SessionId'>
 export type PointId = Brand<string, 'PointId'>
 /** 32 lower-case hex digits: the random id of a pack. */
 export type PackId = Brand<string, 'PackId'>
-/** 64 lower-case hex digits: HMAC-SHA-256 of a chunk's plain bytes. */
-export type ChunkId = Brand<string, 'ChunkId'>
 /** A policy's name: 1 to 64 of a-z, 0-9, '-', starting with a letter or digit. */
 export type PolicyName = Brand<string, 'PolicyName'>
 
@@ -56,10 +54,6 @@ export function parsePointId(text: string): PointId {
 
 export function parsePackId(text: string): PackId {
   return hexId(text, { what: 'pack id', digits: 32 }) as PackId
-}
-
-export function parseChunkId(text: string): ChunkId {
-  return hexId(text, { what: 'chunk id', digits: 64 }) as ChunkId
 }
 
 export function parsePolicyName(text: string): PolicyName {

@@ -1,6 +1,6 @@
 // Writes records into packs and packs into the store, with a bounded number of uploads in flight. One writer a thread.
 
-import { bytesEqual, hexOf, MiB } from '../base/bytes.ts'
+import { bytesEqual, hexOf } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { parsePackId } from '../model/ids.ts'
@@ -109,8 +109,6 @@ export function packWriter(options: PackWriterOptions): PackWriter {
     },
   }
 }
-
-export const defaultPackBytes = 16 * MiB
 
 /** A pack that exists already is ours only when it is byte for byte the same: an earlier try whose answer was lost. */
 export async function storePack(put: {

@@ -1,5 +1,6 @@
 // commit: the only committer. Looks once more whether what was read is what capture froze, then publishes the candidate.
 
+import { isoTime } from '../base/clock.ts'
 import { hasCode, unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
@@ -57,7 +58,7 @@ function refusalOf(
 
 function committed(job: Job, answer: 'published' | 'already-ours', deps: StageDeps): Step {
   deps.log.info('point.committed', { point: job.pointId ?? '', answer })
-  return movedBy({ kind: 'committed', at: new Date(deps.clock.nowMs()).toISOString() })
+  return movedBy({ kind: 'committed', at: isoTime(deps.clock.nowMs()) })
 }
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }

@@ -1,5 +1,6 @@
 // finish: tells the world how the job ended. Roll-ups of a run are asked of its jobs, never counted up here.
 
+import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
@@ -7,7 +8,7 @@ import { movedBy, type Step } from './step.ts'
 
 export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   const job = hold.job()
-  const at = new Date(deps.clock.nowMs()).toISOString()
+  const at = isoTime(deps.clock.nowMs())
   const outcome = job.outcome?.kind ?? 'failed'
   await deps.events.publish(
     {

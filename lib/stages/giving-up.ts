@@ -1,5 +1,6 @@
 // The ends of waiting and of failing: before the commit the job fails; after it, what stays behind is said.
 
+import { isoTime } from '../base/clock.ts'
 import { isBeforeCommit } from '../model/advance.ts'
 import type { Job } from '../model/job.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -9,7 +10,7 @@ import { type Moved, movedBy, type Step } from './step.ts'
 
 /** Before the commit the job fails; after it, what could not be given back is said and left to the next backup. */
 export function givingUp(job: Job, outcome: Outcome, deps: StageDeps): Moved {
-  const at = new Date(deps.clock.nowMs()).toISOString()
+  const at = isoTime(deps.clock.nowMs())
   if (isBeforeCommit(job.state)) return movedBy({ kind: 'failed', outcome })
   if (job.state === 'finishing') return movedBy({ kind: 'finished', at })
   return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, job.owes) })

@@ -1,5 +1,6 @@
 // prepare: lease the VM, judge it, and make changed block tracking real, before anything in it is frozen.
 
+import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
@@ -17,7 +18,7 @@ import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
 export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
-  const at = new Date(deps.clock.nowMs()).toISOString()
+  const at = isoTime(deps.clock.nowMs())
   if (hold.job().state === 'waiting') await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
   const busy = await leaseVm(hold, deps, call)
   if (busy !== null) return busy

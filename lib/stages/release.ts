@@ -1,5 +1,6 @@
 // release: gives back everything the job owes, after success and failure alike, with a fresh login.
 
+import { isoTime } from '../base/clock.ts'
 import { hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type Moref, sessionIdOf } from '../model/ids.ts'
@@ -27,7 +28,7 @@ export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): P
     await givePlaceBack({ resource: debt.resource, holder: hold.job().id }, deps, cancel)
     await pay(hold, debt, cancel)
   }
-  return movedBy({ kind: 'released', at: new Date(deps.clock.nowMs()).toISOString(), notice: null })
+  return movedBy({ kind: 'released', at: isoTime(deps.clock.nowMs()), notice: null })
 }
 
 /** @returns the step to take while the mover may still read */

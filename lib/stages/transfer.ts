@@ -1,6 +1,7 @@
 // transfer: starts the mover, waits for its sealed candidate, and starts another when one dies.
 
 import { createHash } from 'node:crypto'
+import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
@@ -82,7 +83,7 @@ function afterResult(job: Job, result: NonNullable<Attempt['result']>, deps: Sta
       : tryAgain(job, notice)
   }
   const { pointId, counts, notices } = result
-  return movedBy({ kind: 'transferred', pointId, counts, notices, at: new Date(deps.clock.nowMs()).toISOString() })
+  return movedBy({ kind: 'transferred', pointId, counts, notices, at: isoTime(deps.clock.nowMs()) })
 }
 
 /** Another mover on the same snapshot while attempts are left; the point does not carry a mended failure as a notice. */

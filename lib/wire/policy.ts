@@ -169,11 +169,6 @@ const policyText = z
 type PolicyText = z.output<typeof policyText>
 type BundleText = z.output<typeof bundle>
 
-/** The policy's JSON Schema, for editors. */
-export function policyJsonSchema(): unknown {
-  return z.toJSONSchema(policyText, { io: 'input', unrepresentable: 'any' })
-}
-
 function policyOf(text: PolicyText): Policy {
   const base = defaultPolicy()
   const { schedule: when, guest, scripts } = text

@@ -1,8 +1,8 @@
 // Schemas of a VM's description as jobs and restore points keep it.
 
 import * as z from 'zod'
-import type { SnapshotState, VmConfig, VmController, VmDisk, VmNic } from '../model/vm.ts'
-import { count, moref, vmId } from './scalars.ts'
+import type { VmConfig, VmController, VmDisk, VmNic } from '../model/vm.ts'
+import { count, vmId } from './scalars.ts'
 
 export const powerState = z.enum(['poweredOn', 'poweredOff', 'suspended'])
 
@@ -29,8 +29,6 @@ export const vmDisk = z.strictObject({
   encrypted: z.boolean(),
   sharing: z.boolean(),
 }) satisfies z.ZodType<VmDisk>
-
-export const snapshotState = z.strictObject({ moref, disks: z.array(vmDisk) }) satisfies z.ZodType<SnapshotState>
 
 const vmController = z.strictObject({
   key: z.int(),

@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { hexOf, utf8Encode } from '../../lib/base/bytes.ts'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
-import { type Data, data, type Ref } from '../soap/value.ts'
+import { type Data, data } from '../soap/value.ts'
 import type { ManagedObject } from './managed-object.ts'
 import { uuidFrom } from './random-ids.ts'
 import type { Collector } from './updates.ts'
@@ -116,11 +116,6 @@ export function userSession(session: Session): Data {
     userAgent: session.userAgent,
     callCount: session.callCount,
   })
-}
-
-/** The id inside "session[…]…" belongs to one session only. */
-export function isSessionScoped(object: Ref): boolean {
-  return object.id.startsWith('session[')
 }
 
 function sameText(left: string, right: string): boolean {
