@@ -53,6 +53,7 @@ export function imageJob({ image, number, tracking }: BenchImage): Job {
         freezeMs: 0,
         snapshotMs: 0,
         fallbacks: [],
+        proof: null,
       },
       config: configOf(disk),
       disks: [disk],
@@ -107,6 +108,8 @@ export function imageVsphere(image: string, changed: readonly Extent[]): Vsphere
       captureConfig: refuse,
       createVm: refuse,
       runningTasks: refuse,
+      openGuest: refuse,
+      readVssManifest: refuse,
       changedAreas: async ({ startOffset }) => {
         const rest = changed.filter((area) => area.offsetBytes >= startOffset)
         const length = (rest[2_000]?.offsetBytes ?? capacityBytes) - startOffset

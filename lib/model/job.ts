@@ -1,6 +1,7 @@
 // A job: one VM in a run, and the record that is the authority on how far it has come.
 
 import type { GradeRecord } from './grade.ts'
+import type { GuestState } from './guest.ts'
 import type { JobId, Moref, PointId, RunId, VmId } from './ids.ts'
 import type { JobStageKind } from './message.ts'
 import type { Notice, Outcome } from './outcome.ts'
@@ -29,6 +30,8 @@ export type Debt =
   | { readonly kind: 'place'; readonly resource: string }
   /** A snapshot of ours; it may or may not exist under this name, once or more often. */
   | { readonly kind: 'snapshot'; readonly name: string }
+  /** A workspace of ours in the guest, named by this token; it may or may not exist. */
+  | { readonly kind: 'guest'; readonly token: string }
   /** A mover of this attempt that may run. */
   | { readonly kind: 'mover'; readonly attempt: number; readonly clientToken: string; readonly taskId: string | null }
 
@@ -83,7 +86,11 @@ export type Job = {
   /** Fixed on entering 'releasing'. */
   readonly outcome: Outcome | null
   readonly owes: readonly Debt[]
+  /** When every freeze of this job must have ended by our clock; null while none may hold. */
   readonly freezeDeadlineMs: number | null
+  /** How many freezes were begun: each has its number, from 1, and is used once. */
+  readonly freezes: number
+  readonly guest: GuestState | null
   readonly notices: readonly Notice[]
   /** Whether changed block tracking may be used by this attempt, and why not. */
   readonly tracking: { readonly active: boolean; readonly reason: string | null }

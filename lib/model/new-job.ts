@@ -32,6 +32,8 @@ export function newJob({ run, vm, createdAt }: NewJob): Job {
     outcome: null,
     owes: [],
     freezeDeadlineMs: null,
+    freezes: 0,
+    guest: null,
     notices: [],
     tracking: { active: false, reason: null },
     excludedDisks: [],

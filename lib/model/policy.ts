@@ -26,15 +26,30 @@ export type Selection = {
 }
 
 export type ScriptBundle = {
+  /** Key in the object store, below "scripts/": a .tgz, .tar.gz or .zip, or a single script. */
   readonly bundle: string
   readonly sha256: string
+  /** Path inside the archive; the file's own name for a single script. */
   readonly entry: string
   readonly timeoutMs: number
   readonly successCodes: readonly number[]
   readonly elevated: boolean
 }
 
-export type ScriptSet = { readonly preFreeze?: ScriptBundle; readonly postThaw?: ScriptBundle }
+export type ScriptSet = {
+  readonly preFreeze?: ScriptBundle
+  readonly postThaw?: ScriptBundle
+  /** Runs once the restore point is committed, for example to truncate logs; never after a failure. */
+  readonly postCommit?: ScriptBundle
+}
+
+/** What some VMs do otherwise: the first entry that matches a VM and names a part decides that part. */
+export type GuestOverride = {
+  readonly match: Selector
+  readonly credentials?: string
+  readonly linux?: ScriptSet
+  readonly windows?: ScriptSet
+}
 
 export type Policy = {
   readonly name: PolicyName
@@ -48,12 +63,26 @@ export type Policy = {
     /** "HH:MM" local to the time zone. */
     readonly windowClose: string | null
   } | null
-  readonly consistency: { readonly want: Grade; readonly require: Grade }
+  readonly consistency: {
+    readonly want: Grade
+    readonly require: Grade
+    /** How VMware Tools ask the Volume Shadow Copy Service of a Windows guest. */
+    readonly vss: {
+      /** 'full' has writers truncate their logs inside the snapshot, before a byte is read. */
+      readonly backupType: 'copy' | 'full'
+      /** 5 to 240 (VirtualMachineWindowsQuiesceSpec.timeout). */
+      readonly timeoutMinutes: number
+    }
+  }
   readonly guest: {
     readonly mode: 'require' | 'try' | 'off'
     readonly order: readonly ('network' | 'vix')[]
+    /** The name of a secret. */
     readonly credentials: string | null
     readonly hostKey: 'pinned' | 'first-seen'
+    /** CIDR blocks; an empty `only` allows every address. */
+    readonly subnets: { readonly only: readonly string[]; readonly none: readonly string[] }
+    readonly overrides: readonly GuestOverride[]
   }
   readonly scripts: {
     readonly linux: ScriptSet
@@ -82,8 +111,15 @@ export function defaultPolicy(): Policy {
     select: { any: [], all: [], none: [] },
     disks: { exclude: [] },
     schedule: null,
-    consistency: { want: 'filesystem', require: 'crash' },
-    guest: { mode: 'off', order: ['network', 'vix'], credentials: null, hostKey: 'pinned' },
+    consistency: { want: 'filesystem', require: 'crash', vss: { backupType: 'copy', timeoutMinutes: 5 } },
+    guest: {
+      mode: 'off',
+      order: ['network', 'vix'],
+      credentials: null,
+      hostKey: 'pinned',
+      subnets: { only: [], none: [] },
+      overrides: [],
+    },
     scripts: { linux: {}, windows: {}, freezeLimitMs: 180_000 },
     transport: ['datastore'],
     retention: null,

@@ -54,12 +54,21 @@ export type VmDisk = {
   readonly sharing: boolean
 }
 
+export type GuestNic = {
+  readonly network: string | null
+  readonly macAddress: string | null
+  readonly connected: boolean
+  readonly addresses: readonly string[]
+}
+
 export type VmSnapshot = {
   readonly moref: Moref
   readonly name: string
   readonly description: string
   readonly createdAt: string
   readonly quiesced: boolean
+  /** VirtualMachineSnapshotTree.backupManifest: the VSS manifest's file, relative to the snapshot directory; null: none. */
+  readonly backupManifest: string | null
   readonly children: readonly VmSnapshot[]
 }
 
@@ -81,9 +90,21 @@ export type VmState = {
   readonly guest: {
     readonly family: 'windows' | 'linux' | 'other' | null
     readonly toolsRunning: boolean
+    /** "12352", and what vCenter says of it ("guestToolsCurrent", …); null where it does not say. */
+    readonly toolsVersion: string | null
+    readonly toolsVersionStatus: string | null
+    /** GuestInfo.guestOperationsReady: whether programs can be run through VMware Tools; null where vCenter does not say. */
+    readonly operationsReady: boolean | null
     readonly hostName: string | null
+    /** Every address that Tools report, the primary one first. */
     readonly ipAddresses: readonly string[]
+    /** By network card; empty on servers that report addresses alone. */
+    readonly nics: readonly GuestNic[]
   }
+  /** disk.enableUUID, which VSS needs; null where it is not set. */
+  readonly diskUuidEnabled: boolean | null
+  /** Labels of disks on IDE controllers: application quiescing leaves them out. */
+  readonly ideDisks: readonly string[]
   readonly disks: readonly VmDisk[]
   readonly snapshots: readonly VmSnapshot[]
 }

@@ -31,6 +31,8 @@ export function describeDebt(debt: Debt): string {
       return `a place in "${debt.resource}" to give back`
     case 'snapshot':
       return `snapshot "${debt.name}" to remove, if it exists`
+    case 'guest':
+      return 'a workspace in the guest to remove, if it exists'
     case 'mover':
       return `the mover of attempt ${debt.attempt} to be over${debt.taskId === null ? '' : ` (task "${debt.taskId}")`}`
     default:

@@ -1,7 +1,8 @@
 // State: versioned single-item records. The authority that messages only wake. No code.
 
 import type { Cancel } from '../base/time-limit.ts'
-import type { JobId, RunId, SessionId } from '../model/ids.ts'
+import type { GuestTrust } from '../model/guest.ts'
+import type { JobId, RunId, SessionId, VmId } from '../model/ids.ts'
 import type { Attempt, Job, Resource } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
 
@@ -22,6 +23,8 @@ export interface JobStore {
   /** By session id: one attempt of one job. */
   readonly attempts: Records<SessionId, Attempt>
   readonly resources: Records<string, Resource>
+  /** By VM: what its guest is known by. */
+  readonly guests: Records<VmId, GuestTrust>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose wakeAtMs is at or before `beforeMs`, most overdue first. May lag behind writes. */
   dueJobs(

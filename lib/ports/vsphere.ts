@@ -2,15 +2,22 @@
 
 import type { Cancel } from '../base/time-limit.ts'
 import type { Extent } from '../model/extent.ts'
+import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
 import type { SnapshotState, VmConfig, VmState, VmSummary } from '../model/vm.ts'
+import type { GuestChannel } from './guest.ts'
 
 export type Quiesce =
   | { readonly kind: 'none' }
   /** VMware Tools decides: VSS or the sync driver. */
   | { readonly kind: 'tools' }
   /** CreateSnapshotEx_Task with VirtualMachineWindowsQuiesceSpec; timeoutMinutes 5 to 240. */
-  | { readonly kind: 'windows'; readonly timeoutMinutes: number; readonly context: 'ctx_auto' | 'ctx_backup' }
+  | {
+      readonly kind: 'windows'
+      readonly timeoutMinutes: number
+      readonly context: 'ctx_auto' | 'ctx_backup'
+      readonly backupType: 'copy' | 'full'
+    }
 
 /** One reply of QueryChangedDiskAreas: what changed between startOffset and startOffset + length. */
 export type ChangedAreas = {
@@ -85,6 +92,24 @@ export interface VsphereSession extends AsyncDisposable {
     },
     cancel: Cancel,
   ): Promise<{ readonly vm: Moref; readonly missing: readonly string[] }>
+  /**
+   * Opens the VMware Tools channel: validates the credentials in the guest. It lives as long as the session.
+   * @throws BackupError `guest-unreachable` (Tools not running, guest operations not ready), `guest-login-refused`,
+   * `vcenter-permission` when the vCenter account may not do guest operations
+   */
+  openGuest(
+    request: { readonly vm: Moref; readonly family: GuestFamily; readonly user: string; readonly password: string },
+    cancel: Cancel,
+  ): Promise<GuestChannel>
+  /**
+   * The VSS manifest that VMware Tools wrote for a snapshot (vss_manifests<n>.zip).
+   * @param request.manifest VmSnapshot.backupManifest
+   * @throws BackupError when it cannot be read or is larger than bytesMax
+   */
+  readVssManifest(
+    request: { readonly vm: Moref; readonly manifest: string; readonly bytesMax: number },
+    cancel: Cancel,
+  ): Promise<Uint8Array>
   /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
   runningTasks(
     vm: Moref,

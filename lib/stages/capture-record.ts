@@ -107,6 +107,7 @@ function gradeOf(job: Job, { rung, fallbacks, snapshotMs }: Taken, entry: VmSnap
     method: claimsMore ? 'none' : rung.method,
     freezeMs: 0,
     snapshotMs,
+    proof: null,
     fallbacks: claimsMore ? [...fallbacks, 'The snapshot is not marked as quiesced'] : fallbacks,
   }
 }

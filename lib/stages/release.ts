@@ -100,7 +100,9 @@ export function leftBehind(vmName: string, debts: readonly Debt[]): Notice {
       ? `snapshot "${debt.name}"`
       : debt.kind === 'mover'
         ? 'a mover'
-        : `place "${debt.resource}"`,
+        : debt.kind === 'guest'
+          ? 'a workspace in its guest'
+          : `place "${debt.resource}"`,
   )
   return {
     code: 'left-behind',

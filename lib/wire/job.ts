@@ -4,10 +4,12 @@
 import * as z from 'zod'
 import { BackupError } from '../base/errors.ts'
 import type { GradeRecord } from '../model/grade.ts'
+import type { GuestTrust } from '../model/guest.ts'
 import type { Attempt, Capture, Claim, Debt, Job, Resource } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
 import type { ExcludedDisk } from '../model/point.ts'
 import type { Run } from '../model/run.ts'
+import { gradeProof, guestState, guestTrust } from './guest-record.ts'
 import { grade, policyRecord } from './policy-record.ts'
 import { attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
 import { powerState, vmConfig, vmDisk } from './vm.ts'
@@ -33,6 +35,7 @@ export const gradeRecord = z.strictObject({
   freezeMs: z.number().min(0),
   snapshotMs: z.number().min(0),
   fallbacks: z.array(z.string()),
+  proof: gradeProof.nullable(),
 }) satisfies z.ZodType<GradeRecord>
 
 export const excludedDisk = z.strictObject({
@@ -53,6 +56,7 @@ const claim = z.strictObject({
 const debt = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('place'), resource: z.string() }),
   z.strictObject({ kind: z.literal('snapshot'), name: z.string() }),
+  z.strictObject({ kind: z.literal('guest'), token: z.string() }),
   z.strictObject({
     kind: z.literal('mover'),
     attempt: attemptNumber,
@@ -103,6 +107,8 @@ const job = z.strictObject({
   outcome: outcome.nullable(),
   owes: z.array(debt),
   freezeDeadlineMs: z.number().nullable(),
+  freezes: count,
+  guest: guestState.nullable(),
   notices: z.array(notice),
   tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
   excludedDisks: z.array(excludedDisk),
@@ -183,6 +189,7 @@ export const jobRecord: RecordCodec<Job> = codec('job', job)
 export const runRecord: RecordCodec<Run> = codec('run', run)
 export const attemptRecord: RecordCodec<Attempt> = codec('attempt', attempt)
 export const resourceRecord: RecordCodec<Resource> = codec('resource', resource)
+export const guestTrustRecord: RecordCodec<GuestTrust> = codec('guest', guestTrust)
 
 function codec<Value>(what: string, value: z.ZodType<Value>): RecordCodec<Value> {
   const schema = z.strictObject({ v: z.literal(1), value })

@@ -25,7 +25,11 @@ const bundle = z.strictObject({
   elevated: z.boolean(),
 })
 
-const scriptSet = z.strictObject({ preFreeze: z.exactOptional(bundle), postThaw: z.exactOptional(bundle) })
+const scriptSet = z.strictObject({
+  preFreeze: z.exactOptional(bundle),
+  postThaw: z.exactOptional(bundle),
+  postCommit: z.exactOptional(bundle),
+})
 
 export const policyRecord = z.strictObject({
   name: policyName,
@@ -39,12 +43,25 @@ export const policyRecord = z.strictObject({
       windowClose: z.string().nullable(),
     })
     .nullable(),
-  consistency: z.strictObject({ want: grade, require: grade }),
+  consistency: z.strictObject({
+    want: grade,
+    require: grade,
+    vss: z.strictObject({ backupType: z.enum(['copy', 'full']), timeoutMinutes: z.int() }),
+  }),
   guest: z.strictObject({
     mode: z.enum(['require', 'try', 'off']),
     order: z.array(z.enum(['network', 'vix'])),
     credentials: z.string().nullable(),
     hostKey: z.enum(['pinned', 'first-seen']),
+    subnets: z.strictObject({ only: z.array(z.string()), none: z.array(z.string()) }),
+    overrides: z.array(
+      z.strictObject({
+        match: selector,
+        credentials: z.exactOptional(z.string()),
+        linux: z.exactOptional(scriptSet),
+        windows: z.exactOptional(scriptSet),
+      }),
+    ),
   }),
   scripts: z.strictObject({ linux: scriptSet, windows: scriptSet, freezeLimitMs: count }),
   transport: z.array(transportName),

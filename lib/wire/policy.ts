@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { BackupError, messageOf } from '../base/errors.ts'
+import { parseSubnet } from '../model/guest-address.ts'
 import {
   defaultPolicy,
   gradeSatisfies,
@@ -59,6 +60,19 @@ function duration(range: {
   })
 }
 
+/** A key of the object store, below "scripts/". */
+const SCRIPT_KEY = /^scripts(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/
+const SCRIPT_ENTRY = /^(?!.*(?:^|\/)\.\.?(?:\/|$))[^/\\:*?"<>|\p{Cc}][^\\:*?"<>|\p{Cc}]*\.(?:sh|ps1|cmd|bat|exe)$/iu
+
+/** A secret's name is part of a variable's or a file's name. */
+const secretName = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a name of a-z, 0-9 and "-", at most 63 characters')
+
+const cidr = z.string().refine((text) => parseSubnet(text) !== null, {
+  error: 'must be a subnet such as "192.0.2.0/24" or "2001:db8::/32"',
+})
+
 const timeZone = z.string().refine(isTimeZone, { error: 'must be a time zone such as "Europe/Berlin" or "UTC"' })
 const pattern = z.string().min(1, 'must not be empty').max(500)
 const kept = z.int().min(0).max(100_000)
@@ -76,16 +90,38 @@ const selector = z
     error: 'an empty condition would match every VM; write {name: "*"} if you mean that',
   })
 
-const bundle = z.strictObject({
-  bundle: z.string().min(1),
-  sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the bundle: 64 hex digits'),
-  entry: z.string().min(1),
-  timeout: duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' }).default(5 * MINUTE),
-  successCodes: z.array(z.int().min(0).max(255)).min(1).default([0]),
-  elevated: z.boolean().default(false),
+const scriptTimeout = duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' })
+
+/** @param timeoutMs the script's time limit when the policy names none */
+function bundle(timeoutMs: number) {
+  return z.strictObject({
+    bundle: z.string().regex(SCRIPT_KEY, 'must be a key below "scripts/", for example "scripts/db-1.tgz"'),
+    sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the bundle: 64 hex digits'),
+    entry: z
+      .string()
+      .regex(SCRIPT_ENTRY, 'must be a path inside the bundle that ends in .sh, .ps1, .cmd, .bat or .exe'),
+    timeout: scriptTimeout.default(timeoutMs),
+    successCodes: z.array(z.int().min(0).max(0xffff_ffff)).min(1).default([0]),
+    elevated: z.boolean().default(false),
+  })
+}
+
+const scriptSet = z.strictObject({
+  preFreeze: z.exactOptional(bundle(10 * MINUTE)),
+  postThaw: z.exactOptional(bundle(2 * MINUTE)),
+  postCommit: z.exactOptional(bundle(10 * MINUTE)),
 })
 
-const scriptSet = z.strictObject({ preFreeze: z.exactOptional(bundle), postThaw: z.exactOptional(bundle) })
+const guestOverride = z
+  .strictObject({
+    match: selector,
+    credentials: z.exactOptional(secretName),
+    linux: z.exactOptional(scriptSet),
+    windows: z.exactOptional(scriptSet),
+  })
+  .refine(({ match, ...rest }) => Object.keys(rest).length > 0, {
+    error: 'changes nothing: name credentials or scripts',
+  })
 
 const schedule = z
   .strictObject({
@@ -105,6 +141,20 @@ const schedule = z
     when: ({ value }) => typeof value === 'object' && value !== null,
   })
 
+const vss = z
+  .strictObject({
+    backupType: z.enum(['copy', 'full']).default('copy'),
+    timeout: duration({ leastMs: 5 * MINUTE, mostMs: 10 * MINUTE, words: '5 m to 10 m' }).default(5 * MINUTE),
+    allowTruncationBeforeCommit: z.boolean().default(false),
+  })
+  .refine(({ backupType, allowTruncationBeforeCommit }) => backupType === 'copy' || allowTruncationBeforeCommit, {
+    path: ['backupType'],
+    error:
+      '"full" has applications truncate their logs inside the snapshot, before a byte of it is stored: a backup that fails after that has lost them. ' +
+      'Use "copy" with a postCommit script, or set allowTruncationBeforeCommit: true',
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
+
 const policyText = z
   .strictObject({
     name: policyName,
@@ -119,10 +169,15 @@ const policyText = z
     schedule: z.exactOptional(schedule),
     consistency: z.exactOptional(
       z
-        .strictObject({ want: grade, require: grade.default('crash') })
+        .strictObject({
+          want: grade,
+          require: grade.default('crash'),
+          vss: z.exactOptional(vss),
+        })
         .refine(({ want, require }) => gradeSatisfies(want, require), {
           path: ['require'],
           error: 'asks for more than want does',
+          when: ({ value }) => typeof value === 'object' && value !== null,
         }),
     ),
     guest: z.exactOptional(
@@ -133,15 +188,17 @@ const policyText = z
           .min(1)
           .refine(isSet, { error: 'names one twice' })
           .default(['network', 'vix']),
-        credentials: z.exactOptional(z.string().min(1)),
+        credentials: z.exactOptional(secretName),
         hostKey: z.enum(['pinned', 'first-seen']).default('pinned'),
+        subnets: z.exactOptional(z.strictObject({ only: z.array(cidr).default([]), none: z.array(cidr).default([]) })),
+        overrides: z.array(guestOverride).default([]),
       }),
     ),
     scripts: z.exactOptional(
       z.strictObject({
         linux: scriptSet.default({}),
         windows: scriptSet.default({}),
-        freezeLimit: duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' }).default(3 * MINUTE),
+        freezeLimit: duration({ leastMs: SECOND, mostMs: 10 * MINUTE, words: '1 s to 10 m' }).default(3 * MINUTE),
       }),
     ),
     transport: z.exactOptional(
@@ -167,7 +224,7 @@ const policyText = z
   })
 
 type PolicyText = z.output<typeof policyText>
-type BundleText = z.output<typeof bundle>
+type BundleText = z.output<ReturnType<typeof bundle>>
 
 function policyOf(text: PolicyText): Policy {
   const base = defaultPolicy()
@@ -185,8 +242,8 @@ function policyOf(text: PolicyText): Policy {
             timeZone: when.timeZone,
             windowClose: when.window?.close ?? null,
           },
-    consistency: text.consistency ?? base.consistency,
-    guest: guest === undefined ? base.guest : { ...guest, credentials: guest.credentials ?? null },
+    consistency: text.consistency === undefined ? base.consistency : consistencyOf(text.consistency),
+    guest: guest === undefined ? base.guest : guestOf(guest),
     scripts:
       scripts === undefined
         ? base.scripts
@@ -206,10 +263,29 @@ function selectionOf(select: { readonly [part in keyof Policy['select']]: readon
   return { any: select.any, all: select.all, none: select.none }
 }
 
+function consistencyOf({ want, require, vss: given }: NonNullable<PolicyText['consistency']>): Policy['consistency'] {
+  if (given === undefined) return { ...defaultPolicy().consistency, want, require }
+  return { want, require, vss: { backupType: given.backupType, timeoutMinutes: Math.ceil(given.timeout / MINUTE) } }
+}
+
+function guestOf({ credentials, subnets, overrides, ...guest }: NonNullable<PolicyText['guest']>): Policy['guest'] {
+  return {
+    ...guest,
+    credentials: credentials ?? null,
+    subnets: subnets ?? { only: [], none: [] },
+    overrides: overrides.map(({ linux, windows, ...rest }) => ({
+      ...rest,
+      ...(linux === undefined ? {} : { linux: scriptsOf(linux) }),
+      ...(windows === undefined ? {} : { windows: scriptsOf(windows) }),
+    })),
+  }
+}
+
 function scriptsOf(set: z.output<typeof scriptSet>): ScriptSet {
   return {
     ...(set.preFreeze === undefined ? {} : { preFreeze: bundleOf(set.preFreeze) }),
     ...(set.postThaw === undefined ? {} : { postThaw: bundleOf(set.postThaw) }),
+    ...(set.postCommit === undefined ? {} : { postCommit: bundleOf(set.postCommit) }),
   }
 }
 

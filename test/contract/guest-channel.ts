@@ -13,7 +13,7 @@ export type OpenedGuest = {
   readonly sleeper: string
 } & AsyncDisposable
 
-const plain = { environment: {}, workingDirectory: null, timeoutMs: 10_000 }
+const plain = { environment: {}, workingDirectory: null, timeoutMs: 10_000, elevated: false }
 
 export function guestChannelContract(name: string, open: () => Promise<OpenedGuest>): void {
   describe(`guest channel: ${name}`, () => {
@@ -51,9 +51,11 @@ export function guestChannelContract(name: string, open: () => Promise<OpenedGue
       expect(await channel.makeDirectory(cancel)).not.toBe(directory)
       const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 31) & 0xff)
       await channel.put({ path: `${directory}/größe.bin`, bytes, executable: false }, cancel)
-      expect(await channel.get(`${directory}/größe.bin`, cancel)).toEqual(bytes)
+      expect(await channel.get({ path: `${directory}/größe.bin`, bytesMax: 100_000 }, cancel)).toEqual(bytes)
       await channel.remove(directory, cancel)
-      await expect(channel.get(`${directory}/größe.bin`, cancel)).rejects.toMatchObject({ code: 'guest-path-missing' })
+      await expect(channel.get({ path: `${directory}/größe.bin`, bytesMax: 100_000 }, cancel)).rejects.toMatchObject({
+        code: 'guest-path-missing',
+      })
       await channel.remove(directory, cancel)
     })
 

@@ -73,6 +73,7 @@ export function fullJob(): Job {
         freezeMs: 0,
         snapshotMs: 1234.5,
         fallbacks: ['Tools are not running'],
+        proof: null,
       },
       config: sampleConfig(),
       disks: [disk],

@@ -43,7 +43,18 @@ function vm(change: Partial<VmState> = {}): VmState {
     faultTolerant: false,
     host: parseMoref('host-1'),
     datacenter: 'DC',
-    guest: { family: 'linux', toolsRunning: true, hostName: 'db-1', ipAddresses: [] },
+    guest: {
+      family: 'linux',
+      toolsRunning: true,
+      toolsVersion: null,
+      toolsVersionStatus: null,
+      operationsReady: null,
+      nics: [],
+      hostName: 'db-1',
+      ipAddresses: [],
+    },
+    diskUuidEnabled: null,
+    ideDisks: [],
     disks: [disk(), second],
     snapshots: [],
     ...change,
@@ -52,7 +63,15 @@ function vm(change: Partial<VmState> = {}): VmState {
 
 function snapshot(name: string, children: readonly VmSnapshot[] = []): VmSnapshot {
   const createdAt = '2026-01-02T03:04:05.678Z'
-  return { moref: parseMoref(`snapshot-${name.length}`), name, description: '', createdAt, quiesced: false, children }
+  return {
+    moref: parseMoref(`snapshot-${name.length}`),
+    name,
+    description: '',
+    createdAt,
+    quiesced: false,
+    backupManifest: null,
+    children,
+  }
 }
 
 const policy = (change: Partial<Policy> = {}): Policy => ({ ...defaultPolicy(), ...change })
@@ -138,9 +157,9 @@ describe('preflight()', () => {
     const tried = { ...policy().guest, mode: 'try' as const }
     expect(codes(vm(), policy({ guest }))).toEqual(['guest-processing-unavailable'])
     expect(codes(vm(), policy({ scripts, guest: tried }))).toEqual(['guest-scripts-unavailable'])
-    expect(codes(vm(), policy({ consistency: { want: 'application', require: 'application' } }))).toEqual([
-      'grade-unavailable',
-    ])
+    expect(
+      codes(vm(), policy({ consistency: { ...policy().consistency, want: 'application', require: 'application' } })),
+    ).toEqual(['grade-unavailable'])
   })
 })
 

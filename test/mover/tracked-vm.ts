@@ -150,6 +150,8 @@ function vsphereOf(changedAreas: (query: Query) => ChangedAreas): Vsphere {
       captureConfig: unused,
       createVm: unused,
       runningTasks: unused,
+      openGuest: unused,
+      readVssManifest: unused,
       changedAreas: async (query) => changedAreas(query),
       [Symbol.asyncDispose]: async () => undefined,
     }),

@@ -163,6 +163,7 @@ function captureOf(snapshot: Capture['snapshot'], disks: readonly VmDisk[]): Cap
       freezeMs: 0,
       snapshotMs: 1,
       fallbacks: [],
+      proof: null,
     },
     config: vmConfig(disks),
     disks,

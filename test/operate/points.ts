@@ -47,6 +47,7 @@ export function pointOf({ id, vm, vmId = vmOne, sequence }: PointFacts): StoredP
         freezeMs: 0,
         snapshotMs: 1,
         fallbacks: [],
+        proof: null,
       },
       config: sampleConfig(),
       disks: [],

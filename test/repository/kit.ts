@@ -251,6 +251,7 @@ export function bodyOf(disks: readonly TestDisk[], storedBytes: number): PointBo
       freezeMs: 0,
       snapshotMs: 12,
       fallbacks: [],
+      proof: null,
     },
     config: configOf(),
     disks: disks.map(pointDiskOf),

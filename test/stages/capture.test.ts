@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type MemoryVm, newDisk } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { parseSnapshotName } from '../../lib/model/ids.ts'
+import { defaultPolicy } from '../../lib/model/policy.ts'
 import { backUpOne, expectRest, ourSnapshots, pointOfJob } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { newEngine } from './engine.ts'
@@ -52,7 +53,7 @@ describe('capture', () => {
 
   it('fails with a sentence when the policy requires more than quiescing gives', async () => {
     const { vm, engine } = await worldWithVm()
-    const policy = policyWith({ consistency: { want: 'filesystem', require: 'filesystem' } })
+    const policy = policyWith({ consistency: { ...defaultPolicy().consistency, require: 'filesystem' } })
     vm.mishaps.quiesceFails = 3
     const failed = await backUpOne(engine, { policy })
     expect(failed.outcome).toMatchObject({ kind: 'failed', code: 'grade-not-reached' })
@@ -74,7 +75,7 @@ describe('capture', () => {
     expect(crash?.body.grade).toMatchObject({ reached: 'crash' })
     expect(crash?.body.grade.fallbacks[0]).toContain('VMware Tools')
     vm.powerState = 'poweredOff'
-    const policy = policyWith({ consistency: { want: 'filesystem', require: 'filesystem' } })
+    const policy = policyWith({ consistency: { ...defaultPolicy().consistency, require: 'filesystem' } })
     const offline = await pointOfJob(world, await backUpOne(engine, { policy }))
     expect(offline?.body.grade).toMatchObject({ reached: 'offline', fallbacks: [] })
     await expectRest(engine)

@@ -132,12 +132,13 @@ export function wrapped<Port extends object>(port: Port, name: string, around: A
 }
 
 export function wrappedJobStore(store: JobStore, around: Around): JobStore {
-  const { runs, jobs, attempts, resources } = store
+  const { runs, jobs, attempts, resources, guests } = store
   return {
     runs: wrapped(runs, 'runs', around),
     jobs: wrapped(jobs, 'jobs', around),
     attempts: wrapped(attempts, 'attempts', around),
     resources: wrapped(resources, 'resources', around),
+    guests: wrapped(guests, 'guests', around),
     jobsOfRun: (run, cancel) => around('jobsOfRun', () => store.jobsOfRun(run, cancel)),
     dueJobs: (query, cancel) => around('dueJobs', () => store.dueJobs(query, cancel)),
     recentJobs: (query, cancel) => around('recentJobs', () => store.recentJobs(query, cancel)),

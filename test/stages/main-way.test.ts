@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type MemoryVm, takeSnapshot } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import type { Policy } from '../../lib/model/policy.ts'
+import { defaultPolicy } from '../../lib/model/policy.ts'
 import { backUp, backUpOne, expectRest, pointOfJob } from './backups.ts'
 import { newEngine } from './engine.ts'
 import { addVm, newWorld, policyWith } from './world.ts'
@@ -156,7 +157,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'whose policy needs guest processing',
-    policy: { guest: { mode: 'require', order: ['vix'], credentials: null, hostKey: 'pinned' } },
+    policy: { guest: { ...defaultPolicy().guest, mode: 'require', order: ['vix'] } },
     expected: { kind: 'failed', code: 'guest-processing-unavailable' },
     disks: null,
     without: ['createSnapshot'],

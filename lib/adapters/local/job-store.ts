@@ -2,11 +2,19 @@
 
 import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
-import type { JobId, RunId, SessionId } from '../../model/ids.ts'
+import type { GuestTrust } from '../../model/guest.ts'
+import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
 import type { Attempt, Job, Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
-import { attemptRecord, jobRecord, type RecordCodec, resourceRecord, runRecord } from '../../wire/job.ts'
+import {
+  attemptRecord,
+  guestTrustRecord,
+  jobRecord,
+  type RecordCodec,
+  resourceRecord,
+  runRecord,
+} from '../../wire/job.ts'
 import type { State } from './state.ts'
 
 /** The store is as open as `state` is. Errors are those of openState(). */
@@ -28,6 +36,7 @@ export function sqliteJobStore(state: State): JobStore {
     }),
     attempts: table<SessionId, Attempt>(state, { name: 'attempts', codec: attemptRecord, columns: {} }),
     resources: table<string, Resource>(state, { name: 'resources', codec: resourceRecord, columns: {} }),
+    guests: table<VmId, GuestTrust>(state, { name: 'guests', codec: guestTrustRecord, columns: {} }),
     jobsOfRun: (run, cancel) =>
       answer(cancel, () =>
         list(state, 'SELECT body, version FROM jobs WHERE run_id = ? ORDER BY rowid', [run]).map(jobOf),
@@ -56,7 +65,7 @@ type Cell = string | number | null
 type Row = Record<string, unknown>
 
 type Table<Value> = {
-  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources'
+  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources' | 'guests'
   readonly codec: RecordCodec<Value>
   /** What is kept beside the body to be searched by. */
   readonly columns: Readonly<Record<string, (value: Value) => Cell>>

@@ -11,11 +11,14 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
 const BUSY_MS = 10_000
+
+/** What version 2 has and version 1 had not. */
+const ADDED_IN_2 = 'CREATE TABLE guests (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;'
 
 const SCHEMA = `
   CREATE TABLE runs (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
@@ -31,6 +34,7 @@ const SCHEMA = `
   CREATE INDEX messages_by_queue ON messages (queue, visible_at_ms);
   CREATE TABLE tasks (id TEXT PRIMARY KEY, owner TEXT NOT NULL, pid INTEGER, started TEXT,
                       exit_code INTEGER, ended INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+  ${ADDED_IN_2}
 `
 
 /** The open file. Statements are prepared once. */
@@ -100,24 +104,25 @@ function openOnce(path: string): State {
 function prepareFile(database: DatabaseSync, path: string): void {
   // What is owed is written before it is made: a snapshot must not be forgotten by a power cut, so every commit is synced.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-  if (isReady(database, path)) return
+  if (versionOf(database, path) === SCHEMA_VERSION) return
   transaction(database, {
     begin: 'BEGIN IMMEDIATE',
     action: () => {
       // Another process may have been faster.
-      if (isReady(database, path)) return
-      database.exec(SCHEMA)
+      const version = versionOf(database, path)
+      if (version === SCHEMA_VERSION) return
+      database.exec(version === 0 ? SCHEMA : ADDED_IN_2)
       database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}`)
       chmodSync(path, 0o600)
     },
   })
 }
 
-/** @returns false for a file that nothing was written to yet */
-function isReady(database: DatabaseSync, path: string): boolean {
+/** @returns 0 for a file that nothing was written to yet */
+function versionOf(database: DatabaseSync, path: string): number {
   const version = pragma(database, 'user_version')
   const application = pragma(database, 'application_id')
-  if (version === 0 && application === 0 && pragma(database, 'schema_version') === 0) return false
+  if (version === 0 && application === 0 && pragma(database, 'schema_version') === 0) return 0
   if (application !== APPLICATION_ID) {
     throw new BackupError(`Cannot use "${path}" as state: it is a database of another program`, {
       code: 'state-foreign',
@@ -136,7 +141,7 @@ function isReady(database: DatabaseSync, path: string): boolean {
       },
     )
   }
-  return true
+  return version
 }
 
 function pragma(database: DatabaseSync, name: string): number {

@@ -1,5 +1,6 @@
 // A guest of this process: files in a map, programs as functions. For tests of what goes on in guests.
 
+import { createHash } from 'node:crypto'
 import { BackupError } from '../../base/errors.ts'
 import type { GuestChannel, ProgramRequest, ProgramResult } from '../../ports/guest.ts'
 
@@ -19,9 +20,11 @@ export function memoryGuestChannel(guest: MemoryGuest): GuestChannel {
   let directories = 0
   return {
     kind: 'vix',
+    family: 'linux',
+    address: null,
     whoAmI: async ({ signal }) => {
       signal.throwIfAborted()
-      return { user: guest.user, elevated: guest.elevated }
+      return { user: guest.user, elevated: guest.elevated, whyNot: guest.elevated ? null : 'The account is not root' }
     },
     run: async (request, { signal }) => {
       signal.throwIfAborted()
@@ -43,11 +46,18 @@ export function memoryGuestChannel(guest: MemoryGuest): GuestChannel {
       if (!guest.files.has(`${path.replace(/\/[^/]*$/, '')}/`)) throw missing('directory of', path)
       guest.files.set(path, bytes.slice())
     },
-    get: async (path, { signal }) => {
+    get: async ({ path, bytesMax }, { signal }) => {
       signal.throwIfAborted()
       const bytes = guest.files.get(path)
       if (bytes === undefined) throw missing('file', path)
+      if (bytes.byteLength > bytesMax) throw tooLarge(path, bytesMax)
       return bytes.slice()
+    },
+    digest: async (path, { signal }) => {
+      signal.throwIfAborted()
+      const bytes = guest.files.get(path)
+      if (bytes === undefined) throw missing('file', path)
+      return createHash('sha256').update(bytes).digest('hex')
     },
     remove: async (path, { signal }) => {
       signal.throwIfAborted()
@@ -61,6 +71,13 @@ export function memoryGuestChannel(guest: MemoryGuest): GuestChannel {
 
 function timeout(ms: number): Promise<null> {
   return new Promise((resolve) => setTimeout(() => resolve(null), ms).unref())
+}
+
+function tooLarge(path: string, bytesMax: number): BackupError {
+  return new BackupError(`Cannot fetch "${path}" from the guest: it is larger than ${bytesMax} bytes`, {
+    code: 'guest-file-large',
+    facts: { path, bytesMax },
+  })
 }
 
 function missing(what: string, path: string): BackupError {

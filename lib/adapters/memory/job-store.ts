@@ -1,7 +1,8 @@
 // The job store in memory: for tests and for programs that need no tomorrow.
 
 import { assert } from '../../base/errors.ts'
-import type { JobId, RunId, SessionId } from '../../model/ids.ts'
+import type { GuestTrust } from '../../model/guest.ts'
+import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
 import type { Attempt, Job, Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
@@ -22,6 +23,7 @@ export function memoryJobStore(): JobStore {
     jobs: records(jobs),
     attempts: records(new Map<SessionId, Versioned<Attempt>>()),
     resources: records(new Map<string, Versioned<Resource>>()),
+    guests: records(new Map<VmId, Versioned<GuestTrust>>()),
     async jobsOfRun(run, { signal }) {
       signal.throwIfAborted()
       return [...jobs.values()].map(({ value }) => value).filter((job) => job.runId === run)

@@ -5,7 +5,7 @@ import { BackupError } from '../../base/errors.ts'
 import { type Extent, mergeExtents } from '../../model/extent.ts'
 import { type Moref, parseMoref, parseVmId, type VmId } from '../../model/ids.ts'
 import type { VmDisk, VmState } from '../../model/vm.ts'
-import type { ChangedAreas } from '../../ports/vsphere.ts'
+import type { ChangedAreas, VsphereSession } from '../../ports/vsphere.ts'
 
 const BLOCK_BYTES = 65_536
 const AREAS_MAX = 2_000
@@ -38,6 +38,7 @@ export type MemorySnapshot = {
   readonly name: string
   readonly description: string
   readonly quiesced: boolean
+  readonly backupManifest: string | null
   readonly atMs: number
   parent: Moref | null
   readonly frozen: readonly FrozenDisk[]
@@ -52,6 +53,12 @@ export type MemoryVm = {
   powerState: VmState['powerState']
   connectionState: string
   toolsRunning: boolean
+  family: VmState['guest']['family']
+  ipAddresses: readonly string[]
+  /** The way in through VMware Tools; null: guest operations are not available. */
+  openGuest: VsphereSession['openGuest'] | null
+  /** What VMware Tools write beside a quiesced snapshot of a Windows guest. */
+  vssManifest: Uint8Array | null
   template: boolean
   faultTolerant: boolean
   tracking: boolean
@@ -93,6 +100,10 @@ export function newVm(vm: {
     powerState: 'poweredOn',
     connectionState: 'connected',
     toolsRunning: true,
+    family: 'linux',
+    ipAddresses: [],
+    openGuest: null,
+    vssManifest: null,
     template: false,
     faultTolerant: false,
     tracking: false,
@@ -149,7 +160,9 @@ export function writeDisk(
 /** Freezes every disk that takes part in snapshots and puts a new layer above it. */
 export function takeSnapshot(
   vm: MemoryVm,
-  request: Pick<MemorySnapshot, 'name' | 'description' | 'quiesced' | 'atMs'>,
+  request: Pick<MemorySnapshot, 'name' | 'description' | 'quiesced' | 'atMs'> & {
+    readonly backupManifest?: string | null
+  },
 ): Moref {
   if (vm.tracking) vm.trackingReal = true
   vm.epoch++
@@ -160,7 +173,7 @@ export function takeSnapshot(
     const { key, files } = disk
     return { key, files, changeId, bytes: disk.bytes.slice(), changedAt: new Map(disk.changedAt), disk: describe(disk) }
   })
-  vm.snapshots.push({ moref, ...request, parent: vm.current, frozen })
+  vm.snapshots.push({ moref, ...request, backupManifest: request.backupManifest ?? null, parent: vm.current, frozen })
   for (const disk of taking) disk.files = [newLayer(vm, disk), ...disk.files]
   vm.current = moref
   return moref

@@ -111,6 +111,21 @@ function sessionOf(center: Center): VsphereSession {
     captureConfig: (request, cancel) => call('captureConfig', cancel, () => configOf(find(request.vm))),
     createVm: () =>
       Promise.reject(new BackupError('Cannot create a VM in an in-memory vCenter', { code: 'unsupported' })),
+    openGuest: (request, cancel) =>
+      call('openGuest', cancel, () => {
+        const { openGuest, name } = find(request.vm)
+        if (openGuest !== null) return openGuest(request, cancel)
+        throw new BackupError(`Cannot reach the guest of VM "${name}" through VMware Tools`, {
+          code: 'guest-unreachable',
+          retry: 'later',
+        })
+      }),
+    readVssManifest: ({ vm: moref, manifest }, cancel) =>
+      call('readVssManifest', cancel, () => {
+        const bytes = find(moref).vssManifest
+        if (bytes !== null) return bytes
+        throw new BackupError(`Cannot read "${manifest}": there is no such file`, { code: 'file-not-found' })
+      }),
     runningTasks: (moref, cancel) =>
       call('runningTasks', cancel, () => find(moref).runningTasks.map((name) => ({ name, startedAt: null }))),
   }
@@ -151,7 +166,8 @@ async function createSnapshot(center: Center, request: SnapshotCall): Promise<Mo
   }
   const take = (): Moref => {
     const quiesced = quiesce.kind !== 'none' && !vm.mishaps.quiesceUnmarked
-    const moref = takeSnapshot(vm, { name, description, quiesced, atMs: center.clock.nowMs() })
+    const backupManifest = quiesce.kind === 'windows' && vm.vssManifest !== null ? 'vss_manifests1.zip' : null
+    const moref = takeSnapshot(vm, { name, description, quiesced, backupManifest, atMs: center.clock.nowMs() })
     center.frozen.set(moref, findSnapshot(center.vms, moref)?.snapshot.frozen ?? [])
     return moref
   }
@@ -215,7 +231,18 @@ function stateOf(vm: MemoryVm): VmState {
     faultTolerant: vm.faultTolerant,
     host: parseMoref('host-1'),
     datacenter: 'DC',
-    guest: { family: 'linux', toolsRunning: vm.toolsRunning, hostName: vm.name, ipAddresses: [] },
+    guest: {
+      family: vm.family,
+      toolsRunning: vm.toolsRunning,
+      toolsVersion: '12352',
+      toolsVersionStatus: 'guestToolsCurrent',
+      operationsReady: vm.toolsRunning && vm.openGuest !== null,
+      hostName: vm.name,
+      ipAddresses: vm.toolsRunning ? vm.ipAddresses : [],
+      nics: [],
+    },
+    diskUuidEnabled: true,
+    ideDisks: [],
     disks: vm.disks.map(describe),
     snapshots: treeOf(vm.snapshots, null),
   }
@@ -224,9 +251,9 @@ function stateOf(vm: MemoryVm): VmState {
 function treeOf(snapshots: readonly MemorySnapshot[], parent: Moref | null): readonly VmSnapshot[] {
   return snapshots
     .filter((snapshot) => snapshot.parent === parent)
-    .map(({ moref, name, description, quiesced, atMs }) => {
+    .map(({ moref, name, description, quiesced, backupManifest, atMs }) => {
       const createdAt = new Date(atMs).toISOString()
-      return { moref, name, description, quiesced, createdAt, children: treeOf(snapshots, moref) }
+      return { moref, name, description, quiesced, backupManifest, createdAt, children: treeOf(snapshots, moref) }
     })
 }
 

@@ -126,6 +126,8 @@ function snapshotCall({ vm, name, description, quiesce }: SnapshotRequest): Call
   }
   const quiesceSpec = typed('VirtualMachineWindowsQuiesceSpec', {
     timeout: quiesce.timeoutMinutes,
+    // VSS_BACKUP_TYPE (Microsoft, vss.h): VSS_BT_FULL is 1, VSS_BT_COPY is 5; a copy leaves logs alone.
+    vssBackupType: quiesce.backupType === 'full' ? 1 : 5,
     vssBootableSystemState: true,
     vssPartialFileSupport: false,
     vssBackupContext: quiesce.context,

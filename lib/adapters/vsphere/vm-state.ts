@@ -15,6 +15,7 @@ import {
   isRecord,
   isRef,
   needed,
+  numberAt,
   type Ref,
   recordsAt,
   recordsOf,
@@ -37,6 +38,7 @@ const vmPaths = [
   'config.changeTrackingEnabled',
   'config.ftInfo',
   'config.hardware.device',
+  'config.extraConfig',
   'capability.changeTrackingSupported',
   'runtime.powerState',
   'runtime.connectionState',
@@ -44,6 +46,9 @@ const vmPaths = [
   'runtime.host',
   'guest.guestFamily',
   'guest.toolsRunningStatus',
+  'guest.toolsVersion',
+  'guest.toolsVersionStatus2',
+  'guest.guestOperationsReady',
   'guest.hostName',
   'guest.ipAddress',
   'guest.net',
@@ -122,6 +127,7 @@ function vmStateOf(
   const host = values.get('runtime.host')
   const tracking = values.get('capability.changeTrackingSupported')
   const snapshots = values.get('snapshot')
+  const ready = values.get('guest.guestOperationsReady')
   return {
     moref,
     vmId: vmIdOf(values.get('config.instanceUuid'), { moref, vcenter }),
@@ -139,9 +145,15 @@ function vmStateOf(
     guest: {
       family: familyOf(textIn(values, 'guest.guestFamily'), textIn(values, 'config.guestId')),
       toolsRunning: textIn(values, 'guest.toolsRunningStatus') === 'guestToolsRunning',
+      toolsVersion: textIn(values, 'guest.toolsVersion') || null,
+      toolsVersionStatus: textIn(values, 'guest.toolsVersionStatus2') || null,
+      operationsReady: typeof ready === 'boolean' ? ready : null,
       hostName: textIn(values, 'guest.hostName') || null,
       ipAddresses: addressesOf(values),
+      nics: recordsOf(values.get('guest.net')).map(nicOf),
     },
+    diskUuidEnabled: diskUuidOf(values),
+    ideDisks: ideDisksOf(values),
     disks: disksOf(recordsOf(values.get('config.hardware.device'))),
     snapshots: isRecord(snapshots) ? recordsAt(snapshots, 'rootSnapshotList').map(snapshotOf) : [],
   }
@@ -155,6 +167,7 @@ function snapshotOf(tree: VimRecord): VmSnapshot {
     description: textAt(tree, 'description') ?? '',
     createdAt: utcTime(textAt(tree, 'createTime') ?? ''),
     quiesced: booleanAt(tree, 'quiesced') ?? false,
+    backupManifest: textAt(tree, 'backupManifest') || null,
     children: recordsAt(tree, 'childSnapshotList').map(snapshotOf),
   }
 }
@@ -182,6 +195,33 @@ function addressesOf(values: ReadonlyMap<string, VimValue>): readonly string[] {
   const primary = textIn(values, 'guest.ipAddress')
   const others = recordsOf(values.get('guest.net')).flatMap((nic) => textsOf(nic.fields.get('ipAddress')))
   return [...new Set([...(primary ? [primary] : []), ...others])]
+}
+
+function nicOf(nic: VimRecord): VmState['guest']['nics'][number] {
+  return {
+    network: textAt(nic, 'network') || null,
+    macAddress: textAt(nic, 'macAddress') || null,
+    connected: booleanAt(nic, 'connected') ?? false,
+    addresses: textsOf(nic.fields.get('ipAddress')),
+  }
+}
+
+/** An option of the .vmx file; its value is text, in any case. */
+function diskUuidOf(values: ReadonlyMap<string, VimValue>): boolean | null {
+  const option = recordsOf(values.get('config.extraConfig')).find(
+    (each) => textAt(each, 'key')?.toLowerCase() === 'disk.enableuuid',
+  )
+  return option === undefined ? null : /^true$/i.test(String(option.fields.get('value') ?? ''))
+}
+
+function ideDisksOf(values: ReadonlyMap<string, VimValue>): readonly string[] {
+  const devices = recordsOf(values.get('config.hardware.device'))
+  const controllers = devices
+    .filter((each) => each.type === 'VirtualIDEController')
+    .map((each) => numberAt(each, 'key'))
+  return disksOf(devices)
+    .filter((disk) => controllers.includes(disk.controllerKey))
+    .map((disk) => disk.label)
 }
 
 function textIn(values: ReadonlyMap<string, VimValue>, name: string): string | null {

@@ -6,9 +6,11 @@ import { openSession, type VimSession, type VsphereSettings } from './session.ts
 import { consolidate, createSnapshot, readChangedAreas, removeSnapshot, setChangeTracking } from './snapshots.ts'
 import { readRunningTasks } from './tasks.ts'
 import { ref } from './values.ts'
+import { openVix } from './vix.ts'
 import { captureConfig } from './vm-config.ts'
 import { createVm } from './vm-create.ts'
 import { readSnapshot, readVm } from './vm-state.ts'
+import { readVssManifest } from './vss-manifest.ts'
 
 export type { VsphereSettings } from './session.ts'
 export type { Trust } from './trust.ts'
@@ -32,6 +34,8 @@ function sessionOf(session: VimSession): VsphereSession {
     changedAreas: (query, cancel) => readChangedAreas(session, query, cancel),
     captureConfig: (request, cancel) => captureConfig(session, request, cancel),
     createVm: (request, cancel) => createVm(session, request, cancel),
+    openGuest: (request, cancel) => openVix(session, request, cancel),
+    readVssManifest: (request, cancel) => readVssManifest(session, request, cancel),
     runningTasks: (vm, cancel) => readRunningTasks(session, ref('VirtualMachine', vm), cancel),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   }

@@ -1,7 +1,7 @@
 // The sealed part of a restore point as JSON: what the VM was, how its disks were read, how consistent it is.
 
 import * as z from 'zod'
-import type { GradeRecord } from '../../model/grade.ts'
+import type { GradeProof, GradeRecord } from '../../model/grade.ts'
 import { parseVmId } from '../../model/ids.ts'
 import type { PointBody } from '../../model/point.ts'
 import type { VmConfig, VmDisk } from '../../model/vm.ts'
@@ -71,6 +71,40 @@ const vmConfig = z.object({
   missing: z.array(text),
 }) satisfies z.ZodType<VmConfig>
 
+const gradeProof = z.object({
+  family: z.enum(['linux', 'windows']).nullable(),
+  attempts: z.array(
+    z.object({
+      channel: z.enum(['ssh', 'winrm', 'vix']),
+      address: textOrNull,
+      outcome: z.enum(['opened', 'unreachable', 'refused', 'impossible']),
+      reason: text,
+    }),
+  ),
+  user: textOrNull,
+  elevated: z.boolean().nullable(),
+  scripts: z.array(
+    z.object({
+      stage: z.enum(['pre-freeze', 'post-thaw', 'post-commit']),
+      exitCode: z.int().nullable(),
+      timedOut: z.boolean(),
+      succeeded: z.boolean(),
+      elapsedMs: whole,
+      stderr: text,
+    }),
+  ),
+  thawedBy: z.enum(['capture', 'timer', 'watch', 'release', 'next-freeze']).nullable(),
+  vss: z
+    .object({
+      context: z.enum(['ctx_auto', 'ctx_backup']),
+      backupType: z.enum(['copy', 'full']),
+      writers: z.array(text),
+      manifestBase64: textOrNull,
+      absence: textOrNull,
+    })
+    .nullable(),
+}) satisfies z.ZodType<GradeProof>
+
 const grade = z.object({
   requested: z.enum(['application', 'filesystem', 'crash']),
   reached: z.enum(['application', 'filesystem', 'crash', 'offline']),
@@ -79,6 +113,8 @@ const grade = z.object({
   freezeMs: z.number().min(0),
   snapshotMs: z.number().min(0),
   fallbacks: z.array(text),
+  // Points of before guest processing have none.
+  proof: gradeProof.nullable().default(null),
 }) satisfies z.ZodType<GradeRecord>
 
 /** Members a writer adds later are optional here, or named in the envelope's `required`. */

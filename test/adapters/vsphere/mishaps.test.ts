@@ -105,7 +105,7 @@ describe('a task that vCenter forgets', () => {
 describe('a snapshot with the Windows quiesce specification', () => {
   it('is asked for with CreateSnapshotEx_Task', () =>
     withVm(async ({ session, sim, moref }) => {
-      const quiesce: Quiesce = { kind: 'windows', timeoutMinutes: 5, context: 'ctx_backup' }
+      const quiesce: Quiesce = { kind: 'windows', timeoutMinutes: 5, context: 'ctx_backup', backupType: 'copy' }
       await snapshotOf(session, moref, quiesce)
       expect(sim.scenario.calls()['CreateSnapshotEx_Task']).toBe(1)
       expect(sim.scenario.calls()['CreateSnapshot_Task']).toBeUndefined()
