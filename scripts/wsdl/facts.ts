@@ -11,7 +11,7 @@ export type VimMethod = {
   readonly name: string
   /** Without `_this`, which every method has. */
   readonly parameters: Elements
-  /** One type of `returnval`, or null. */
+  /** The type of `returnval`, [] for any number, or null. */
   readonly result: string | null
 }
 
@@ -42,7 +42,31 @@ export const METHODS: readonly VimMethod[] = [
   method('ConsolidateVMDisks_Task', '', 'moref'),
   method('QueryChangedDiskAreas', 'snapshot?:moref deviceKey:int startOffset:long changeId:string', 'DiskChangeInfo'),
   method('CancelTask', '', null),
+  method('ValidateCredentialsInGuest', guestCall(), null),
+  method('CreateTemporaryDirectoryInGuest', guestCall('prefix:string suffix:string directoryPath?:string'), 'string'),
+  method('ChangeFileAttributesInGuest', guestCall('guestFilePath:string fileAttributes:GuestFileAttributes'), null),
+  method('DeleteDirectoryInGuest', guestCall('directoryPath:string recursive:boolean'), null),
+  method('DeleteFileInGuest', guestCall('filePath:string'), null),
+  method(
+    'ListFilesInGuest',
+    guestCall('filePath:string index?:int maxResults?:int matchPattern?:string'),
+    'GuestListFileInfo',
+  ),
+  method(
+    'InitiateFileTransferToGuest',
+    guestCall('guestFilePath:string fileAttributes:GuestFileAttributes fileSize:long overwrite:boolean'),
+    'string',
+  ),
+  method('InitiateFileTransferFromGuest', guestCall('guestFilePath:string'), 'FileTransferInformation'),
+  method('StartProgramInGuest', guestCall('spec:GuestProgramSpec'), 'long'),
+  method('ListProcessesInGuest', guestCall('pids?:long[]'), 'GuestProcessInfo[]'),
+  method('TerminateProcessInGuest', guestCall('pid:long'), null),
 ]
+
+/** Every call into a guest names the VM and who asks. */
+function guestCall(parameters = ''): Elements {
+  return `vm:moref auth:GuestAuthentication ${parameters}`.trim()
+}
 
 const property: readonly VimType[] = [
   type('PropertyFilterSpec', 'propSet:PropertySpec[] objectSet:ObjectSpec[] reportMissingObjectsInResults?:boolean'),
@@ -228,9 +252,31 @@ const backing: readonly VimType[] = [
   type('DistributedVirtualSwitchPortConnection', 'switchUuid:string portgroupKey?:string portKey?:string'),
 ]
 
+const guest: readonly VimType[] = [
+  type('GuestAuthentication', 'interactiveSession:boolean'),
+  subtype('NamePasswordAuthentication', 'GuestAuthentication', 'username:string password:string'),
+  type('GuestFileAttributes', 'modificationTime?:dateTime accessTime?:dateTime symlinkTarget?:string'),
+  subtype('GuestPosixFileAttributes', 'GuestFileAttributes', 'ownerId?:int groupId?:int permissions?:long'),
+  subtype(
+    'GuestWindowsFileAttributes',
+    'GuestFileAttributes',
+    'hidden?:boolean readOnly?:boolean createTime?:dateTime',
+  ),
+  type('GuestFileInfo', 'path:string type:string size:long attributes:GuestFileAttributes'),
+  type('GuestListFileInfo', 'files?:GuestFileInfo[] remaining:int'),
+  type('FileTransferInformation', 'attributes:GuestFileAttributes size:long url:string'),
+  type('GuestProgramSpec', 'programPath:string arguments:string workingDirectory?:string envVariables?:string[]'),
+  subtype('GuestWindowsProgramSpec', 'GuestProgramSpec', 'startMinimized:boolean'),
+  type(
+    'GuestProcessInfo',
+    'name:string pid:long owner:string cmdLine:string startTime:dateTime endTime?:dateTime exitCode?:int',
+  ),
+]
+
 /** Values of `anyType` whose elements are many: the element has the type's name. */
 const arrays: readonly VimType[] = [
   type('ArrayOfString', 'string?:string[]'),
+  type('ArrayOfByte', 'byte?:byte[]'),
   type('ArrayOfManagedObjectReference', 'ManagedObjectReference?:moref[]'),
   type('ArrayOfVirtualDevice', 'VirtualDevice?:VirtualDevice[]'),
   type('ArrayOfGuestNicInfo', 'GuestNicInfo?:GuestNicInfo[]'),
@@ -248,5 +294,6 @@ export const TYPES: readonly VimType[] = [
   ...machine,
   ...device,
   ...backing,
+  ...guest,
   ...arrays,
 ]

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Elements, METHODS, TYPES, type VimMethod, type VimType } from './facts.ts'
 
-const xsdTypes = new Set(['string', 'int', 'long', 'short', 'boolean', 'dateTime', 'anyType'])
+const xsdTypes = new Set(['string', 'int', 'long', 'short', 'byte', 'boolean', 'dateTime', 'anyType'])
 const declared = new Set(TYPES.map(({ name }) => name))
 
 /** The generated module's path. */
