@@ -27,6 +27,7 @@ const packages = [
   ['zstd', '/usr/bin/zstd'],
   ['gnutls-bin', '/usr/bin/certtool'],
   ['openssh-server', '/usr/sbin/sshd'],
+  ['sudo', '/usr/bin/sudo'],
   ['openssl', '/usr/bin/openssl'],
 ]
 

@@ -1,24 +1,52 @@
-import { type MemoryGuest, memoryGuestChannel } from '../../../lib/adapters/memory/guest-channel.ts'
-import type { ProgramRequest, ProgramResult } from '../../../lib/ports/guest.ts'
-import { guestChannelContract } from '../../contract/guest-channel.ts'
+import { setInterval } from 'node:timers/promises'
+import { type MemoryGuest, type MemoryProgram, memoryGuestChannel } from '../../../lib/adapters/memory/guest-channel.ts'
+import type { ProgramResult } from '../../../lib/ports/guest.ts'
+import { type GuestKind, guestChannelContract, posixGuest } from '../../contract/guest-channel.ts'
 
-guestChannelContract('memory', async () => {
-  const programs: MemoryGuest['programs'] = new Map<string, (request: ProgramRequest) => Promise<ProgramResult>>([
-    [
-      '/bin/echo-words',
-      async ({ args, environment }) => ({
-        exitCode: 3,
-        timedOut: false,
-        stdout: `${args[0]} ${environment['WORD']}\n`,
-        stderr: 'not quite\n',
-      }),
-    ],
-    ['/bin/sleeper', () => new Promise(() => undefined)],
-  ])
-  return {
-    channel: memoryGuestChannel({ user: 'root', elevated: true, files: new Map(), programs }),
-    echo: '/bin/echo-words',
-    sleeper: '/bin/sleeper',
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-})
+const ended: ProgramResult = { exitCode: 0, timedOut: false, stdout: '', stderr: '' }
+const hex = (text: string) => Buffer.from(text).toString('hex')
+
+const programs = new Map<string, MemoryProgram>([
+  [
+    'echo',
+    async ({ args, environment, workingDirectory }) => {
+      const lines = args.map((arg) => `argument ${hex(arg)}`)
+      lines.push(`word ${hex(environment['WORD'] ?? '')}`, `directory ${hex(workingDirectory ?? '/')}`)
+      return { ...ended, exitCode: 3, stdout: lines.join('\n'), stderr: 'not quite\n' }
+    },
+  ],
+  [
+    'heart',
+    async ({ args: [path = ''] }, { files }, { signal }) => {
+      for await (const _ of setInterval(100, undefined, { signal })) {
+        files.set(path, new Uint8Array((files.get(path)?.byteLength ?? 0) + 1))
+      }
+      return ended
+    },
+  ],
+  [
+    'loud',
+    async ({ args: [count] }) => ({ ...ended, stdout: 'x'.repeat(Number(count)), stderr: 'x'.repeat(Number(count)) }),
+  ],
+  ['rights', async (_, { elevated }) => ({ ...ended, stdout: elevated ? 'elevated' : 'plain' })],
+])
+
+const kind: GuestKind = {
+  ...posixGuest,
+  echo: { program: 'echo', args: [] },
+  heart: { program: 'heart', args: [] },
+  loud: { program: 'loud', args: [] },
+  rights: { program: 'rights', args: [] },
+}
+
+for (const elevated of [true, false]) {
+  guestChannelContract(`memory, ${elevated ? 'root' : 'any account'}`, async () => {
+    const guest: MemoryGuest = { user: elevated ? 'root' : 'operator', elevated, files: new Map(), programs }
+    return {
+      channel: memoryGuestChannel(guest),
+      kind,
+      modeOf: null,
+      [Symbol.asyncDispose]: async () => undefined,
+    }
+  })
+}
