@@ -24,6 +24,7 @@ export type PeerName =
   | 'qemu-nbd'
   | 'sftp-server'
   | 'sshd'
+  | 'sudo'
   | 'vcsim'
   | 'virsh'
   | 'zstd'
