@@ -29,6 +29,7 @@ const packages = [
   ['openssh-server', '/usr/sbin/sshd'],
   ['sudo', '/usr/bin/sudo'],
   ['openssl', '/usr/bin/openssl'],
+  ['busybox', '/usr/bin/busybox'],
 ]
 
 if (process.env.COLDFRAME_REAL !== 'skip') {

@@ -11,6 +11,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export type PeerName =
+  | 'busybox'
   | 'e2fsck'
   | 'gcc'
   | 'mke2fs'
