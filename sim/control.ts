@@ -157,10 +157,11 @@ function running({ estate }: Pick<World, 'estate'>): readonly Machine[] {
   return estate.machines().flatMap(({ machine }) => (machine.powerState === 'poweredOn' ? [machine] : []))
 }
 
-function wrote(machine: Machine, write: () => void): { readonly vm: string } {
+/** `held`: the guest's writes are held, and nothing was written. */
+function wrote(machine: Machine, write: () => void): { readonly vm: string; readonly held: boolean } {
   if (machine.powerState !== 'poweredOn') throw new SimFault('InvalidPowerState', 'The guest is not running')
   write()
-  return { vm: machine.config.name }
+  return { vm: machine.config.name, held: machine.guest.held }
 }
 
 function machineNamed(name: string, { estate }: Pick<World, 'estate'>): Machine {

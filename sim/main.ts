@@ -28,6 +28,11 @@ const USAGE = `Usage: node sim/main.ts [options]
   --task-keep-ms N         how long ended tasks can be read (default: 600000)
   --snapshot-ms N          how long a snapshot task takes (default: 100)
   --guest-write-every-ms N running guests write a record that often (default: never)
+  --guest-programs DIR     the guests' insides: accounts, files and programs, which are real programs of THIS machine, run in
+                           DIR (made, or empty; best in memory, below /dev/shm; emptied at the end). Run by root, those of
+                           plain accounts run as nobody. Default: guest operations are unavailable
+  --guest-exit-keep-ms N   how long a guest tells of an ended program (default: 300000)
+  --guest-file-host own|*  the host in URLs of files in guests (default: *, the one that was called)
   --change-tracking        small estate: changed block tracking is on from the start
   --deny PRIVILEGE         the user lacks it (repeatable)
   --certificate FILE       PEM certificate, with --key FILE (default: a new self-signed one)
@@ -52,6 +57,9 @@ function readArguments() {
       'task-keep-ms': { type: 'string', default: String(plainServer.taskKeepMs) },
       'snapshot-ms': { type: 'string', default: String(plainServer.snapshotMs) },
       'guest-write-every-ms': { type: 'string' },
+      'guest-programs': { type: 'string' },
+      'guest-exit-keep-ms': { type: 'string', default: '300000' },
+      'guest-file-host': { type: 'string', default: plainServer.guestFileHost },
       'change-tracking': { type: 'boolean', default: false },
       deny: { type: 'string', multiple: true, default: [] },
       certificate: { type: 'string' },
@@ -98,6 +106,7 @@ async function main(): Promise<void> {
     taskKeepMs: numberOf(settings, 'task-keep-ms'),
     snapshotMs: numberOf(settings, 'snapshot-ms'),
     deniedPrivileges: settings.deny,
+    guestFileHost: settings['guest-file-host'] === 'own' ? 'own' : '*',
   })
 
   if (settings['guest-write-every-ms'] !== undefined) {
@@ -121,7 +130,11 @@ async function main(): Promise<void> {
 
 function makeEstate(settings: Settings): Estate {
   if (settings.directory !== undefined) mkdirSync(settings.directory, { recursive: true })
-  const world = { directory: settings.directory ?? null, clock: systemClock }
+  const guests =
+    settings['guest-programs'] === undefined
+      ? null
+      : { directory: settings['guest-programs'], exitKeepMs: numberOf(settings, 'guest-exit-keep-ms') }
+  const world = { directory: settings.directory ?? null, clock: systemClock, guests }
   const seed = numberOf(settings, 'seed')
   switch (settings.estate) {
     case 'demo':
@@ -147,7 +160,15 @@ function readIdentity({ certificate, key }: Settings) {
 
 function numberOf(
   settings: Settings,
-  name: 'port' | 'control-port' | 'seed' | 'session-idle-ms' | 'task-keep-ms' | 'snapshot-ms' | 'guest-write-every-ms',
+  name:
+    | 'port'
+    | 'control-port'
+    | 'seed'
+    | 'session-idle-ms'
+    | 'task-keep-ms'
+    | 'snapshot-ms'
+    | 'guest-write-every-ms'
+    | 'guest-exit-keep-ms',
 ): number {
   const text = settings[name] ?? ''
   const value = Number(text)

@@ -6,7 +6,7 @@ import { JsonObject, type JsonSpot, readJson } from './estate/json.ts'
 import type { SimMishap, SimScenario } from './machine/types.ts'
 
 export type FaultRule = {
-  /** An API method's name, '/folder', or '*' for every call. */
+  /** An API method's name, '/folder', '/guestFile', or '*' for every call. */
   readonly call: string
   /** When: from the nth matching call on, or at each with this chance. */
   readonly when: { readonly kind: 'nth'; readonly nth: number } | { readonly kind: 'chance'; readonly chance: number }

@@ -7,6 +7,8 @@ import { BackupError } from '../lib/base/errors.ts'
 import type { Random } from '../lib/base/random.ts'
 import { folderEndpoint } from './api/folder-endpoint.ts'
 import type { Front, FrontSettings } from './api/front.ts'
+import { guestFileEndpoint } from './api/guest-file-endpoint.ts'
+import { openTransfers } from './api/guest-transfers.ts'
 import { answer, answerStatus, type Exchange } from './api/http.ts'
 import { uuidOf } from './api/objects/compute.ts'
 import { PRODUCT } from './api/objects/singletons.ts'
@@ -35,6 +37,9 @@ export type ServerOptions = {
   readonly snapshotMs: number
   readonly taskMs: number
   readonly deniedPrivileges: readonly string[]
+  readonly guestFileHost: '*' | 'own'
+  /** How long a URL of a file in a guest works. */
+  readonly guestFileMs: number
 }
 
 /** Settings of a server that nobody wants to be special. */
@@ -46,6 +51,8 @@ export const plainServer = {
   snapshotMs: 100,
   taskMs: 20,
   deniedPrivileges: [],
+  guestFileHost: '*',
+  guestFileMs: 10 * 60_000,
 } as const satisfies Partial<ServerOptions>
 
 export interface RunningServer extends AsyncDisposable {
@@ -66,6 +73,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     snapshotMs: options.snapshotMs,
     taskMs: options.taskMs,
     deniedPrivileges: options.deniedPrivileges,
+    guestFileHost: options.guestFileHost,
     instanceUuid: uuidOf(`vcenter ${estate.seed}`),
   }
   const tasks = openTasks({ clock, keepMs: options.taskKeepMs })
@@ -73,6 +81,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     world: openWorld(estate, clock),
     tasks,
     sessions: openSessions({ users: options.users, idleMs: options.sessionIdleMs, clock, random }),
+    transfers: openTransfers({ clock, random, keepMs: options.guestFileMs }),
     scenario: options.scenario,
     clock,
     random,
@@ -137,6 +146,7 @@ async function route(front: Front, exchange: Exchange): Promise<void> {
   if (pathname === '/sdk/vimServiceVersions.xml') {
     return answer(exchange, { status: 200, type: 'text/xml', body: versionsDocument() })
   }
+  if (pathname === '/guestFile') return await guestFileEndpoint(front, exchange)
   if (pathname.startsWith('/folder/')) return await folderEndpoint(front, exchange)
   if (pathname.startsWith('/api/') || pathname.startsWith('/rest/')) return await taggingEndpoint(front, exchange)
   answerStatus(exchange, 404)

@@ -5,6 +5,7 @@ import type { Random } from '../../lib/base/random.ts'
 import type { SimMishap, SimScenario } from '../machine/types.ts'
 import type { Data, Ref, Value } from '../soap/value.ts'
 import { notFound } from './faults.ts'
+import type { GuestTransfers } from './guest-transfers.ts'
 import type { ManagedObject } from './managed-object.ts'
 import type { Session, Sessions } from './sessions.ts'
 import type { Tasks } from './tasks.ts'
@@ -14,6 +15,7 @@ export type Front = {
   readonly world: World
   readonly tasks: Tasks
   readonly sessions: Sessions
+  readonly transfers: GuestTransfers
   readonly scenario: SimScenario
   readonly clock: Clock
   readonly random: Random
@@ -27,6 +29,8 @@ export type FrontSettings = {
   readonly taskMs: number
   /** Privileges that the users lack; everything else is granted. */
   readonly deniedPrivileges: readonly string[]
+  /** Whether URLs of files in guests name the server's own address, or "*" for it, as servers of the real kind may. */
+  readonly guestFileHost: '*' | 'own'
   /** AboutInfo.instanceUuid. */
   readonly instanceUuid: string
 }
@@ -39,7 +43,8 @@ export type Call = {
   readonly session: Session | null
   /** What the scenario wants of the task that this call starts. */
   readonly mishap: SimMishap | null
-  readonly from: { readonly ipAddress: string; readonly userAgent: string }
+  /** `host`: what the caller called this server, with the port. */
+  readonly from: { readonly ipAddress: string; readonly userAgent: string; readonly host: string }
   /** Aborted when the caller hangs up. */
   readonly signal: AbortSignal
 }

@@ -15,6 +15,8 @@ import type { Call, Front, Handler } from './front.ts'
 import { answer, answerStatus, cookieOf, type Exchange, readBody } from './http.ts'
 import { collectorMethods } from './methods/collector.ts'
 import { createMachineMethods } from './methods/create-machine.ts'
+import { guestFileMethods } from './methods/guest-files.ts'
+import { guestProgramMethods } from './methods/guest-programs.ts'
 import { inventoryMethods } from './methods/inventory.ts'
 import { logIn, loginMethods, requirePrivilege } from './methods/login.ts'
 import { machineMethods } from './methods/machine.ts'
@@ -33,6 +35,8 @@ const handlers: ReadonlyMap<string, Handler> = new Map(
     ...snapshotMethods,
     ...machineMethods,
     ...createMachineMethods,
+    ...guestFileMethods,
+    ...guestProgramMethods,
   }),
 )
 
@@ -108,6 +112,7 @@ function prepare({ front, exchange, call: element, mishap, method, self, session
     from: {
       ipAddress: exchange.request.socket.remoteAddress ?? '127.0.0.1',
       userAgent: exchange.request.headers['user-agent'] ?? '',
+      host: exchange.request.headers.host ?? '*',
     },
     signal: exchange.signal,
   }

@@ -1,7 +1,7 @@
 // Tasks: queued, running with progress, then success or error; forgotten a while after their end, as servers do.
 
 import type { Clock } from '../../lib/base/clock.ts'
-import { isAbort } from '../../lib/base/time-limit.ts'
+import { type Cancel, isAbort } from '../../lib/base/time-limit.ts'
 import { SimFault, type SimMishap } from '../machine/types.ts'
 import { type Data, data, type Ref, ref, type Value } from '../soap/value.ts'
 import { asFault, faultWithMessage } from './faults.ts'
@@ -19,7 +19,7 @@ export type TaskPlan = {
   readonly durationMs: number
   readonly mishap: SimMishap | null
   /** What the task does; its value is TaskInfo.result. */
-  readonly work: () => Value | null
+  readonly work: (cancel: Cancel) => Value | null | Promise<Value | null>
 }
 
 export interface Tasks {
@@ -125,7 +125,8 @@ async function carryOut(task: Task, clock: Clock): Promise<void> {
     task.progress = 10
     await pause(0.45)
     if (plan.mishap?.kind === 'task-fault') throw new SimFault(plan.mishap.fault, plan.mishap.message)
-    task.result = plan.work()
+    const result = await plan.work({ signal: task.stop.signal })
+    task.result = result
     task.cancelable = false
     task.progress = 60
     await pause(0.5)

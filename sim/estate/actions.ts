@@ -4,18 +4,19 @@ import type { Machine } from '../machine/machine.ts'
 import type { Snapshot } from '../machine/snapshot.ts'
 import { SimFault } from '../machine/types.ts'
 import type { PlacedMachine } from './estate.ts'
+import { GUEST_ACTION_KEYS, GUEST_ACTIONS, readGuestWish, reportGuest } from './guest-actions.ts'
 import { JsonObject, type JsonSpot } from './json.ts'
 
 export const MACHINE_ACTIONS = [
-  ...(['power', 'tools', 'add-disk', 'remove-disk', 'quiesce-faults', 'change-tracking'] as const),
+  ...(['power', 'add-disk', 'remove-disk', 'quiesce-faults', 'change-tracking'] as const),
   ...(['snapshot', 'remove-snapshot', 'revert', 'consolidate'] as const),
+  ...GUEST_ACTIONS,
 ] as const
 
 export type MachineAction = (typeof MACHINE_ACTIONS)[number]
 
 const KEYS: Readonly<Record<MachineAction, readonly string[]>> = {
   power: ['on'],
-  tools: ['installed'],
   'add-disk': ['capacityBytes', 'datastore', 'thin'],
   'remove-disk': ['deviceKey'],
   'quiesce-faults': ['faults'],
@@ -24,13 +25,15 @@ const KEYS: Readonly<Record<MachineAction, readonly string[]>> = {
   'remove-snapshot': ['name', 'removeChildren', 'consolidate'],
   revert: ['name'],
   consolidate: [],
+  ...GUEST_ACTION_KEYS,
 }
 
 /**
  * Does one of MACHINE_ACTIONS:
- * power {on}, tools {installed}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, quiesce-faults
+ * power {on}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, quiesce-faults
  * {faults: [name, …]} (one for each of the next quiesced snapshots), change-tracking {enabled} or {lie: "forget" | "rewind"}
- * (see ChangeTracker), snapshot {name}, remove-snapshot {name, removeChildren?, consolidate?}, revert {name}, consolidate {}.
+ * (see ChangeTracker), snapshot {name}, remove-snapshot {name, removeChildren?, consolidate?}, revert {name}, consolidate {},
+ * and those of the guest (see readGuestWish).
  * @returns the machine afterwards, as describeMachine() has it
  */
 export function changeMachine(
@@ -50,12 +53,6 @@ function readWish(object: JsonObject, action: MachineAction): (machine: Machine)
       const on = object.flag('on', { fallback: true })
       return (machine) => (on ? machine.powerOn() : machine.powerOff())
     }
-    case 'tools': {
-      const installed = object.flag('installed', { fallback: true })
-      return (machine) => {
-        machine.toolsInstalled = installed
-      }
-    }
     case 'add-disk': {
       const sectors = object.wholeNumber('capacityBytes', { low: 256 * 1024, high: 2 ** 46 })
       const thin = object.flag('thin', { fallback: true })
@@ -73,14 +70,18 @@ function readWish(object: JsonObject, action: MachineAction): (machine: Machine)
     }
     case 'quiesce-faults': {
       const faults = object.list('faults', { item: readQuiesceFault })
-      return (machine) => machine.failQuiesce(faults)
+      return (machine) => machine.quiescing.failNext(faults)
     }
     case 'change-tracking':
       return readTracking(object)
     case 'consolidate':
       return (machine) => machine.consolidate()
-    default:
+    case 'snapshot':
+    case 'remove-snapshot':
+    case 'revert':
       return readSnapshotWish(object, action)
+    default:
+      return readGuestWish(object, action)
   }
 }
 
@@ -146,6 +147,7 @@ function reportOf(machine: Machine) {
     instanceUuid: config.instanceUuid,
     powerState: machine.powerState,
     toolsRunning: machine.toolsRunning,
+    guest: reportGuest(machine),
     firmware: config.firmware,
     changeTrackingEnabled: machine.changeTrackingEnabled,
     consolidationNeeded: machine.consolidationNeeded,
@@ -162,6 +164,7 @@ function reportOf(machine: Machine) {
       id: snapshot.id,
       name: snapshot.name,
       quiesced: snapshot.quiesced,
+      backupManifest: snapshot.backupManifest,
       parentId: snapshot.parent?.id ?? null,
       current: snapshot === machine.currentSnapshot,
     })),

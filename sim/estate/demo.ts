@@ -1,20 +1,21 @@
 // The two estates that come with the simulator: one to look at, one for tests.
 
-import type { Clock } from '../../lib/base/clock.ts'
+import type { GuestAccount } from '../guest/types.ts'
+import { plainVss } from '../machine/vss.ts'
 import { diskOf, type EstateDescription, machineOf, plainEstate, plainPlace } from './description.ts'
 import { Estate, type EstateWorld } from './estate.ts'
 
 const MiB = 1024 * 1024
 
+/** The guests of a simulator hold nothing that a password could keep: this one is no secret. */
+const accounts = [{ name: 'backup', password: 'only-for-the-demo', elevated: false }]
+
 /**
- * Four machines, 1.02 GiB of disk: "web-01" (two disks, EFI, writes), "db-01" (two disks on two datastores, writes),
- * "build-01" (BIOS, on NFS), "archive-01" (powered off).
+ * Five machines, 1.02 GiB of disk: "web-01" (two disks, EFI, writes), "db-01" (two disks on two datastores, writes),
+ * "mail-01" (Windows, with VSS writers), "build-01" (BIOS, on NFS, no Tools), "archive-01" (Windows, powered off). The guests of
+ * web-01, db-01 and mail-01 have an inside, with the account "backup".
  */
-export function demoEstate(options: {
-  readonly seed: number
-  readonly directory: string | null
-  readonly clock: Clock
-}): Estate {
+export function demoEstate(options: EstateWorld & { readonly seed: number }): Estate {
   return new Estate(demoDescription(options.seed), options)
 }
 
@@ -35,7 +36,11 @@ export function demoDescription(seed: number): EstateDescription {
         firmware: 'efi',
         secureBoot: true,
         annotation: 'Shop front',
-        ipAddresses: ['192.0.2.11'],
+        ipAddresses: ['192.0.2.11', 'fe80::250:56ff:fe00:11'],
+        furtherAddresses: [['198.51.100.11']],
+        bridges: [{ macAddress: '02:42:7c:31:5a:01', addresses: ['172.17.0.1'] }],
+        programs: true,
+        accounts,
         networks: ['VM Network', 'backend'],
         disks: [diskOf({ capacityBytes: 256 * MiB }), diskOf({ capacityBytes: 96 * MiB })],
       }),
@@ -45,14 +50,29 @@ export function demoDescription(seed: number): EstateDescription {
         cpus: 4,
         memoryMB: 8192,
         ipAddresses: ['192.0.2.21', '2001:db8::21'],
+        programs: true,
+        accounts,
         networks: ['backend'],
         disks: [diskOf({ capacityBytes: 192 * MiB }), diskOf({ capacityBytes: 160 * MiB, datastore: 'ds2' })],
+      }),
+      machineOf({
+        name: 'mail-01',
+        place: place(['prod'], { tags: ['backup/gold'], pool: 'gold' }),
+        guestId: 'windows2019srvNext_64Guest',
+        guestFullName: 'Microsoft Windows Server 2022 (64-bit)',
+        firmware: 'efi',
+        memoryMB: 8192,
+        ipAddresses: ['192.0.2.31'],
+        programs: true,
+        accounts,
+        vss: { ...plainVss, writers: ['Microsoft Exchange Writer', 'System Writer', 'Registry Writer'] },
+        disks: [diskOf({ capacityBytes: 80 * MiB })],
       }),
       machineOf({
         name: 'build-01',
         datastore: 'ds2',
         place: place(['lab'], { tags: ['backup/silver'], pool: 'bronze' }),
-        toolsInstalled: false,
+        tools: 'notInstalled',
         disks: [diskOf({ capacityBytes: 128 * MiB, thin: false })],
       }),
       machineOf({
@@ -62,7 +82,7 @@ export function demoDescription(seed: number): EstateDescription {
         guestFullName: 'Microsoft Windows Server 2019 (64-bit)',
         firmware: 'efi',
         poweredOn: false,
-        disks: [diskOf({ capacityBytes: 208 * MiB })],
+        disks: [diskOf({ capacityBytes: 128 * MiB })],
       }),
     ],
   }
@@ -80,6 +100,10 @@ export type SmallEstateOptions = EstateWorld & {
   readonly foreignSnapshot?: boolean
   /** Adds a second "app-01", in the folder "lab". */
   readonly twoOfOneName?: boolean
+  /** The guest of "app-01" has an inside, with these accounts. */
+  readonly accounts?: readonly GuestAccount[]
+  /** Adds "win-01": a running Windows guest with healthy VSS and the accounts. */
+  readonly windows?: boolean
 }
 
 /**
@@ -100,6 +124,8 @@ export function smallDescription(options: Omit<SmallEstateOptions, keyof EstateW
       firmware: 'efi',
       secureBoot: true,
       ipAddresses: ['192.0.2.11'],
+      programs: options.accounts !== undefined,
+      accounts: options.accounts ?? [],
       networks: ['VM Network', 'backend'],
       disks: [diskOf({ capacityBytes: 4 * MiB }), small],
     }),
@@ -121,6 +147,12 @@ export function smallDescription(options: Omit<SmallEstateOptions, keyof EstateW
     machines.push(machineOf({ name: 'snap-01', disks: [small], snapshots: ['before upgrade'] }))
   if (options.twoOfOneName) {
     machines.push(machineOf({ name: 'app-01', place: { ...plainPlace, folders: ['lab'] }, disks: [small] }))
+  }
+  if (options.windows) {
+    const guest = { guestId: 'windows2019srv_64Guest', guestFullName: 'Microsoft Windows Server 2019 (64-bit)' }
+    machines.push(
+      machineOf({ name: 'win-01', ...guest, programs: true, accounts: options.accounts ?? [], disks: [small] }),
+    )
   }
   const changeTracking = options.changeTracking ?? false
   return { ...plainEstate, seed: options.seed, machines: machines.map((machine) => ({ ...machine, changeTracking })) }

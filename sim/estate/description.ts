@@ -1,6 +1,9 @@
 // The description of a simulated estate as plain data: what a JSON file says, with every default filled in.
 
+import type { GuestAccount } from '../guest/types.ts'
+import type { GuestBridge, ToolsState } from '../machine/tools.ts'
 import type { DiskMode, SimPlace } from '../machine/types.ts'
+import { plainVss, type Vss } from '../machine/vss.ts'
 import type { Fill } from './content.ts'
 
 export type DiskDescription = {
@@ -29,8 +32,20 @@ export type MachineDescription = {
   readonly annotation: string
   readonly template: boolean
   readonly poweredOn: boolean
-  readonly toolsInstalled: boolean
+  readonly tools: ToolsState
+  /** Of the first network card. */
   readonly ipAddresses: readonly string[]
+  /** Of the second network card and those after it. */
+  readonly furtherAddresses: readonly (readonly string[])[]
+  readonly bridges: readonly GuestBridge[]
+  /**
+   * Whether its inside is there: accounts and files, and on Linux programs, which are real ones of this machine. Only where the
+   * simulator was given a directory for it.
+   */
+  readonly programs: boolean
+  readonly accounts: readonly GuestAccount[]
+  readonly vss: Vss
+  readonly quiesceMs: number
   readonly changeTracking: boolean
   /** No reply about changed areas covers more than this; null for no bound. */
   readonly changeWindowBytes: number | null
@@ -115,8 +130,14 @@ export function machineOf(
     annotation: '',
     template: false,
     poweredOn: true,
-    toolsInstalled: true,
+    tools: 'running',
     ipAddresses: [],
+    furtherAddresses: [],
+    bridges: [],
+    programs: false,
+    accounts: [],
+    vss: plainVss,
+    quiesceMs: 0,
     changeTracking: false,
     changeWindowBytes: null,
     networks: ['VM Network'],

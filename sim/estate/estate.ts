@@ -5,12 +5,16 @@ import { readFileSync } from 'node:fs'
 import type { Clock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
+import { type GuestsHome, openGuestsHome } from '../guest/guests-home.ts'
+import { PrivateGuest } from '../guest/private-guest.ts'
 import { Datastore } from '../machine/datastore.ts'
 import { FrozenLedger } from '../machine/digest.ts'
 import type { Disk } from '../machine/disk.ts'
 import { type StoreMaker, storeMaker } from '../machine/grain-store.ts'
 import { Machine, type MachineDisk, type MachineOptions } from '../machine/machine.ts'
 import { homeOf, parseDatastorePath, stemOf } from '../machine/paths.ts'
+import { isWindows } from '../machine/quiescing.ts'
+import { Tools } from '../machine/tools.ts'
 import { type SimConfig, type SimEstate, SimFault, type SimMachine, type SimPlace } from '../machine/types.ts'
 import { fillDisk } from './content.ts'
 import type { DiskDescription, EstateDescription, MachineDescription } from './description.ts'
@@ -19,6 +23,15 @@ export type EstateWorld = {
   /** Where the disks' sparse files are kept (without names); null: in memory. */
   readonly directory: string | null
   readonly clock: Clock
+  /** Where guests that have an inside keep their files and run their programs; null: there are none. */
+  readonly guests?: GuestsPlan | null
+}
+
+export type GuestsPlan = {
+  /** Made for it, or empty. */
+  readonly directory: string
+  /** How long the exit code of an ended program is told; five minutes with real Tools. */
+  readonly exitKeepMs: number
 }
 
 export type PlacedMachine = { readonly machine: Machine; readonly place: SimPlace }
@@ -32,12 +45,16 @@ export class Estate implements SimEstate, Disposable {
   #made = 0
   readonly #clock: Clock
   readonly #stores: StoreMaker
+  readonly #guests: GuestsPlan | null
+  readonly #home: GuestsHome | null
 
   constructor(description: EstateDescription, world: EstateWorld) {
     this.seed = description.seed
     this.datacenters = description.datacenters
     this.#clock = world.clock
     this.#stores = storeMaker(world.directory)
+    this.#guests = world.guests ?? null
+    this.#home = this.#guests === null ? null : openGuestsHome(this.#guests.directory)
     const machines = () => this.#placed.map(({ machine }) => machine)
     this.datastores = description.datastores.map((one) => new Datastore(one, { machines }))
     for (const machine of description.machines) this.#build(machine)
@@ -66,9 +83,8 @@ export class Estate implements SimEstate, Disposable {
       config: this.#unique(options.config),
       disks: options.disks.map((disk) => ({ ...disk, datastore, mode: 'persistent', rdm: null })),
       nvram: options.nvram,
-      toolsInstalled: true,
-      ipAddresses: [],
-      hostName: options.config.name,
+      tools: new Tools({ state: 'running', addresses: { cards: [], bridges: [] }, hostName: options.config.name }),
+      system: null,
       allocation: this.#allocationOf(datastore),
       changeWindowBytes: Number.POSITIVE_INFINITY,
     })
@@ -86,8 +102,10 @@ export class Estate implements SimEstate, Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const { machine } of this.#placed) machine.system?.dispose()
     for (const { machine } of this.#placed) for (const disk of machine.allDisks) disk.dispose()
     this.#placed = []
+    this.#home?.[Symbol.dispose]()
   }
 
   #build(description: MachineDescription): void {
@@ -102,9 +120,8 @@ export class Estate implements SimEstate, Disposable {
         unitNumber: index < 7 ? index : index + 1,
       })),
       nvram: description.firmware === 'efi' ? random.bytes(264 * 1024) : random.bytes(8684),
-      toolsInstalled: description.toolsInstalled,
-      ipAddresses: description.ipAddresses,
-      hostName: name,
+      tools: toolsOf(description),
+      system: this.#systemOf(description),
       allocation: this.#allocationOf(datastore),
       changeWindowBytes: description.changeWindowBytes ?? Number.POSITIVE_INFINITY,
     })
@@ -112,6 +129,8 @@ export class Estate implements SimEstate, Disposable {
       const wanted = description.disks[index]
       if (wanted !== undefined) fillAsDescribed(disk, { wanted, seed: `${this.seed} ${name} ${index}` })
     }
+    machine.quiescing.vss = description.vss
+    machine.quiescing.quiesceMs = description.quiesceMs
     if (description.changeTracking) machine.setChangeTracking(true)
     if (description.poweredOn) machine.powerOn()
     if (description.poweredOn) machine.guest.step(16)
@@ -119,6 +138,19 @@ export class Estate implements SimEstate, Disposable {
       machine.createSnapshot({ name: snapshot, description: '', quiesce: { kind: 'none' } })
       if (description.poweredOn) machine.guest.step(4)
     }
+  }
+
+  #systemOf({ name, programs, accounts, guestId }: MachineDescription): PrivateGuest | null {
+    if (this.#home === null || this.#guests === null || !programs) return null
+    return new PrivateGuest({
+      root: this.#home.add(name),
+      guests: this.#home.directory,
+      family: isWindows({ guestId }) ? 'windows' : 'linux',
+      accounts,
+      exitKeepMs: this.#guests.exitKeepMs,
+      clock: this.#clock,
+      random: this.#randomOf(`guest ${name}`),
+    })
   }
 
   #place(place: SimPlace, options: MachineOptions): Machine {
@@ -148,6 +180,15 @@ export class Estate implements SimEstate, Disposable {
   #randomOf(purpose: string): Random {
     return seededRandom(createHash('sha256').update(`${this.seed} ${purpose}`).digest().readInt32LE(0))
   }
+}
+
+function toolsOf(description: MachineDescription): Tools {
+  const { tools, ipAddresses, furtherAddresses, bridges, name } = description
+  return new Tools({
+    state: tools,
+    addresses: { cards: [ipAddresses, ...furtherAddresses], bridges },
+    hostName: name,
+  })
 }
 
 function configOf(description: MachineDescription, random: Random): SimConfig {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { BackupError } from '../../lib/base/errors.ts'
+import { TOOLS_STATES } from '../machine/tools.ts'
 import {
   type DiskDescription,
   diskOf,
@@ -12,6 +13,7 @@ import {
   plainEstate,
   plainPlace,
 } from './description.ts'
+import { readAccount, readBridge, readTexts, readVss, VSS_KEYS } from './guest-json.ts'
 import { JsonObject, type JsonSpot, readJson, textOf } from './json.ts'
 
 const TiB = 1024 ** 4
@@ -93,6 +95,7 @@ const MACHINE_KEYS = [
     'guestFullName',
   ],
   ...['firmware', 'secureBoot', 'cpus', 'memoryMB', 'annotation', 'template', 'poweredOn', 'toolsInstalled'],
+  ...['tools', 'furtherAddresses', 'bridges', 'programs', 'accounts', 'vss', 'quiesceMs'],
   ...['ipAddresses', 'changeTracking', 'changeWindowBytes', 'networks', 'disks', 'snapshots'],
 ]
 
@@ -120,8 +123,7 @@ function readMachine(spot: JsonSpot, options: { readonly directory: string }): M
     annotation: object.textOrNull('annotation') ?? '',
     template: object.flag('template', { fallback: plain.template }),
     poweredOn: object.flag('poweredOn', { fallback: plain.poweredOn }),
-    toolsInstalled: object.flag('toolsInstalled', { fallback: plain.toolsInstalled }),
-    ipAddresses: object.list('ipAddresses', { item: textOf, fallback: [] }),
+    ...readGuest(object, plain),
     changeTracking: object.flag('changeTracking', { fallback: plain.changeTracking }),
     changeWindowBytes: object.has('changeWindowBytes')
       ? object.wholeNumber('changeWindowBytes', { low: 65_536, high: 64 * TiB })
@@ -129,6 +131,21 @@ function readMachine(spot: JsonSpot, options: { readonly directory: string }): M
     networks: object.list('networks', { item: textOf, fallback: plain.networks }),
     disks: object.list('disks', { item: (one) => readDisk(one, options) }),
     snapshots: object.list('snapshots', { item: textOf, fallback: [] }),
+  }
+}
+
+/** `toolsInstalled: false` is a short way to say `tools: "notInstalled"`. */
+function readGuest(object: JsonObject, plain: MachineDescription) {
+  const installed = object.flag('toolsInstalled', { fallback: true })
+  return {
+    tools: object.choice('tools', { of: TOOLS_STATES, fallback: installed ? plain.tools : 'notInstalled' }),
+    ipAddresses: object.list('ipAddresses', { item: textOf, fallback: [] }),
+    furtherAddresses: object.list('furtherAddresses', { item: readTexts, fallback: [] }),
+    bridges: object.list('bridges', { item: readBridge, fallback: [] }),
+    programs: object.flag('programs', { fallback: plain.programs }),
+    accounts: object.list('accounts', { item: readAccount, fallback: [] }),
+    vss: object.has('vss') ? readVss(new JsonObject(object.spot('vss'), { keys: VSS_KEYS }))(plain.vss) : plain.vss,
+    quiesceMs: object.wholeNumber('quiesceMs', { low: 0, high: 3_600_000, fallback: plain.quiesceMs }),
   }
 }
 

@@ -21,6 +21,9 @@ export function filesOf(machine: Machine): readonly NamedFile[] {
     { path: `${stem}.vmx`, open: () => bytesFile(utf8Encode(vmx())) },
     { path: `${stem}.vmsd`, open: () => bytesFile(utf8Encode(vmsdText(machine))) },
     ...(nvram === null ? [] : [{ path: nvramPath(machine), open: () => bytesFile(nvram) }]),
+    ...machine.snapshots.flatMap(({ manifestFile: file }) =>
+      file === null ? [] : [{ path: file.path, open: () => bytesFile(file.bytes) }],
+    ),
     ...machine.allDisks.flatMap((disk) => disk.layers.flatMap((layer) => layerFiles(disk, layer))),
   ]
 }

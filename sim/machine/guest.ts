@@ -1,4 +1,6 @@
 // The guest of a simulated machine: writes checksummed records across two disks with a flush after each, and bursts of data.
+// Its writes can be held, by a script in the guest or by VMware Tools: then it writes nothing, and what it would have written is
+// never written.
 
 import { createHash } from 'node:crypto'
 import { type Random, wholeNumber } from '../../lib/base/random.ts'
@@ -10,14 +12,28 @@ const BURST_PIECE_BYTES = 96 * 1024
 
 type Log = { readonly disks: readonly Disk[]; readonly number: number; sequence: number }
 
+/** Who holds the writes of a guest. */
+export type Holder = 'script' | 'tools'
+
+export type Hold = { readonly by: Holder; readonly atMs: number; untilMs: number | null }
+
 export class Guest {
+  /** Every hold there ever was, oldest first. */
+  readonly holds: Hold[] = []
+  readonly #nowMs: () => number
   readonly #guestId: string
   readonly #random: Random
   readonly #disksNow: () => readonly Disk[]
   #log: Log | null = null
 
   /** @param options.disks the machine's disks that snapshots cover, asked before every write */
-  constructor(options: { readonly identity: string; readonly random: Random; readonly disks: () => readonly Disk[] }) {
+  constructor(options: {
+    readonly identity: string
+    readonly random: Random
+    readonly disks: () => readonly Disk[]
+    readonly nowMs: () => number
+  }) {
+    this.#nowMs = options.nowMs
     this.#guestId = createHash('sha256').update(options.identity).digest('hex').slice(0, 32)
     this.#random = options.random
     this.#disksNow = options.disks
@@ -28,18 +44,36 @@ export class Guest {
     this.#log = null
   }
 
-  /** Writes this many records, each flushed before the next. */
-  step(count: number): void {
-    for (let done = 0; done < count; done++) this.#append(false)
+  /** Nothing is held in a guest that does not run. */
+  stop(): void {
+    for (const hold of this.holds) hold.untilMs ??= this.#nowMs()
   }
 
-  /** Flushes and writes the record that says so; nothing is written until the cut, which follows in the same instant. */
-  freeze(): void {
-    this.#append(true)
+  get held(): boolean {
+    return this.holds.some((hold) => hold.untilMs === null)
+  }
+
+  /** Flushes and writes the record that says so, unless it is held already; nothing is written until resume(). */
+  hold(by: Holder): void {
+    if (!this.held) this.#append(true)
+    const isHolder = this.holds.some((hold) => hold.by === by && hold.untilMs === null)
+    if (!isHolder) this.holds.push({ by, atMs: this.#nowMs(), untilMs: null })
+  }
+
+  /** Lets go of what this holder holds, if anything. */
+  resume(by: Holder): void {
+    for (const hold of this.holds) if (hold.by === by) hold.untilMs ??= this.#nowMs()
+  }
+
+  /** Writes this many records, each flushed before the next. */
+  step(count: number): void {
+    if (this.held) return
+    for (let done = 0; done < count; done++) this.#append(false)
   }
 
   /** About this many bytes of new data in scattered pieces, outside the records, and one record each MiB. */
   burst(bytes: number): void {
+    if (this.held) return
     const disks = this.#disksNow()
     let sinceRecord = 0
     for (let done = 0; done < bytes && disks.length > 0; done += BURST_PIECE_BYTES) {

@@ -2,14 +2,18 @@
 
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
-import { epochOf, type FrozenTracking, pageOfAreas } from './change-tracking.ts'
+import type { Cancel } from '../../lib/base/time-limit.ts'
+import type { LiveGuestSystem } from '../guest/types.ts'
+import { changedAreasOf, type QueriedDisk } from './changed-areas.ts'
 import { deviceKeyOf, diskUuid, fileFault, invalidArgument, powerFault } from './devices.ts'
 import { digestOfDisk, type FrozenLedger } from './digest.ts'
 import { Disk, type Layer } from './disk.ts'
 import type { StoreMaker } from './grain-store.ts'
 import { Guest } from './guest.ts'
-import { homeOf, parseDatastorePath, stemOf } from './paths.ts'
+import { freeStem } from './paths.ts'
+import { type QuiescedGuest, Quiescing } from './quiescing.ts'
 import { type KeptDisk, Snapshot } from './snapshot.ts'
+import type { Tools } from './tools.ts'
 import {
   type ChangedAreas,
   type DiskMode,
@@ -17,9 +21,12 @@ import {
   type SimConfig,
   type SimConfigChanges,
   SimFault,
+  type SimGuestNic,
   type SimMachine,
   type SimSnapshot,
+  type SnapshotWish,
 } from './types.ts'
+import { manifestArchive } from './vss.ts'
 
 /** What the machine gets from its estate. */
 export type MachineWorld = {
@@ -43,21 +50,21 @@ export type MachineOptions = {
   readonly config: SimConfig
   readonly disks: readonly MachineDisk[]
   readonly nvram: Uint8Array | null
-  readonly toolsInstalled: boolean
-  readonly ipAddresses: readonly string[]
-  readonly hostName: string
+  readonly tools: Tools
+  /** Null: what is inside the guest is not simulated. */
+  readonly system: LiveGuestSystem | null
   /** 'vmfs': `*` gives the allocated areas. 'whole': it gives the whole disk, as NFS and vSAN do. */
   readonly allocation: 'vmfs' | 'whole'
   /** No reply of changedAreas() covers more than this; Infinity for no bound. */
   readonly changeWindowBytes: number
 }
 
-export type QuiesceFault = 'ApplicationQuiesceFault' | 'FilesystemQuiesceFault'
-
 export class Machine implements SimMachine {
   readonly guest: Guest
+  readonly tools: Tools
+  readonly quiescing: Quiescing
+  readonly system: LiveGuestSystem | null
   nvram: Uint8Array | null
-  toolsInstalled: boolean
   #config: SimConfig
   #disks: readonly Disk[] = []
   #roots: readonly Snapshot[] = []
@@ -66,7 +73,6 @@ export class Machine implements SimMachine {
   #poweredOn = false
   #bootedMs: number | null = null
   #changeTrackingEnabled = false
-  #quiesceFaults: readonly QuiesceFault[] = []
   readonly #options: MachineOptions
   readonly #world: MachineWorld
 
@@ -75,13 +81,16 @@ export class Machine implements SimMachine {
     this.#world = world
     this.#config = options.config
     this.nvram = options.nvram
-    this.toolsInstalled = options.toolsInstalled
+    this.tools = options.tools
+    this.system = options.system
     for (const disk of options.disks) this.#attach(disk)
     this.guest = new Guest({
       identity: options.config.instanceUuid,
       random: world.random,
       disks: () => this.#disks.filter((disk) => disk.covered),
+      nowMs: () => world.clock.nowMs(),
     })
+    this.quiescing = new Quiescing({ guest: this.guest, tools: this.tools })
   }
 
   get config(): SimConfig {
@@ -101,15 +110,15 @@ export class Machine implements SimMachine {
   }
 
   get toolsRunning(): boolean {
-    return this.#poweredOn && this.toolsInstalled
+    return this.#poweredOn && this.tools.start
   }
 
-  get ipAddresses(): readonly string[] {
-    return this.toolsRunning ? this.#options.ipAddresses : []
+  get guestNics(): readonly SimGuestNic[] {
+    return this.toolsRunning ? this.tools.nicsOf(this.#config) : []
   }
 
   get hostName(): string {
-    return this.toolsRunning ? this.#options.hostName : ''
+    return this.toolsRunning ? this.tools.hostName : ''
   }
 
   get changeTrackingEnabled(): boolean {
@@ -143,6 +152,7 @@ export class Machine implements SimMachine {
     if (this.#poweredOn) throw powerFault('poweredOff', 'poweredOn')
     this.#setPower(true)
     this.guest.boot()
+    this.system?.start({ hold: () => this.guest.hold('script'), resume: () => this.guest.resume('script') })
     this.#endStun()
   }
 
@@ -183,16 +193,39 @@ export class Machine implements SimMachine {
     return true
   }
 
-  createSnapshot(options: {
-    readonly name: string
-    readonly description: string
-    readonly quiesce: QuiesceWish
-  }): Snapshot {
-    const quiesced = this.#quiesce(options.quiesce)
+  createSnapshot(options: SnapshotWish): Snapshot {
+    const quiesced = this.#holdWrites(options.quiesce)
+    try {
+      return this.#cut(options, quiesced)
+    } finally {
+      this.quiescing.release()
+    }
+  }
+
+  async takeSnapshot(options: SnapshotWish, { signal }: Cancel): Promise<Snapshot> {
+    const quiesced = this.#holdWrites(options.quiesce)
+    const pause = async () => {
+      const { quiesceMs } = this.quiescing
+      if (quiesced.quiesced && quiesceMs > 0) await this.#world.clock.sleep(quiesceMs, { signal })
+    }
+    try {
+      await pause()
+      const snapshot = this.#cut(options, quiesced)
+      await pause()
+      return snapshot
+    } finally {
+      this.quiescing.release()
+    }
+  }
+
+  #holdWrites(wish: QuiesceWish): QuiescedGuest {
+    return this.quiescing.hold(wish, { config: this.#config, poweredOn: this.#poweredOn })
+  }
+
+  #cut({ name, description, quiesce }: SnapshotWish, { quiesced, writers }: QuiescedGuest): Snapshot {
     const covered = this.#disks.filter((disk) => disk.covered)
     const leftOut = this.#disks.filter((disk) => !disk.covered)
     const kept: readonly KeptDisk[] = covered.map((disk) => ({ disk, ...disk.freeze() }))
-    const { name, description } = options
     const createdMs = this.#world.clock.nowMs()
     const id = ++this.#snapshotsMade
     const frozen = this.#world.ledger.add(
@@ -208,9 +241,13 @@ export class Machine implements SimMachine {
     )
     const changeTrackingEnabled = this.#changeTrackingEnabled
     const parent = this.#current
+    const manifest =
+      writers === null || quiesce.kind === 'none'
+        ? null
+        : manifestArchive({ writers, wish: quiesce, nowMs: createdMs, seed: `${this.#config.instanceUuid} ${id}` })
     const snapshot = new Snapshot({
       ...{ id, name, description, createdMs, quiesced, config: this.#config, leftOut, kept, frozen },
-      ...{ changeTrackingEnabled, parent },
+      ...{ changeTrackingEnabled, parent, manifest, manifestPath: this.quiescing.vss.manifestPath },
     })
     if (parent === null) this.#roots = [...this.#roots, snapshot]
     else parent.children = [...parent.children, snapshot]
@@ -275,29 +312,8 @@ export class Machine implements SimMachine {
     readonly startOffset: number
     readonly changeId: string
   }): ChangedAreas {
-    const { disk, layer, tracking } = this.#queried(query)
-    const { startOffset } = query
-    if (!(startOffset >= 0 && startOffset < disk.capacityBytes)) {
-      throw invalidArgument(
-        'startOffset',
-        `The start offset ${startOffset} is outside the disk of ${disk.capacityBytes} bytes`,
-      )
-    }
-    const page = { startOffset, capacityBytes: disk.capacityBytes, windowBytes: this.#options.changeWindowBytes }
-    const path = disk.pathsOf(disk.present(layer)).descriptorPath
-    if (tracking === null) throw fileFault(path, 'Change tracking is not active on this disk')
-    if (query.changeId === '*') {
-      const wanted = this.#options.allocation === 'vmfs' ? disk.allocated(layer) : () => true
-      return pageOfAreas({ ...page, wanted })
-    }
-    const since = epochOf(query.changeId, tracking)
-    if (since === null) throw fileFault(path, `The change id "${query.changeId}" is not known here`)
-    return pageOfAreas({ ...page, wanted: (block) => (tracking.epochs[block] ?? 0) > since })
-  }
-
-  /** The next quiesced snapshots fail with these faults, one each. */
-  failQuiesce(faults: readonly QuiesceFault[]): void {
-    this.#quiesceFaults = faults
+    const { allocation, changeWindowBytes: windowBytes } = this.#options
+    return changedAreasOf(this.#queried(query), { ...query, allocation, windowBytes })
   }
 
   /** The SHA-256 of a disk as it is now; null when there is no such disk. */
@@ -312,11 +328,7 @@ export class Machine implements SimMachine {
     for (const disk of this.allDisks) disk.dispose()
   }
 
-  #queried(query: { readonly snapshot: SimSnapshot | null; readonly deviceKey: number }): {
-    readonly disk: Disk
-    readonly layer: Layer
-    readonly tracking: FrozenTracking | null
-  } {
+  #queried(query: { readonly snapshot: SimSnapshot | null; readonly deviceKey: number }): QueriedDisk {
     const noDisk = () =>
       invalidArgument('deviceKey', `The device ${query.deviceKey} is not a disk that a snapshot covers`)
     if (query.snapshot !== null) {
@@ -332,16 +344,6 @@ export class Machine implements SimMachine {
     return { disk, layer: disk.active, tracking: disk.tracking }
   }
 
-  /** Tools act only on a running guest that has them; otherwise the wish is ignored (API reference, CreateSnapshot_Task). */
-  #quiesce(wish: QuiesceWish): boolean {
-    if (wish.kind === 'none' || !this.toolsRunning) return false
-    const [fault, ...later] = this.#quiesceFaults
-    this.#quiesceFaults = later
-    if (fault !== undefined) throw new SimFault(fault, 'The guest could not be quiesced')
-    this.guest.freeze()
-    return true
-  }
-
   /** What ends every stun: tracking begins where it is wanted and is not active. */
   #endStun(): void {
     if (!this.#changeTrackingEnabled) return
@@ -351,6 +353,8 @@ export class Machine implements SimMachine {
   #setPower(on: boolean): void {
     this.#poweredOn = on
     this.#bootedMs = on ? this.#world.clock.nowMs() : null
+    if (!on) this.system?.stop()
+    if (!on) this.guest.stop()
     for (const disk of this.#disks) disk.lock(on)
   }
 
@@ -377,7 +381,10 @@ export class Machine implements SimMachine {
         ...wanted,
         deviceKey: deviceKeyOf(wanted, { controllers: this.#config.controllers }),
         label: `Hard disk ${this.#disks.length + 1}`,
-        stem: this.#freeStem(wanted.datastore),
+        stem: freeStem(this.#config.vmPathName, {
+          datastore: wanted.datastore,
+          used: new Set(this.allDisks.map((disk) => disk.options.stem)),
+        }),
         uuid: diskUuid(this.#world.random),
       },
       { stores: this.#world.stores, random: this.#world.random },
@@ -385,15 +392,5 @@ export class Machine implements SimMachine {
     disk.lock(this.#poweredOn)
     this.#disks = [...this.#disks, disk].toSorted((a, b) => a.deviceKey - b.deviceKey)
     return disk
-  }
-
-  #freeStem(datastore: string): string {
-    const folder = parseDatastorePath(homeOf(this.#config.vmPathName))?.path ?? ''
-    const name = stemOf(this.#config.vmPathName).replace(/^.*[/\]] ?/, '')
-    const used = new Set(this.allDisks.map((disk) => disk.options.stem))
-    for (let index = 0; ; index++) {
-      const stem = `[${datastore}] ${folder}${name}${index === 0 ? '' : `_${index}`}`
-      if (!used.has(stem)) return stem
-    }
   }
 }

@@ -17,3 +17,16 @@ export function stemOf(vmPathName: string): string {
   const folder = vmPathName.slice(0, -1).replace(/^.*[/\]] ?/, '')
   return `${vmPathName}${folder}`
 }
+
+/** What a new disk's files are named, without "-flat.vmdk" and the like: "[ds1] web-01/web-01_1". */
+export function freeStem(
+  vmPathName: string,
+  options: { readonly datastore: string; readonly used: ReadonlySet<string> },
+): string {
+  const folder = parseDatastorePath(homeOf(vmPathName))?.path ?? ''
+  const name = stemOf(vmPathName).replace(/^.*[/\]] ?/, '')
+  for (let index = 0; ; index++) {
+    const stem = `[${options.datastore}] ${folder}${name}${index === 0 ? '' : `_${index}`}`
+    if (!options.used.has(stem)) return stem
+  }
+}

@@ -4,6 +4,7 @@ import type { FrozenTracking } from './change-tracking.ts'
 import { changeIdOf } from './change-tracking.ts'
 import type { Frozen } from './digest.ts'
 import type { Disk, Layer } from './disk.ts'
+import { homeOf, stemOf } from './paths.ts'
 import type { SimConfig, SimDisk, SimLayer, SimSnapshot, SimSnapshotDisk } from './types.ts'
 
 /** A disk as a snapshot keeps it. */
@@ -17,6 +18,9 @@ export type SnapshotOptions = Pick<
   readonly frozen: Frozen
   readonly changeTrackingEnabled: boolean
   readonly parent: Snapshot | null
+  /** The VSS manifest as a ZIP archive. */
+  readonly manifest: Uint8Array | null
+  readonly manifestPath: 'relative' | 'datastore'
 }
 
 export class Snapshot implements SimSnapshot {
@@ -30,6 +34,9 @@ export class Snapshot implements SimSnapshot {
   readonly kept: readonly KeptDisk[]
   readonly frozen: Frozen
   readonly changeTrackingEnabled: boolean
+  /** A file of the machine while the snapshot is there. */
+  readonly manifestFile: { readonly path: string; readonly bytes: Uint8Array } | null
+  readonly backupManifest: string | null
   parent: Snapshot | null
   children: readonly Snapshot[] = []
 
@@ -45,6 +52,12 @@ export class Snapshot implements SimSnapshot {
     this.frozen = options.frozen
     this.changeTrackingEnabled = options.changeTrackingEnabled
     this.parent = options.parent
+    // The snapshot directory is the machine's own (VirtualMachineFileInfo.snapshotDirectory).
+    const home = homeOf(options.config.vmPathName)
+    const name = `${stemOf(options.config.vmPathName).slice(home.length)}-vss_manifests${options.id}.zip`
+    this.manifestFile = options.manifest === null ? null : { path: `${home}${name}`, bytes: options.manifest }
+    const shown = options.manifestPath === 'relative' ? name : `${home}${name}`
+    this.backupManifest = options.manifest === null ? null : shown
   }
 
   get disks(): readonly SimSnapshotDisk[] {

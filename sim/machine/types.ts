@@ -1,5 +1,7 @@
 // What the simulated vCenter's front asks of its simulated hardware. Morefs, XML and HTTP are not known here.
 
+import type { GuestSystem } from '../guest/types.ts'
+
 /** A vSphere fault by its API name ('FileFault', 'InvalidArgument', …), raised by the machine, sent by the front. */
 export class SimFault extends Error {
   readonly fault: string
@@ -68,6 +70,8 @@ export interface SimSnapshot {
   readonly leftOut: readonly SimDisk[]
   /** The machine's config as it was: reconfiguring the VM does not change it. */
   readonly config: SimConfig
+  /** VirtualMachineSnapshotTree.backupManifest. */
+  readonly backupManifest: string | null
 }
 
 export type SimNic = {
@@ -76,6 +80,16 @@ export type SimNic = {
   readonly macAddress: string
   readonly network: string
   readonly connected: boolean
+}
+
+/** A network card as Tools report it; those that only the guest knows have no network and the device key -1. */
+export type SimGuestNic = {
+  readonly network: string | null
+  readonly macAddress: string
+  readonly connected: boolean
+  readonly deviceKey: number
+  /** IPv4 and IPv6. */
+  readonly addresses: readonly string[]
 }
 
 export type SimController = {
@@ -117,7 +131,16 @@ export type SimConfigChanges = Partial<
 export type QuiesceWish =
   | { readonly kind: 'none' }
   | { readonly kind: 'tools' }
-  | { readonly kind: 'windows'; readonly timeoutMinutes: number; readonly context: string }
+  | {
+      readonly kind: 'windows'
+      /** 5 to 240. */
+      readonly timeoutMinutes: number
+      readonly context: 'ctx_auto' | 'ctx_backup' | 'ctx_file_share_backup'
+      /** VSS_BACKUP_TYPE: 1 full, 5 copy. */
+      readonly backupType: number
+    }
+
+export type SnapshotWish = { readonly name: string; readonly description: string; readonly quiesce: QuiesceWish }
 
 export type ChangedAreas = {
   readonly startOffset: number
@@ -134,9 +157,17 @@ export interface SimMachine {
   readonly config: SimConfig
   readonly disks: readonly SimDisk[]
   readonly powerState: 'poweredOn' | 'poweredOff' | 'suspended'
+  readonly tools: {
+    readonly state: 'running' | 'old' | 'notRunning' | 'notInstalled'
+    /** The guest itself refuses guest operations. */
+    readonly operationsDisabled: boolean
+  }
   readonly toolsRunning: boolean
-  readonly ipAddresses: readonly string[]
+  /** Empty while Tools do not run. */
+  readonly guestNics: readonly SimGuestNic[]
   readonly hostName: string
+  /** Null: what is inside the guest is not simulated, and guest operations are unavailable. */
+  readonly system: GuestSystem | null
   /** config.changeTrackingEnabled; tracking is real per disk only after the next stun. */
   readonly changeTrackingEnabled: boolean
   /** Milliseconds since 1970 of the last power-on; null when powered off. */
@@ -157,11 +188,9 @@ export interface SimMachine {
   addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): SimDisk
   removeDisk(deviceKey: number): boolean
   /** The instant of the cut: the guest's writes before it are in, those after are not. */
-  createSnapshot(options: {
-    readonly name: string
-    readonly description: string
-    readonly quiesce: QuiesceWish
-  }): SimSnapshot
+  createSnapshot(options: SnapshotWish): SimSnapshot
+  /** createSnapshot() with the time that quiescing takes before and after the cut. */
+  takeSnapshot(options: SnapshotWish, cancel: { readonly signal: AbortSignal }): Promise<SimSnapshot>
   removeSnapshot(
     snapshot: SimSnapshot,
     options: { readonly removeChildren: boolean; readonly consolidate: boolean },

@@ -112,4 +112,35 @@ VirtualMachineSnapshot(ExtensibleManagedObject) config:VirtualMachineConfigInfo
   childSnapshot:@VirtualMachineSnapshot[]? vm:@VirtualMachine
   .RevertToSnapshot_Task(host:@HostSystem? suppressPowerOn:boolean?) @Task VirtualMachine.State.RevertToSnapshot
   .RemoveSnapshot_Task(removeChildren:boolean consolidate:boolean?) @Task VirtualMachine.State.RemoveSnapshot
+GuestOperationsManager(ManagedObject) authManager:@GuestAuthManager? fileManager:@GuestFileManager?
+  processManager:@GuestProcessManager? guestWindowsRegistryManager:@GuestWindowsRegistryManager?
+  aliasManager:@GuestAliasManager?
+GuestAuthManager(ManagedObject)
+  .ValidateCredentialsInGuest(vm:@VirtualMachine auth:GuestAuthentication) void -
+GuestFileManager(ManagedObject)
+  .MakeDirectoryInGuest(vm:@VirtualMachine auth:GuestAuthentication directoryPath:string
+    createParentDirectories:boolean) void -
+  .DeleteFileInGuest(vm:@VirtualMachine auth:GuestAuthentication filePath:string) void -
+  .DeleteDirectoryInGuest(vm:@VirtualMachine auth:GuestAuthentication directoryPath:string recursive:boolean) void -
+  .MoveDirectoryInGuest(vm:@VirtualMachine auth:GuestAuthentication srcDirectoryPath:string dstDirectoryPath:string)
+    void -
+  .MoveFileInGuest(vm:@VirtualMachine auth:GuestAuthentication srcFilePath:string dstFilePath:string overwrite:boolean)
+    void -
+  .CreateTemporaryFileInGuest(vm:@VirtualMachine auth:GuestAuthentication prefix:string suffix:string
+    directoryPath:string?) string -
+  .CreateTemporaryDirectoryInGuest(vm:@VirtualMachine auth:GuestAuthentication prefix:string suffix:string
+    directoryPath:string?) string -
+  .ListFilesInGuest(vm:@VirtualMachine auth:GuestAuthentication filePath:string index:int? maxResults:int?
+    matchPattern:string?) GuestListFileInfo -
+  .ChangeFileAttributesInGuest(vm:@VirtualMachine auth:GuestAuthentication guestFilePath:string
+    fileAttributes:GuestFileAttributes) void -
+  .InitiateFileTransferFromGuest(vm:@VirtualMachine auth:GuestAuthentication guestFilePath:string)
+    FileTransferInformation -
+  .InitiateFileTransferToGuest(vm:@VirtualMachine auth:GuestAuthentication guestFilePath:string
+    fileAttributes:GuestFileAttributes fileSize:long overwrite:boolean) string -
+GuestProcessManager(ManagedObject)
+  .StartProgramInGuest(vm:@VirtualMachine auth:GuestAuthentication spec:GuestProgramSpec) long -
+  .ListProcessesInGuest(vm:@VirtualMachine auth:GuestAuthentication pids:long[]?) GuestProcessInfo[] -
+  .TerminateProcessInGuest(vm:@VirtualMachine auth:GuestAuthentication pid:long) void -
+  .ReadEnvironmentVariableInGuest(vm:@VirtualMachine auth:GuestAuthentication names:string[]?) string[]? -
 `

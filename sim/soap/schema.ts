@@ -9,6 +9,7 @@ import { MANAGED_TYPES } from './managed-types.ts'
 import { CORE_TYPES } from './types-core.ts'
 import { DEVICE_TYPES } from './types-device.ts'
 import { FAULT_TYPES } from './types-faults.ts'
+import { GUEST_TYPES } from './types-guest.ts'
 import { HOST_TYPES } from './types-host.ts'
 import { MACHINE_TYPES } from './types-machine.ts'
 
@@ -57,7 +58,9 @@ const PRIMITIVES: ReadonlySet<string> = new Set([
   'anyURI',
 ])
 
-const dataTypes = readDataTypes([CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES].join('\n'))
+const dataTypes = readDataTypes(
+  [CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES, GUEST_TYPES].join('\n'),
+)
 const managedTypes = readManagedTypes(MANAGED_TYPES)
 
 /** Null for a type that no table holds (an enumeration, or something no simulated object has). */

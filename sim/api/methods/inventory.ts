@@ -29,7 +29,10 @@ export const inventoryMethods: Readonly<Record<string, Handler>> = {
   FindByDatastorePath: (call) =>
     machinesIn(call).find(({ machine }) => machine.config.vmPathName === textAt(call.args, 'path'))?.ref ?? null,
   FindByDnsName: (call) => byGuest(call, ({ machine }) => machine.hostName === textAt(call.args, 'dnsName')),
-  FindByIp: (call) => byGuest(call, ({ machine }) => machine.ipAddresses.includes(textAt(call.args, 'ip'))),
+  FindByIp: (call) =>
+    byGuest(call, ({ machine }) =>
+      machine.guestNics.some(({ addresses }) => addresses.includes(textAt(call.args, 'ip'))),
+    ),
   FindByInventoryPath: ({ front, args }) => byInventoryPath(front, textAt(args, 'inventoryPath')),
   FindChild: ({ front, args }) => {
     const parent = front.world.find(refAt(args, 'entity').id)

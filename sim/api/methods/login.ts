@@ -39,7 +39,10 @@ export type LoginResult = { readonly session: Session; readonly value: Data }
 /** @throws SimFault InvalidLogin for wrong credentials, and when the caller is logged in already (SessionManager.Login) */
 export function logIn(call: Call): LoginResult {
   const credentials = { userName: textAt(call.args, 'userName'), password: textAt(call.args, 'password') }
-  const session = call.session === null ? call.front.sessions.login(credentials, call.from) : null
+  const session =
+    call.session === null
+      ? call.front.sessions.login(credentials, { ipAddress: call.from.ipAddress, userAgent: call.from.userAgent })
+      : null
   if (session === null) {
     throw new SimFault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.')
   }

@@ -22,6 +22,12 @@ import { startTask } from './start-task.ts'
 
 /** Tools' own limit in minutes, when a Windows quiesce spec names none. */
 const QUIESCE_MINUTES = 15
+const QUIESCE_MINUTES_LEAST = 5
+const QUIESCE_MINUTES_MOST = 240
+const CONTEXTS = ['ctx_auto', 'ctx_backup', 'ctx_file_share_backup'] as const
+/** VSS_BACKUP_TYPE counts from 1 (full) to 6 (other); 5 is a copy. */
+const VSS_COPY = 5
+const VSS_TYPES = 6
 const SNAPSHOT_NAME_LENGTH_MAX = 80
 
 export const snapshotMethods: Readonly<Record<string, Handler>> = {
@@ -88,18 +94,25 @@ function create(call: Call, quiesce: QuiesceWish): Ref {
     entity,
     descriptionId: 'VirtualMachine.createSnapshot',
     durationMs: call.front.settings.snapshotMs,
-    work: () => call.front.world.snapshotRef(entity.machine.createSnapshot({ name, description, quiesce })),
+    work: async (cancel) =>
+      call.front.world.snapshotRef(await entity.machine.takeSnapshot({ name, description, quiesce }, cancel)),
   })
 }
 
+/** @throws SimFault InvalidArgument for values outside those of VirtualMachineWindowsQuiesceSpec */
 function quiesceWish(spec: Data | null): QuiesceWish {
   if (spec === null) return { kind: 'none' }
-  if (spec.type !== 'VirtualMachineWindowsQuiesceSpec') return { kind: 'tools' }
-  return {
-    kind: 'windows',
-    timeoutMinutes: optionalNumberAt(spec, 'timeout') ?? QUIESCE_MINUTES,
-    context: optionalTextAt(spec, 'vssBackupContext') ?? 'ctx_auto',
+  const timeoutMinutes = optionalNumberAt(spec, 'timeout') ?? QUIESCE_MINUTES
+  if (timeoutMinutes < QUIESCE_MINUTES_LEAST || timeoutMinutes > QUIESCE_MINUTES_MOST) {
+    throw invalidArgument('quiesceSpec.timeout')
   }
+  if (spec.type !== 'VirtualMachineWindowsQuiesceSpec') return { kind: 'tools' }
+  const backupType = optionalNumberAt(spec, 'vssBackupType') ?? VSS_COPY
+  if (backupType < 1 || backupType > VSS_TYPES) throw invalidArgument('quiesceSpec.vssBackupType')
+  const wanted = optionalTextAt(spec, 'vssBackupContext') ?? 'ctx_auto'
+  const context = CONTEXTS.find((one) => one === wanted)
+  if (context === undefined) throw invalidArgument('quiesceSpec.vssBackupContext')
+  return { kind: 'windows', timeoutMinutes, context, backupType }
 }
 
 function onMachine(

@@ -3,13 +3,14 @@
 import { SimFault } from '../../machine/types.ts'
 import { isData, type Ref, textAt, type Value } from '../../soap/value.ts'
 import type { Call } from '../front.ts'
+import type { TaskPlan } from '../tasks.ts'
 import type { Entity } from '../world.ts'
 
 export type TaskWork = {
   readonly entity: Entity
   readonly descriptionId: string
   readonly durationMs: number
-  readonly work: () => Value | null
+  readonly work: TaskPlan['work']
 }
 
 /** @throws SimFault TaskInProgress while another task changes the same machine */

@@ -4,6 +4,7 @@ import { type Data, data, ref, type Value } from '../../soap/value.ts'
 import type { Front } from '../front.ts'
 import { type MachineEntity, shownName } from '../world.ts'
 import { allocation, hostOf, poolOf } from './compute.ts'
+import { guestState, primaryAddress, toolsState } from './guest.ts'
 import { datastoreRefs, liveConfig, networkRefs } from './machine-config.ts'
 import { fileLayout, fileLayoutEx, storageUse } from './machine-files.ts'
 import { snapshotTree } from './snapshots.ts'
@@ -24,7 +25,7 @@ export function machineProperties(front: Front, entity: MachineEntity): Readonly
         memoryAllocation: allocation(10 * entity.machine.config.memoryMB),
       }),
     runtime: () => runtime(front, entity),
-    guest: () => guest(entity),
+    guest: () => guestState(entity),
     summary: () => summary(front, entity),
     datastore: () => datastoreRefs(front, entity),
     network: () => networkRefs(front, entity),
@@ -113,53 +114,6 @@ function runtime(front: Front, entity: MachineEntity): Data {
   })
 }
 
-function toolsState(entity: MachineEntity) {
-  const running = entity.machine.toolsRunning
-  return {
-    toolsStatus: running ? 'toolsOk' : 'toolsNotRunning',
-    toolsVersionStatus: 'guestToolsUnmanaged',
-    toolsVersionStatus2: 'guestToolsUnmanaged',
-    toolsRunningStatus: running ? 'guestToolsRunning' : 'guestToolsNotRunning',
-  }
-}
-
-function guest(entity: MachineEntity): Data {
-  const { machine } = entity
-  const running = machine.toolsRunning
-  const isWindows = machine.config.guestId.startsWith('windows')
-  return data('GuestInfo', {
-    ...toolsState(entity),
-    toolsVersion: '12389',
-    toolsInstallType: 'guestToolsTypeOpenVMTools',
-    guestId: running ? machine.config.guestId : null,
-    guestFamily: running ? (isWindows ? 'windowsGuest' : 'linuxGuest') : null,
-    guestFullName: running ? machine.config.guestFullName : null,
-    hostName: running ? machine.hostName : null,
-    ipAddress: running ? (machine.ipAddresses[0] ?? null) : null,
-    net: running ? guestNetworks(entity) : [],
-    guestState: machine.powerState === 'poweredOn' ? (running ? 'running' : 'unknown') : 'notRunning',
-    appHeartbeatStatus: 'appStatusGray',
-    guestKernelCrashed: false,
-    appState: 'none',
-    guestOperationsReady: running,
-    interactiveGuestOperationsReady: false,
-    guestStateChangeSupported: running,
-  })
-}
-
-/** All addresses are shown on the first adapter. */
-function guestNetworks(entity: MachineEntity): readonly Data[] {
-  return entity.machine.config.nics.map((nic, index) =>
-    data('GuestNicInfo', {
-      network: nic.network,
-      ipAddress: index === 0 ? entity.machine.ipAddresses : [],
-      macAddress: nic.macAddress,
-      connected: nic.connected,
-      deviceConfigId: nic.deviceKey,
-    }),
-  )
-}
-
 function summary(front: Front, entity: MachineEntity): Data {
   const { machine } = entity
   const { config } = machine
@@ -171,9 +125,9 @@ function summary(front: Front, entity: MachineEntity): Data {
     guest: data('VirtualMachineGuestSummary', {
       guestId: running ? config.guestId : null,
       guestFullName: running ? config.guestFullName : null,
-      ...toolsState(entity),
+      ...toolsState(machine),
       hostName: running ? machine.hostName : null,
-      ipAddress: running ? (machine.ipAddresses[0] ?? null) : null,
+      ipAddress: primaryAddress(machine),
     }),
     config: data('VirtualMachineConfigSummary', {
       name: shownName(config.name),

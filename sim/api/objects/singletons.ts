@@ -14,6 +14,10 @@ export const SINGLETONS = {
   search: ref('SearchIndex', 'SearchIndex'),
   authorization: ref('AuthorizationManager', 'AuthorizationManager'),
   tasks: ref('TaskManager', 'TaskManager'),
+  guests: ref('GuestOperationsManager', 'guestOperationsManager'),
+  guestAuth: ref('GuestAuthManager', 'guestOperationsAuthManager'),
+  guestFiles: ref('GuestFileManager', 'guestOperationsFileManager'),
+  guestPrograms: ref('GuestProcessManager', 'guestOperationsProcessManager'),
 }
 
 /** The name, product and version that the server shows, in the order of AboutInfo. */
@@ -116,6 +120,12 @@ function propertiesOf(type: string, { front, session }: Reading): Readonly<Recor
         roleList: () => [role()],
         description: () => data('AuthorizationDescription', { privilege: [], privilegeGroup: [] }),
       }
+    case 'GuestOperationsManager':
+      return {
+        authManager: () => SINGLETONS.guestAuth,
+        fileManager: () => SINGLETONS.guestFiles,
+        processManager: () => SINGLETONS.guestPrograms,
+      }
     default:
       return {}
   }
@@ -131,6 +141,7 @@ export function serviceContent(front: Front): Data {
     authorizationManager: SINGLETONS.authorization,
     taskManager: SINGLETONS.tasks,
     searchIndex: SINGLETONS.search,
+    guestOperationsManager: SINGLETONS.guests,
   })
 }
 

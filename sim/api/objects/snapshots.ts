@@ -43,6 +43,7 @@ function treeNode(front: Front, entity: MachineEntity, snapshot: SimSnapshot): D
     // Snapshots here never hold memory: reverting gives a machine that is off.
     state: 'poweredOff',
     quiesced: snapshot.quiesced,
+    backupManifest: snapshot.backupManifest,
     childSnapshotList: snapshot.children.map((child) => treeNode(front, entity, child)),
     replaySupported: false,
   })

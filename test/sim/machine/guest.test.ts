@@ -115,7 +115,7 @@ describe('quiescing', () => {
 
   it('fails as it was told to, once each, and then leaves no snapshot', () => {
     const machine = running([MiB])
-    machine.failQuiesce(['ApplicationQuiesceFault', 'FilesystemQuiesceFault'])
+    machine.quiescing.failNext(['ApplicationQuiesceFault', 'FilesystemQuiesceFault'])
     const quiesced = () => machine.createSnapshot({ name: 's', description: '', quiesce: { kind: 'tools' } })
     expect(faultOf(quiesced)).toBe('ApplicationQuiesceFault')
     expect(faultOf(quiesced)).toBe('FilesystemQuiesceFault')
@@ -125,7 +125,7 @@ describe('quiescing', () => {
 
   it('is ignored where Tools do not run', () => {
     const machine = running([MiB])
-    machine.toolsInstalled = false
+    machine.tools.state = 'notInstalled'
     const snapshot = machine.createSnapshot({ name: 's', description: '', quiesce: { kind: 'tools' } })
     expect(snapshot.quiesced).toBe(false)
   })

@@ -5,6 +5,7 @@ import { seededRandom } from '../../../lib/base/random.ts'
 import { FrozenLedger } from '../../../sim/machine/digest.ts'
 import { type StoreMaker, storeMaker } from '../../../sim/machine/grain-store.ts'
 import { Machine, type MachineDisk } from '../../../sim/machine/machine.ts'
+import { Tools } from '../../../sim/machine/tools.ts'
 import type { SimConfig } from '../../../sim/machine/types.ts'
 
 export const tinyConfig: SimConfig = {
@@ -38,6 +39,7 @@ export const tinyConfig: SimConfig = {
 
 export function tinyMachine(options: {
   readonly capacities: readonly number[]
+  readonly config?: Partial<SimConfig>
   /** Changes of single disks, by index. */
   readonly disks?: readonly Partial<MachineDisk>[]
   readonly stores?: StoreMaker
@@ -48,7 +50,7 @@ export function tinyMachine(options: {
 }): Machine {
   return new Machine(
     {
-      config: tinyConfig,
+      config: { ...tinyConfig, ...options.config },
       disks: options.capacities.map((capacityBytes, index) => ({
         capacityBytes,
         thin: true,
@@ -60,9 +62,12 @@ export function tinyMachine(options: {
         ...options.disks?.[index],
       })),
       nvram: new Uint8Array([1, 2, 3]),
-      toolsInstalled: true,
-      ipAddresses: ['192.0.2.1'],
-      hostName: 'tiny',
+      tools: new Tools({
+        state: 'running',
+        addresses: { cards: [['192.0.2.1']], bridges: [] },
+        hostName: 'tiny',
+      }),
+      system: null,
       allocation: options.allocation ?? 'vmfs',
       changeWindowBytes: options.changeWindowBytes ?? Number.POSITIVE_INFINITY,
     },

@@ -1,0 +1,84 @@
+// /guestFile?id=&token=: the bytes of a file on their way into a guest (PUT) or out of it (GET). The token is all that is asked
+// for: a host that serves it knows no session of the vCenter.
+
+import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { isAbort } from '../../lib/base/time-limit.ts'
+import { SimFault, type SimMishap } from '../machine/types.ts'
+import type { Front } from './front.ts'
+import type { GuestTransfer } from './guest-transfers.ts'
+import { answer, answerStatus, chunksOf, type Exchange } from './http.ts'
+import { meetMishap } from './mishaps.ts'
+
+export async function guestFileEndpoint(front: Front, exchange: Exchange): Promise<void> {
+  try {
+    const mishap = await meetMishap(front, { call: '/guestFile', exchange, session: null })
+    if (mishap === 'answered') return
+    const found = front.transfers.find(exchange.url.searchParams)
+    if (found === null) return void refuse(exchange, 404)
+    const { transfer, useUp } = found
+    const method = transfer.kind === 'to-guest' ? 'PUT' : 'GET'
+    if (exchange.request.method !== method) return void refuse(exchange, 405)
+    const done =
+      transfer.kind === 'to-guest' ? await receive(exchange, transfer) : await send(exchange, { transfer, mishap })
+    if (done) useUp()
+  } catch (error) {
+    if (exchange.signal.aborted && !(error instanceof SimFault)) return
+    if (exchange.response.headersSent) return void exchange.response.destroy()
+    if (!(error instanceof SimFault)) throw error
+    answer(exchange, { status: 500, type: 'text/plain', body: `${error.fault}: ${error.message}\n` })
+  }
+}
+
+/** The length must be said, and be that of InitiateFileTransferToGuest; anything else leaves the guest as it was. */
+async function receive(
+  exchange: Exchange,
+  { sizeBytes, open }: Extract<GuestTransfer, { readonly kind: 'to-guest' }>,
+): Promise<boolean> {
+  const { request, signal } = exchange
+  const said = request.headers['content-length']
+  if (said === undefined) return refuse(exchange, 411)
+  if (Number(said) !== sizeBytes) return refuse(exchange, 400)
+  const upload = open()
+  try {
+    await pipeline(Readable.from(chunksOf(request)), createWriteStream(upload.hostPath), { signal })
+    if (statSync(upload.hostPath).size !== sizeBytes) return refuse(exchange, 400)
+    upload.finish()
+  } finally {
+    upload.abandon()
+  }
+  answerStatus(exchange, 200)
+  return true
+}
+
+async function send(
+  { response, signal }: Exchange,
+  options: {
+    readonly transfer: Extract<GuestTransfer, { readonly kind: 'from-guest' }>
+    readonly mishap: SimMishap | null
+  },
+): Promise<boolean> {
+  const { hostPath } = options.transfer
+  const found = statSync(hostPath, { throwIfNoEntry: false })
+  if (found === undefined) throw new SimFault('FileNotFound', 'The file has gone')
+  const sentBytes = options.mishap?.kind === 'short-body' ? Math.floor(found.size / 2) : found.size
+  response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': sentBytes })
+  if (sentBytes === 0) {
+    response.end()
+    return true
+  }
+  try {
+    await pipeline(createReadStream(hostPath, { end: sentBytes - 1 }), response, { signal })
+    return true
+  } catch (error) {
+    if (isAbort(error)) return false
+    throw error
+  }
+}
+
+function refuse(exchange: Exchange, status: number): false {
+  exchange.request.resume()
+  answerStatus(exchange, status)
+  return false
+}

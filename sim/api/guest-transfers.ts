@@ -1,0 +1,55 @@
+// Transfers of files into and out of guests that callers have asked for and not made yet: each has a URL that works once.
+
+import type { Clock } from '../../lib/base/clock.ts'
+import type { Random } from '../../lib/base/random.ts'
+import type { GuestUpload } from '../guest/types.ts'
+import type { SimMachine } from '../machine/types.ts'
+import { uuidFrom } from './random-ids.ts'
+
+export type GuestTransfer =
+  | {
+      readonly kind: 'to-guest'
+      readonly machine: SimMachine
+      readonly sizeBytes: number
+      /** @throws SimFault when the file cannot be written any more */
+      readonly open: () => GuestUpload
+    }
+  | { readonly kind: 'from-guest'; readonly machine: SimMachine; readonly hostPath: string }
+
+export interface GuestTransfers {
+  /** @returns the query of its URL: "id=1&token=…" */
+  add(transfer: GuestTransfer): string
+  /** Null when there is none, or it is used up, too old, or of a guest that has been off since. */
+  find(query: URLSearchParams): { readonly transfer: GuestTransfer; useUp(): void } | null
+}
+
+export function openTransfers(options: {
+  readonly clock: Clock
+  readonly random: Random
+  readonly keepMs: number
+}): GuestTransfers {
+  const { clock } = options
+  const waiting = new Map<
+    string,
+    { readonly transfer: GuestTransfer; readonly atMs: number; bootedMs: number | null }
+  >()
+  let number = 1
+  return {
+    add: (transfer) => {
+      const query = `id=${number++}&token=${uuidFrom(options.random)}`
+      waiting.set(query, { transfer, atMs: clock.nowMs(), bootedMs: transfer.machine.bootedMs })
+      return query
+    },
+    find: (asked) => {
+      const query = `id=${asked.get('id') ?? ''}&token=${asked.get('token') ?? ''}`
+      const found = waiting.get(query)
+      if (found === undefined) return null
+      const { transfer, atMs, bootedMs } = found
+      if (clock.nowMs() - atMs > options.keepMs || transfer.machine.bootedMs !== bootedMs) {
+        waiting.delete(query)
+        return null
+      }
+      return { transfer, useUp: () => void waiting.delete(query) }
+    },
+  }
+}
