@@ -52,6 +52,8 @@ export const architecture = {
     ssh2: ['lib/adapters/guest'],
     zod: ['lib/wire'],
     yaml: ['lib/wire'],
+    fflate: ['lib/wire'],
+    sax: ['lib/wire'],
     'node:sqlite': ['lib/adapters/local'],
     commander: ['cli'],
     'cli-progress': ['cli', 'local'],
