@@ -4,6 +4,7 @@ import { BackupError, quote } from '../lib/base/errors.ts'
 import { formatBytes } from '../lib/base/text.ts'
 import type { Job } from '../lib/model/job.ts'
 import { type JobView, viewJob } from '../lib/operate/follow-run.ts'
+import { describeAttempts, describeProof } from '../lib/operate/grade-words.ts'
 import { describeDebt, describeJob, sumProgress } from '../lib/operate/job-words.ts'
 import { reportJob } from '../lib/operate/run-report.ts'
 import type { JobStore } from '../lib/ports/job-store.ts'
@@ -83,6 +84,8 @@ function dataOf(view: JobView) {
     ...reportJob(view),
     waitsFor: job.waitsFor,
     owes: job.owes,
+    guest: job.guest,
+    evidence: job.evidence,
     nextStage: job.nextStage,
     wakeAt: job.wakeAtMs === null ? null : new Date(job.wakeAtMs).toISOString(),
     progress: sumProgress(view.attempt),
@@ -127,10 +130,19 @@ function detailText(view: JobView): string {
     ),
     ...job.excludedDisks.map((disk) => [`disk ${disk.key}`, `${disk.label}: left out, ${disk.reason}`] as const),
     ...job.owes.map((debt) => ['owes', describeDebt(debt)] as const),
+    ...(job.guest === null ? [] : describeAttempts(job.guest).map((line) => ['guest', line] as const)),
+    ...(job.capture === null ? [] : describeProof(job.capture.grade).map((line) => ['proof', line] as const)),
     ...job.notices.map(({ message }) => ['note', message] as const),
   ]
   const lines = rows.map(([name, value]) => `${printable(`${name.padEnd(12)} ${value}`)}\n`).join('')
-  return job.state === 'done' ? `${lines}\n${summaryOf(reportJob(view))}` : lines
+  const evidence = job.evidence.map(({ name, text }) => `\n${printable(name)}\n${indented(text)}`).join('')
+  return job.state === 'done' ? `${lines}${evidence}\n${summaryOf(reportJob(view))}` : `${lines}${evidence}`
+}
+
+/** A text from a guest: line by line, with nothing in it that a terminal would obey. */
+function indented(text: string): string {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
+  return lines.map((line) => `  ${printable(line)}\n`).join('')
 }
 
 function timesOf({ times }: Job): readonly (readonly [string, string])[] {

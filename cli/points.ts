@@ -1,7 +1,8 @@
 // coldframe points: the restore points of the repository with their grade. Needs the repository and its passphrase only.
 
 import { BackupError } from '../lib/base/errors.ts'
-import { formatBytes, nearNames } from '../lib/base/text.ts'
+import { formatBytes, formatDuration, nearNames } from '../lib/base/text.ts'
+import { describeProof } from '../lib/operate/grade-words.ts'
 import { type KnownPoints, readKnownPoints } from '../lib/operate/known-points.ts'
 import {
   type PointView,
@@ -16,7 +17,7 @@ import { readSettings } from './settings.ts'
 import { printable, shortTime, table } from './terminal.ts'
 import type { World } from './world.ts'
 
-export async function points(options: { readonly vm?: string }, world: World): Promise<Answer> {
+export async function points(options: { readonly vm?: string; readonly proof?: true }, world: World): Promise<Answer> {
   const settings = await readSettings(world, ['repository'])
   const repository = await openRepository(settings, world)
   const known = await readKnownPoints(repository, world)
@@ -25,7 +26,11 @@ export async function points(options: { readonly vm?: string }, world: World): P
   const unreadable = chosen.unreadable.map(viewUnreadable)
   return {
     data: { points: views, unreadable },
-    text: `${views.length === 0 ? 'No restore points yet\n' : listText(views)}${unreadable.map(unreadableLine).join('')}`,
+    text: [
+      views.length === 0 ? 'No restore points yet\n' : listText(views),
+      ...(options.proof === true ? views.map(proofText) : []),
+      ...unreadable.map(unreadableLine),
+    ].join(''),
     fault: faultOf(unreadable),
   }
 }
@@ -50,10 +55,10 @@ function ofVm(name: string, known: KnownPoints): KnownPoints {
 }
 
 function listText(views: readonly PointView[]): string {
-  const columns = ['VM', 'POINT', 'ID', 'CAPTURED (UTC)', 'GRADE', 'READ AS', 'DISKS', 'SIZE', 'STORED'].map(
+  const columns = ['VM', 'POINT', 'ID', 'CAPTURED (UTC)', 'GRADE', 'FREEZE', 'READ AS', 'DISKS', 'SIZE', 'STORED'].map(
     (title) => ({
       title,
-      align: ['POINT', 'DISKS', 'SIZE', 'STORED'].includes(title) ? ('right' as const) : ('left' as const),
+      align: ['POINT', 'FREEZE', 'DISKS', 'SIZE', 'STORED'].includes(title) ? ('right' as const) : ('left' as const),
     }),
   )
   const rows = views.map((point) => [
@@ -62,6 +67,7 @@ function listText(views: readonly PointView[]): string {
     point.id.slice(0, 12),
     shortTime(point.capturedAt),
     point.grade,
+    point.consistency.freezeMs === 0 ? '-' : formatDuration(point.consistency.freezeMs),
     [...new Set(point.disks.map((disk) => disk.readMode))].join('+') || '-',
     `${point.disks.length}${point.excludedDisks.length === 0 ? '' : ` (${point.excludedDisks.length} left out)`}`,
     formatBytes(point.disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)),
@@ -71,6 +77,11 @@ function listText(views: readonly PointView[]): string {
     point.notices.map(({ message }) => `${point.vm}@${point.sequence}: ${message}`),
   )
   return `${table(columns, rows)}${[...new Set(notes)].map((note) => `${printable(note)}\n`).join('')}`
+}
+
+function proofText(point: PointView): string {
+  const lines = describeProof(point.consistency)
+  return `\n${[`${point.vm}@${point.sequence}`, ...lines.map((line) => `  ${line}`)].map((line) => `${printable(line)}\n`).join('')}`
 }
 
 function unreadableLine({ vmId, sequence, message }: UnreadableView): string {

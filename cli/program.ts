@@ -15,6 +15,7 @@ Settings come from the environment, or from coldframe.yaml in the working folder
   COLDFRAME_REPOSITORY          file:DIR
   COLDFRAME_PASSPHRASE          or ..._FILE; without it nothing can be restored
   COLDFRAME_HOME                state and logs (default: .coldframe)
+  COLDFRAME_SECRETS             folder of secrets that policies name, a file each; or COLDFRAME_SECRET_NAME
 
 Exit codes: 0 success or warning, 1 failed, 2 usage or settings, 3 not found or ambiguous, 4 refused, 5 damaged data,
 130 interrupted. No vCenter at hand? "npm start" shows everything with a simulated one.
@@ -91,7 +92,8 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
     })
   command('points', 'list restore points with their grade')
     .option('--vm <name>', "only this VM's, by name or instance uuid")
-    .action(async ({ json, ...options }: Json & { readonly vm?: string }) => {
+    .option('--proof', 'also what each grade rests on: way into the guest, scripts, freeze, VSS writers')
+    .action(async ({ json, ...options }: Json & { readonly vm?: string; readonly proof?: true }) => {
       const { points } = await import('./points.ts')
       finish(await points(options, world), { json: json === true })
     })
@@ -115,6 +117,25 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
       const { verify } = await import('./verify.ts')
       finish(await verify(options, world), { json: json === true })
     })
+  addScriptAndSim(command, { finish, world })
+  return program
+}
+
+function addScriptAndSim(
+  command: (name: string, description: string) => Command,
+  { finish, world }: CommandEnds,
+): void {
+  command('script', 'store a script bundle for guests beside the repository')
+    .argument('<file>', 'a .tgz, a .zip or a single script')
+    .option('--as <key>', 'its key below "scripts/" (default: the name of the file)')
+    .addHelpText(
+      'after',
+      '\nPrints the SHA-256 by which a policy pins it. Stored bundles are never overwritten: give a new version a new key.',
+    )
+    .action(async (file: string, { json, ...options }: Json & { readonly as?: string }) => {
+      const { script } = await import('./script.ts')
+      finish(await script({ ...options, file }, world), { json: json === true })
+    })
   command('sim', 'run a simulated vCenter until Ctrl-C')
     .argument('[options...]', 'options of the simulator, see below')
     .allowUnknownOption()
@@ -123,7 +144,6 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
       const { sim } = await import('./sim.ts')
       await sim(passed, (started) => finish(started, { json: json === true }), world)
     })
-  return program
 }
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {

@@ -1,6 +1,7 @@
 // The embedded default: everything that an engine or a command of one machine acts through, built from settings.
 
 import { availableParallelism } from 'node:os'
+import { guestNetwork } from '../adapters/guest/network.ts'
 import { takeEngineLock } from '../adapters/local/engine-lock.ts'
 import { lineEvents } from '../adapters/local/events.ts'
 import { sqliteJobStore } from '../adapters/local/job-store.ts'
@@ -21,6 +22,7 @@ import type { MessageQueue } from '../ports/queue.ts'
 import { createRepository, openForWriting } from '../repository/open-repository.ts'
 import type { Repository } from '../repository/repository.ts'
 import { defaultStageLimits, type StageDeps, type StageLimits } from '../stages/deps.ts'
+import { parseGuestCredentials } from '../wire/guest-credentials.ts'
 import { type Settings, settingsVariables } from '../wire/settings.ts'
 import { claimsOf, defaultEngineLimits, type EngineParts } from './engine.ts'
 import {
@@ -156,6 +158,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       stopMs: 10_000,
       log,
     })
+    const secrets = localSecrets({ references: {}, environment, folder: settings.secretsFolder })
     const deps: StageDeps = {
       clock,
       log,
@@ -165,6 +168,9 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       sender: local.queue,
       vsphere,
       tasks,
+      random,
+      guests: guestNetwork(),
+      guestAccount: async (name, within) => parseGuestCredentials(await secrets.read(name, within), name),
       repository: async () => repository,
       limits: localStageLimits,
       isClaimLive: claimsOf(engineId),

@@ -11,7 +11,12 @@ export type JobEvent =
   | { readonly kind: 'prepared'; readonly tracking: Job['tracking'] }
   /** Nothing to do for this VM; only while nothing is owed. */
   | { readonly kind: 'skipped'; readonly outcome: Outcome; readonly at: string }
-  | { readonly kind: 'captured'; readonly capture: Capture; readonly at: string }
+  | {
+      readonly kind: 'captured'
+      readonly capture: Capture
+      readonly notices: readonly Notice[]
+      readonly at: string
+    }
   | { readonly kind: 'transfer-started' }
   | {
       readonly kind: 'transferred'
@@ -29,7 +34,7 @@ export type JobEvent =
   | { readonly kind: 'failed'; readonly outcome: Outcome }
   /** Everything owed is given back. */
   | { readonly kind: 'released'; readonly at: string; readonly notice: Notice | null }
-  | { readonly kind: 'finished'; readonly at: string }
+  | { readonly kind: 'finished'; readonly at: string; readonly notices: readonly Notice[] }
 
 /** The stage that works on a job in this state. */
 export function stageOf(state: JobState): JobStageKind | null {
@@ -72,7 +77,7 @@ export function advance(job: Job, event: JobEvent): Job {
         ? moved(job, {
             state: 'captured',
             capture: event.capture,
-            freezeDeadlineMs: null,
+            notices: [...job.notices, ...event.notices],
             times: { ...job.times, capturedAt: event.at },
           })
         : job
@@ -93,13 +98,11 @@ export function advance(job: Job, event: JobEvent): Job {
           })
         : job
     case 'failed':
-      return isBeforeCommit(job.state)
-        ? moved(job, { state: 'releasing', outcome: event.outcome, freezeDeadlineMs: null })
-        : job
+      return isBeforeCommit(job.state) ? moved(job, { state: 'releasing', outcome: event.outcome }) : job
     case 'released':
       return afterRelease(job, event)
     case 'finished':
-      return job.state === 'finishing' ? moved(job, { state: 'done', times: { ...job.times, doneAt: event.at } }) : job
+      return afterFinish(job, event)
     default:
       return unreachable(event)
   }
@@ -148,11 +151,21 @@ function readAgain(job: Job, notice: Notice | null): Job {
 
 function afterRelease(job: Job, event: Extract<JobEvent, { kind: 'released' }>): Job {
   if (job.state !== 'committed' && job.state !== 'releasing') return job
-  const { notice } = event
-  const after = moved(job, { state: 'finishing', times: { ...job.times, releasedAt: event.at } })
-  if (notice === null) return after
-  const outcome = job.outcome?.kind === 'success' ? { ...notice, kind: 'warning' as const } : job.outcome
-  return { ...after, notices: [...job.notices, notice], outcome }
+  const noticed = withNotices(job, event.notice === null ? [] : [event.notice])
+  return moved(noticed, { state: 'finishing', times: { ...job.times, releasedAt: event.at } })
+}
+
+function afterFinish(job: Job, event: Extract<JobEvent, { kind: 'finished' }>): Job {
+  if (job.state !== 'finishing') return job
+  return moved(withNotices(job, event.notices), { state: 'done', times: { ...job.times, doneAt: event.at } })
+}
+
+/** After the commit a notice turns success into a warning; a failure stays what it is. */
+export function withNotices(job: Job, notices: readonly Notice[]): Job {
+  const [first] = notices
+  if (first === undefined) return job
+  const outcome = job.outcome?.kind === 'success' ? { ...first, kind: 'warning' as const } : job.outcome
+  return { ...job, notices: [...job.notices, ...notices], outcome }
 }
 
 /** A point that was written with notices is a warning that names the first of them. */

@@ -73,3 +73,21 @@ export type GuestTrust = {
   readonly learned: 'vix' | 'first-seen'
   readonly at: string
 }
+
+/** An account in guests, as a secret holds it. */
+export type GuestCredentials = {
+  readonly user: string
+  readonly password: string | null
+  /** OpenSSH or PEM text, with its passphrase when it is encrypted. */
+  readonly privateKey: string | null
+  readonly passphrase: string | null
+  /** Windows domain for WinRM; null for a local account. */
+  readonly domain: string | null
+  /** The account for the VMware Tools channel, where it is another one. */
+  readonly vix: { readonly user: string; readonly password: string } | null
+  /** Pins that the operator gives: "SHA256:…" as ssh-keygen -l prints it; SHA-256 of certificates in hex digits. */
+  readonly hostKeys: readonly string[]
+  readonly certificates: readonly string[]
+  readonly sshPort: number
+  readonly winrmPort: number
+}

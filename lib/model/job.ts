@@ -47,6 +47,12 @@ export type Capture = {
   readonly excludedDisks: readonly ExcludedDisk[]
 }
 
+/** A text from outside that explains a failure, cut to EVIDENCE_CHARS_MAX. */
+export type Evidence = { readonly name: string; readonly text: string }
+
+/** A record of state is small: it must fit one item of a table (400 KB). */
+export const EVIDENCE_CHARS_MAX = 16_384
+
 export type JobTimes = {
   readonly createdAt: string
   readonly startedAt: string | null
@@ -91,6 +97,8 @@ export type Job = {
   /** How many freezes were begun: each has its number, from 1, and is used once. */
   readonly freezes: number
   readonly guest: GuestState | null
+  /** What was collected where something failed, for people to read. */
+  readonly evidence: readonly Evidence[]
   readonly notices: readonly Notice[]
   /** Whether changed block tracking may be used by this attempt, and why not. */
   readonly tracking: { readonly active: boolean; readonly reason: string | null }

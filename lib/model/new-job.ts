@@ -34,6 +34,7 @@ export function newJob({ run, vm, createdAt }: NewJob): Job {
     freezeDeadlineMs: null,
     freezes: 0,
     guest: null,
+    evidence: [],
     notices: [],
     tracking: { active: false, reason: null },
     excludedDisks: [],

@@ -23,13 +23,9 @@ export type Preflight = {
 export function preflight(vm: VmState, policy: Policy): Preflight {
   const foreignSnapshots = flattenSnapshots(vm.snapshots)
   const disks = judgeDisks(vm, policy)
-  const faults = [
-    ...vmFaults(vm),
-    ...disks.faults,
-    ...snapshotFaults(vm, policy, foreignSnapshots),
-    ...guestFaults(policy),
-  ]
-  return { faults, notices: disks.notices, excludedDisks: disks.excludedDisks, foreignSnapshots }
+  const faults = [...vmFaults(vm), ...disks.faults, ...snapshotFaults(vm, policy, foreignSnapshots)]
+  const notices = [...disks.notices, ...vssNotices(vm, policy)]
+  return { faults, notices, excludedDisks: disks.excludedDisks, foreignSnapshots }
 }
 
 function vmFaults(vm: VmState): readonly Notice[] {
@@ -101,39 +97,37 @@ function whyNotSnapshotted(disk: VmDisk): string | null {
   return null
 }
 
-/** What a policy asks of guests that this release cannot do is refused, never left out silently. */
-function guestFaults(policy: Policy): readonly Notice[] {
-  const hint = 'Set guest.mode to "off", leave scripts out, and set consistency.require to "filesystem" or "crash"'
-  const faults: Notice[] = []
-  if (policy.guest.mode === 'require') {
-    faults.push(
-      fault(
-        'guest-processing-unavailable',
-        `Policy "${policy.name}" requires guest processing, which this release does not have`,
-        hint,
-      ),
-    )
+/** What keeps applications of a Windows guest out of a quiesced snapshot; the snapshot itself tells only afterwards. */
+function vssNotices(vm: VmState, policy: Policy): readonly Notice[] {
+  if (policy.consistency.want !== 'application' || vm.guest.family !== 'windows' || vm.powerState !== 'poweredOn')
+    return []
+  const notices: Notice[] = []
+  if (vm.diskUuidEnabled !== true) {
+    const message = `VM "${vm.name}" does not have disk.enableUUID set to TRUE: VSS cannot quiesce its applications`
+    notices.push(fault('vss-disk-uuid', message, 'Set disk.enableUUID=TRUE in the VM options while it is off'))
   }
-  const scripts = [policy.scripts.linux, policy.scripts.windows].flatMap((set) => [set.preFreeze, set.postThaw])
-  if (policy.guest.mode !== 'off' && scripts.some((script) => script !== undefined)) {
-    faults.push(
-      fault(
-        'guest-scripts-unavailable',
-        `Policy "${policy.name}" has guest scripts, which this release cannot run`,
-        hint,
-      ),
-    )
+  if (vm.ideDisks.length > 0) {
+    const message = `VM "${vm.name}" has disks on an IDE controller: ${quoted(vm.ideDisks)}; VSS leaves them out`
+    notices.push(fault('vss-ide-disks', message, 'Move them to a SCSI, SATA or NVMe controller'))
   }
-  if (policy.consistency.require === 'application') {
-    faults.push(
-      fault(
-        'grade-unavailable',
-        `Policy "${policy.name}" requires grade "application", which needs guest processing`,
-        hint,
-      ),
-    )
+  const status = vm.guest.toolsVersionStatus
+  if (status !== null && OUTDATED_TOOLS.has(status)) {
+    const version = vm.guest.toolsVersion ?? 'unknown'
+    const message = `VMware Tools of VM "${vm.name}" have version "${version}", "${status}" as vCenter says`
+    notices.push(fault('vss-tools-old', message, 'Update VMware Tools in the guest'))
   }
-  return faults
+  return notices
+}
+
+/** VirtualMachineToolsVersionStatus of the vSphere Web Services API. */
+const OUTDATED_TOOLS: ReadonlySet<string> = new Set([
+  'guestToolsTooOld',
+  'guestToolsNeedUpgrade',
+  'guestToolsBlacklisted',
+])
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ')
 }
 
 function missingDisk(disk: VmDisk, reason: string): Notice {

@@ -15,7 +15,8 @@ export function selectVms(vms: readonly VmSummary[], selection: Selection): read
   )
 }
 
-function matches(vm: VmSummary, selector: Selector): boolean {
+/** Whether all conditions of a selector hold for a VM. */
+export function matches(vm: VmSummary, selector: Selector): boolean {
   const { name, tag, folder, cluster, resourcePool, datastore } = selector
   return (
     (name === undefined || matchesPattern(vm.name, name)) &&

@@ -1,7 +1,7 @@
 // Ways into a guest: run a program, put and get files, say who we are. No code.
 
 import type { Cancel } from '../base/time-limit.ts'
-import type { ChannelKind, GuestFamily, GuestIdentity } from '../model/guest.ts'
+import type { ChannelKind, GuestCredentials, GuestFamily, GuestIdentity } from '../model/guest.ts'
 
 export type ProgramRequest = {
   /** A path in the guest, or a name that the guest's PATH finds. */
@@ -56,23 +56,7 @@ export interface GuestChannel extends AsyncDisposable {
   remove(path: string, cancel: Cancel): Promise<void>
 }
 
-/** An account in guests, as a secret holds it. */
-export type GuestCredentials = {
-  readonly user: string
-  readonly password: string | null
-  /** OpenSSH or PEM text, with its passphrase when it is encrypted. */
-  readonly privateKey: string | null
-  readonly passphrase: string | null
-  /** Windows domain for WinRM; null for a local account. */
-  readonly domain: string | null
-  /** The account for the VMware Tools channel, where it is another one. */
-  readonly vix: { readonly user: string; readonly password: string } | null
-  /** Pins that the operator gives: "SHA256:…" as ssh-keygen -l prints it; SHA-256 of certificates in hex digits. */
-  readonly hostKeys: readonly string[]
-  readonly certificates: readonly string[]
-  readonly sshPort: number
-  readonly winrmPort: number
-}
+export type { GuestCredentials }
 
 /** Which keys or certificates may answer: those pinned, or, when `firstSeen`, any if none is pinned. */
 export type PinRule = { readonly pins: readonly string[]; readonly firstSeen: boolean }

@@ -104,12 +104,16 @@ export interface VsphereSession extends AsyncDisposable {
   /**
    * The VSS manifest that VMware Tools wrote for a snapshot (vss_manifests<n>.zip).
    * @param request.manifest VmSnapshot.backupManifest
-   * @throws BackupError when it cannot be read or is larger than bytesMax
+   * @throws BackupError when it cannot be read, is larger than bytesMax, or is no manifest (`vss-manifest-malformed`)
    */
   readVssManifest(
     request: { readonly vm: Moref; readonly manifest: string; readonly bytesMax: number },
     cancel: Cancel,
-  ): Promise<Uint8Array>
+  ): Promise<{
+    readonly bytes: Uint8Array
+    /** Names of the VSS writers in it, each once, ascending. */
+    readonly writers: readonly string[]
+  }>
   /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
   runningTasks(
     vm: Moref,

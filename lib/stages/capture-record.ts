@@ -3,14 +3,21 @@
 import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import type { GradeRecord } from '../model/grade.ts'
+import type { GradeProof, GradeRecord, VssProof } from '../model/grade.ts'
+import type { ScriptRun } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
 import { isExcluded } from '../model/preflight.ts'
 import { flattenSnapshots, type SnapshotState, type VmSnapshot, type VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
+import type { FreezeFacts } from './guest/hold-guest.ts'
+import { vssProofOf } from './guest/vss-proof.ts'
 import type { Rung } from './ladder.ts'
 import { snapshotsOfJob } from './snapshots.ts'
+
+/** Together they stay well below what one item of a table holds. */
+const STDERR_CHARS_MAX = 131_072
+const RUNS_MAX = 12
 
 /** Where the snapshot goes: the VM as it was just before. */
 export type Target = {
@@ -25,6 +32,10 @@ export type Taken = {
   readonly rung: Rung
   readonly snapshotMs: number
   readonly fallbacks: readonly string[]
+  /** How the guest was held; null where no script held it. */
+  readonly freeze: FreezeFacts | null
+  /** Runs of scripts whose freeze did not count. */
+  readonly failedRuns: readonly ScriptRun[]
 }
 
 /** @throws BackupError `snapshot-vanished`, `snapshot-doubled`, `snapshot-time`, `disk-missing`: all pass when the snapshot is made anew */
@@ -35,13 +46,14 @@ export async function recordOf(target: Target, taken: Taken, cancel: Cancel): Pr
   const after = await session.readVm(vm.moref, cancel)
   const entry = entryOf(target, snapshot, after)
   checkDisks(target, state, after)
+  const vss = await vssProofOf({ session, vm: vm.moref, entry, quiesce: taken.rung.quiesce }, cancel)
   const config = await session.captureConfig({ vm: vm.moref, snapshot }, cancel)
   return {
     snapshotName: name,
     snapshot,
     takenAt: takenAtOf(entry),
     powerState: vm.powerState,
-    grade: gradeOf(job, taken, entry),
+    grade: gradeOf(target, taken, { entry, vss }),
     config,
     disks: state.disks.filter((disk) => !isLeftOut(disk, job)),
     excludedDisks: job.excludedDisks,
@@ -98,16 +110,63 @@ function isLeftOut(disk: SnapshotState['disks'][number], job: Job): boolean {
   return job.excludedDisks.some((excluded) => excluded.key === disk.key) || isExcluded(disk, job.policy)
 }
 
-function gradeOf(job: Job, { rung, fallbacks, snapshotMs }: Taken, entry: VmSnapshot): GradeRecord {
-  const claimsMore = rung.grade !== 'offline' && rung.grade !== 'crash' && !entry.quiesced
+type Evidence = { readonly entry: VmSnapshot; readonly vss: VssProof | null }
+
+/** No more than what is proven: a snapshot that is not marked as quiesced, or without a manifest of VSS, counts for less. */
+function gradeOf({ job, vm }: Target, taken: Taken, { entry, vss }: Evidence): GradeRecord {
+  const { rung, freeze, fallbacks } = taken
+  const proven = provenGrade(rung, { entry, vss })
   return {
     requested: job.policy.consistency.want,
-    reached: claimsMore ? 'crash' : rung.grade,
+    reached: proven.grade,
     quiesced: entry.quiesced,
-    method: claimsMore ? 'none' : rung.method,
-    freezeMs: 0,
-    snapshotMs,
-    proof: null,
-    fallbacks: claimsMore ? [...fallbacks, 'The snapshot is not marked as quiesced'] : fallbacks,
+    method: proven.method,
+    freezeMs: freeze?.heldMs ?? 0,
+    snapshotMs: taken.snapshotMs,
+    fallbacks: [...fallbacks, ...proven.doubts],
+    proof: proofOf({ job, vm }, taken, vss),
   }
+}
+
+type Proven = {
+  readonly grade: GradeRecord['reached']
+  readonly method: GradeRecord['method']
+  readonly doubts: readonly string[]
+}
+
+function provenGrade({ grade, method, quiesce }: Rung, { entry, vss }: Evidence): Proven {
+  // What scripts hold needs no word of VMware Tools; they are asked for besides.
+  if (method === 'scripts' || grade === 'offline' || grade === 'crash') return { grade, method, doubts: [] }
+  if (!entry.quiesced) return { grade: 'crash', method: 'none', doubts: ['The snapshot is not marked as quiesced'] }
+  if (quiesce.kind !== 'windows' || vss === null || vss.absence === null) return { grade, method, doubts: [] }
+  return { grade: 'filesystem', method: 'tools', doubts: [vss.absence] }
+}
+
+function proofOf({ job, vm }: Pick<Target, 'job' | 'vm'>, taken: Taken, vss: VssProof | null): GradeProof | null {
+  const { guest } = job
+  if (guest === null && vss === null) return null
+  const { family } = vm.guest
+  return {
+    family: family === 'linux' || family === 'windows' ? family : null,
+    attempts: guest?.attempts ?? [],
+    user: guest?.workspace?.user ?? null,
+    elevated: guest?.workspace?.elevated ?? null,
+    scripts: cutRuns([...taken.failedRuns, ...(taken.freeze?.runs ?? [])]),
+    thawedBy: taken.freeze?.thawedBy ?? null,
+    vss,
+  }
+}
+
+/** What a job's record can carry: the last runs, and of their output what fits. */
+function cutRuns(runs: readonly ScriptRun[]): readonly ScriptRun[] {
+  let leftChars = STDERR_CHARS_MAX
+  return runs
+    .slice(-RUNS_MAX)
+    .toReversed()
+    .map((run) => {
+      const stderr = run.stderr.slice(0, leftChars)
+      leftChars -= stderr.length
+      return { ...run, stderr }
+    })
+    .toReversed()
 }

@@ -1,18 +1,21 @@
 // capture: freeze, snapshot, thaw in one invocation, and the record of what was frozen.
 
 import { isDeepStrictEqual } from 'node:util'
-import { hasCode, messageOf } from '../base/errors.ts'
-import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
-import { type Moref, snapshotNameOf } from '../model/ids.ts'
+import type { GradeRecord } from '../model/grade.ts'
+import { snapshotNameOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
+import type { Notice } from '../model/outcome.ts'
 import { gradeSatisfies } from '../model/policy.ts'
 import { recordOf, type Taken, type Target } from './capture-record.ts'
+import { climbDown } from './climb.ts'
 import { owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
+import { enterGuest } from './guest/enter-guest.ts'
+import { collectWriters } from './guest/vss-writers.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
-import { ladderFor, type Rung } from './ladder.ts'
-import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { ladderFor } from './ladder.ts'
+import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
 export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
@@ -34,71 +37,75 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   const { excludedDisks, notices } = judged
   if (!isDeepStrictEqual(hold.job().excludedDisks, excludedDisks))
-    await hold.update((job) => ({ ...job, excludedDisks, notices }), call)
+    await hold.update((job) => ({ ...job, excludedDisks, notices: joined(job.notices, notices) }), call)
 
   const name = snapshotNameOf({ job: hold.job().id, purpose: 'backup', attempt: hold.job().attempt })
   await owe(hold, { kind: 'snapshot', name }, call)
-  const target: Target = { session, vm, name, job: hold.job() }
-  const taken = await climbDown(target, deps, call)
+  const taken = await snapshotWithGuest({ session, vm, name, job: hold.job() }, hold, { deps, call })
   if ('outcome' in taken) return movedBy({ kind: 'failed', outcome: taken.outcome })
+  const target: Target = { session, vm, name, job: hold.job() }
   const record = await recordOf(target, taken, call)
   const { grade } = record
-  deps.log.info('snapshot.taken', { snapshot: name, grade: grade.reached, snapshotMs: grade.snapshotMs })
-  if (!gradeSatisfies(grade.reached, target.job.policy.consistency.require))
+  const { reached, freezeMs, snapshotMs } = grade
+  deps.log.info('snapshot.taken', { snapshot: name, grade: reached, freezeMs, snapshotMs })
+  if (!gradeSatisfies(reached, target.job.policy.consistency.require))
     return movedBy({ kind: 'failed', outcome: gradeNotReached(target.job, grade) })
-  return movedBy({ kind: 'captured', capture: record, at: record.takenAt })
+  return movedBy({
+    kind: 'captured',
+    capture: record,
+    notices: noticesOf(target.job, taken, grade),
+    at: record.takenAt,
+  })
+}
+
+type Call = { readonly deps: StageDeps; readonly call: StageCall }
+
+/** The channel is opened before anything is frozen and stays open until the guest is thawed: a thaw needs no login. */
+async function snapshotWithGuest(target: Target, hold: JobHold, { deps, call }: Call) {
+  const at = { session: target.session, vm: target.vm, job: target.job }
+  await using entered = await enterGuest(at, hold, { deps, cancel: call })
+
+  const ladder = ladderFor({ vm: target.vm, policy: target.job.policy, guest: target.job.guest })
+  return await climbDown(
+    {
+      target,
+      ladder,
+      hold,
+      guest: entered.guest,
+      whyNotFreezable: entered.reason,
+      deps,
+      onQuiesceFault: () =>
+        collectWriters({ ...at, channel: entered.guest?.channel ?? null }, hold, { deps, cancel: call }),
+    },
+    call,
+  )
+}
+
+/** What an operator should hear of a point that is good, and not as good as it was wanted. */
+function noticesOf(job: Job, taken: Taken, grade: GradeRecord): readonly Notice[] {
+  const notices: Notice[] = []
+  const wanted = job.policy.consistency.want
+  const failed = taken.freeze?.runs.find((run) => run.stage === 'post-thaw' && !run.succeeded)
+  if (failed !== undefined) {
+    const how = failed.timedOut
+      ? 'was killed at its time limit'
+      : `ended with exit code ${failed.exitCode ?? 'unknown'}`
+    const message = `The post-thaw script of "${job.vm.name}" ${how}; the restore point itself is as consistent as it says`
+    notices.push({ code: 'post-thaw-failed', message, hint: 'Look whether its application runs as it should' })
+  }
+  if (wanted === 'application' && !gradeSatisfies(grade.reached, wanted)) {
+    const message = `VM "${job.vm.name}" reached grade "${grade.reached}", not "application": ${grade.fallbacks.join('; ')}`
+    notices.push({ code: 'grade-lower', message, hint: 'To have no such point, set consistency.require: application' })
+  }
+  return notices
+}
+
+function joined(own: readonly Notice[], more: readonly Notice[]): readonly Notice[] {
+  return [...own, ...more.filter(({ message }) => !own.some((each) => each.message === message))]
 }
 
 function again(deps: StageDeps, waitsFor: string): Step {
   return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
-}
-
-async function climbDown(
-  target: Target,
-  deps: StageDeps,
-  cancel: Cancel,
-): Promise<Taken | { readonly outcome: NonNullable<Job['outcome']> }> {
-  const { rungs, fallbacks: known } = ladderFor(target.vm, target.job.policy)
-  const fallbacks = [...known]
-  const limited = { signal: withTimeLimit(cancel.signal, deps.limits.captureMs) }
-  for (const rung of rungs) {
-    const triesMax = rung.quiesce.kind === 'none' ? 1 : deps.limits.quiesceTries
-    for (let tries = 1; tries <= triesMax; tries++) {
-      const startedMs = deps.clock.monotonicMs()
-      try {
-        const snapshot = await snapshotNow(target, rung, limited)
-        return { snapshot, rung, fallbacks, snapshotMs: Math.round(deps.clock.monotonicMs() - startedMs) }
-      } catch (error) {
-        if (!hasCode(error, 'snapshot-quiesce-failed')) throw error
-        deps.log.warn('snapshot.quiesce-failed', { tries, message: messageOf(error) })
-        if (tries === triesMax) fallbacks.push(messageOf(error))
-        else await deps.clock.sleep(deps.limits.quiesceWaitMs, limited)
-      }
-      await removeRemains(target, deps, cancel)
-    }
-  }
-  const wish = target.job.policy.consistency.require
-  const message = `Cannot snapshot VM "${target.job.vm.name}" with grade "${wish}": ${fallbacks.join('; ')}`
-  return {
-    outcome: {
-      kind: 'failed',
-      code: 'grade-not-reached',
-      message,
-      hint: 'Mend quiescing in the guest, or let the policy require less (consistency.require)',
-    },
-  }
-}
-
-function snapshotNow({ session, vm, name, job }: Target, rung: Rung, cancel: Cancel): Promise<Moref> {
-  const description = `Coldframe backup, job ${job.id}, attempt ${job.attempt}; removed when the disks are read`
-  return session.createSnapshot({ vm: vm.moref, name, description, quiesce: rung.quiesce }, cancel)
-}
-
-/** A failed quiesce may leave a snapshot all the same. */
-async function removeRemains({ session, vm, job }: Target, deps: StageDeps, cancel: Cancel): Promise<void> {
-  const after = await session.readVm(vm.moref, cancel)
-  const own = snapshotsOfJob(after, job.id)
-  if (own.length > 0) await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
 }
 
 function gradeNotReached(job: Job, grade: Capture['grade']): NonNullable<Job['outcome']> {

@@ -1,7 +1,10 @@
 // What stages act through, and the limits they keep. No code.
 
 import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import type { Cancel } from '../base/time-limit.ts'
 import type { Claim } from '../model/job.ts'
+import type { GuestCredentials, GuestNetwork } from '../ports/guest.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Events, Log, Metrics } from '../ports/log.ts'
 import type { MessageSender } from '../ports/queue.ts'
@@ -40,6 +43,17 @@ export type StageLimits = {
   readonly moverStartMs: number
   /** Added to a mover's hold before it counts as gone without word. */
   readonly moverMarginMs: number
+  /** How long a guest's addresses may take to answer, and how long one way in may take to open. */
+  readonly guestProbeMs: number
+  readonly guestOpenMs: number
+  /** The longest that putting something into a guest, or taking it out, may take. */
+  readonly guestSetupMs: number
+  /** The longest that one call to thaw may take on its way, besides the script itself. */
+  readonly thawCallMs: number
+  /** Beyond the limit of a freeze: watch calls the guest after it; a guest that cannot be reached is left to its own timer. */
+  readonly thawMarginMs: number
+  /** How often finish tries to clean up in a guest that does not answer. */
+  readonly cleanupTries: number
 }
 
 export const defaultStageLimits: StageLimits = {
@@ -59,10 +73,17 @@ export const defaultStageLimits: StageLimits = {
   quiesceWaitMs: 5_000,
   moverStartMs: 900_000,
   moverMarginMs: 30_000,
+  guestProbeMs: 3_000,
+  guestOpenMs: 20_000,
+  guestSetupMs: 120_000,
+  thawCallMs: 30_000,
+  thawMarginMs: 1_000,
+  cleanupTries: 3,
 }
 
 export type StageDeps = {
   readonly clock: Clock
+  readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
   readonly events: Events
@@ -70,6 +91,9 @@ export type StageDeps = {
   readonly sender: MessageSender
   readonly vsphere: Vsphere
   readonly tasks: Tasks
+  readonly guests: GuestNetwork
+  /** The account that a policy names. @throws BackupError `secret-missing`, `credentials-malformed` */
+  readonly guestAccount: (name: string, cancel: Cancel) => Promise<GuestCredentials>
   /** Opened when first needed: only commit needs it. */
   readonly repository: (cancel: { readonly signal: AbortSignal }) => Promise<Repository>
   readonly limits: StageLimits

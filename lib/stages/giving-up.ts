@@ -12,7 +12,12 @@ import { type Moved, movedBy, type Step } from './step.ts'
 export function givingUp(job: Job, outcome: Outcome, deps: StageDeps): Moved {
   const at = isoTime(deps.clock.nowMs())
   if (isBeforeCommit(job.state)) return movedBy({ kind: 'failed', outcome })
-  if (job.state === 'finishing') return movedBy({ kind: 'finished', at })
+  if (job.state === 'finishing')
+    return movedBy({
+      kind: 'finished',
+      at,
+      notices: [leftBehind(job.vm.name, job.owes)].filter(() => job.owes.length > 0),
+    })
   return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, job.owes) })
 }
 

@@ -1,34 +1,83 @@
 // The ladder: the ways to snapshot a VM, most consistent first, down to what the policy requires. Pure.
 
 import type { GradeRecord } from '../model/grade.ts'
-import type { Grade, Policy } from '../model/policy.ts'
+import type { GuestState } from '../model/guest.ts'
+import { type Grade, gradeSatisfies, type Policy } from '../model/policy.ts'
 import type { VmState } from '../model/vm.ts'
 import type { Quiesce } from '../ports/vsphere.ts'
 
-/** One rung: a way to snapshot and the grade it gives when the snapshot says that it was quiesced. */
+/** One rung: a way to snapshot and the grade that it gives at best. */
 export type Rung = {
+  /** Whether pre-freeze holds the guest while the snapshot is made. */
+  readonly scripts: boolean
   readonly quiesce: Quiesce
   readonly grade: Grade | 'offline'
   readonly method: GradeRecord['method']
 }
 
-/** @returns the rungs to try in this order (none: the requirement cannot be met), and why better ones are left out */
-export function ladderFor(
-  vm: Pick<VmState, 'powerState' | 'guest'>,
-  policy: Pick<Policy, 'consistency'>,
-): { readonly rungs: readonly Rung[]; readonly fallbacks: readonly string[] } {
-  const plain: Rung = { quiesce: { kind: 'none' }, grade: 'crash', method: 'none' }
-  if (vm.powerState === 'poweredOff') return { rungs: [{ ...plain, grade: 'offline' }], fallbacks: [] }
-  const fallbacks: string[] = []
-  const rungs: Rung[] = []
-  const { want, require } = policy.consistency
-  if (want === 'application')
-    fallbacks.push('Grade "application" needs guest processing, which this release does not have')
-  if (want !== 'crash') {
-    if (vm.powerState === 'suspended') fallbacks.push('The VM is suspended: its guest cannot be quiesced')
-    else if (!vm.guest.toolsRunning) fallbacks.push('VMware Tools does not run in the guest: it cannot be quiesced')
-    else rungs.push({ quiesce: { kind: 'tools' }, grade: 'filesystem', method: 'tools' })
+export type Ladder = {
+  /** To be tried in this order; none: the requirement cannot be met. */
+  readonly rungs: readonly Rung[]
+  /** Why better ones are left out. */
+  readonly fallbacks: readonly string[]
+}
+
+type Climber = {
+  readonly vm: Pick<VmState, 'powerState' | 'guest'>
+  readonly policy: Pick<Policy, 'consistency' | 'guest'>
+  /** What prepare laid into the guest. */
+  readonly guest: GuestState | null
+}
+
+export function ladderFor({ vm, policy, guest }: Climber): Ladder {
+  if (vm.powerState === 'poweredOff') return { rungs: [{ ...PLAIN, grade: 'offline' }], fallbacks: [] }
+  const { rungs: base, fallbacks } = withoutScripts(vm, policy.consistency)
+  const scripted =
+    hasFreezeScript(guest) && vm.powerState === 'poweredOn' ? base.map((rung) => withScripts(rung, vm)) : []
+  // Guest processing that is required is never left out, and what it holds is never held in vain.
+  const rungs = policy.guest.mode === 'require' && scripted.length > 0 ? scripted : [...scripted, ...base]
+  const reasons = [...fallbacks, ...whyNoScripts({ vm, policy, guest })]
+  return { rungs: rungs.filter(({ grade }) => gradeSatisfies(grade, policy.consistency.require)), fallbacks: reasons }
+}
+
+export function hasFreezeScript(guest: GuestState | null): boolean {
+  return guest?.workspace?.scripts.includes('pre-freeze') ?? false
+}
+
+const PLAIN: Rung = { scripts: false, quiesce: { kind: 'none' }, grade: 'crash', method: 'none' }
+const TOOLS: Rung = { scripts: false, quiesce: { kind: 'tools' }, grade: 'filesystem', method: 'tools' }
+
+/** What VMware Tools give by themselves. */
+function withoutScripts(vm: Climber['vm'], { want, vss }: Policy['consistency']): Ladder {
+  if (want === 'crash') return { rungs: [PLAIN], fallbacks: [] }
+  if (vm.powerState === 'suspended')
+    return { rungs: [PLAIN], fallbacks: ['The VM is suspended: its guest cannot be quiesced'] }
+  if (!vm.guest.toolsRunning)
+    return { rungs: [PLAIN], fallbacks: ['VMware Tools does not run in the guest: it cannot be quiesced'] }
+  if (want === 'filesystem' || vm.guest.family !== 'windows') return { rungs: [TOOLS, PLAIN], fallbacks: [] }
+  const { backupType, timeoutMinutes } = vss
+  // ctx_backup refuses to fall back to file systems alone; Tools do so silently otherwise.
+  const quiesce: Quiesce = { kind: 'windows', context: 'ctx_backup', backupType, timeoutMinutes }
+  return {
+    rungs: [{ scripts: false, quiesce, grade: 'application', method: 'windows-vss' }, TOOLS, PLAIN],
+    fallbacks: [],
   }
-  if (require === 'crash') rungs.push(plain)
-  return { rungs, fallbacks }
+}
+
+/** On Windows only VSS tells applications to be consistent; elsewhere the scripts do, whatever Tools add to it. */
+function withScripts(rung: Rung, { guest }: Climber['vm']): Rung {
+  if (guest.family === 'windows') return { ...rung, scripts: true }
+  return { ...rung, scripts: true, grade: 'application', method: 'scripts' }
+}
+
+function whyNoScripts({ vm, policy, guest }: Climber): readonly string[] {
+  if (vm.powerState !== 'poweredOn') return []
+  if (guest !== null && guest.fallback !== null) return [guest.fallback]
+  const needed = policy.consistency.want === 'application' && vm.guest.family !== 'windows'
+  if (!needed || hasFreezeScript(guest)) return []
+  return [
+    policy.guest.mode === 'off'
+      ? 'Grade "application" needs a pre-freeze script in this guest, and the policy has guest processing off'
+      : 'Grade "application" needs a pre-freeze script in this guest, and the policy names none for it',
+  ]
 }

@@ -8,6 +8,7 @@ import type { Job } from '../model/job.ts'
 import type { PlanMessage } from '../model/message.ts'
 import { newJob } from '../model/new-job.ts'
 import type { Outcome } from '../model/outcome.ts'
+import { policyForVm } from '../model/policy-for-vm.ts'
 import type { Run } from '../model/run.ts'
 import { selectVms } from '../model/selection.ts'
 import type { VmSummary } from '../model/vm.ts'
@@ -40,7 +41,11 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   }
   const choice = chooseVms(run, vms)
   if ('refusal' in choice) return refuseRun(found, choice.refusal, { deps, cancel })
-  const jobs = choice.vms.map((vm) => withWake(newJob({ run, vm, createdAt: isoTime(deps.clock.nowMs()) }), deps, 0))
+  const createdAt = isoTime(deps.clock.nowMs())
+  const jobs = choice.vms.map((vm) => {
+    const ofVm = { ...run, policy: policyForVm(run.policy, vm) }
+    return withWake(newJob({ run: ofVm, vm, createdAt }), deps, 0)
+  })
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
   const planned = await writePlanned(found, jobs, { deps, cancel })
   deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })

@@ -11,8 +11,11 @@ import type { VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { owe, pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
+import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
+import { ladderFor } from './ladder.ts'
+import { notReached } from './not-reached.ts'
 import { moversResource, takePlace, vmResource } from './places.ts'
 import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
@@ -38,6 +41,15 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   await hold.update((each) => ({ ...each, excludedDisks: judged.excludedDisks, notices: judged.notices }), call)
   const tracking = await trackChanges({ session, vm }, hold, { deps, call })
+  // Last: what lies in the guest's memory should not wait there for long.
+  const prepared = await prepareGuest({ session, vm }, hold, { deps, cancel: call })
+  if ('outcome' in prepared) return movedBy({ kind: 'failed', outcome: prepared.outcome })
+  const { guest, notices } = prepared
+  await hold.update((each) => ({ ...each, guest, notices: [...each.notices, ...notices] }), call)
+  const { rungs, fallbacks } = ladderFor({ vm, policy: hold.job().policy, guest })
+  // Said before a snapshot is made: it could not be used.
+  if (rungs.length === 0)
+    return movedBy({ kind: 'failed', outcome: notReached(hold.job(), { reasons: fallbacks, scriptsLost: false }) })
   return movedBy({ kind: 'prepared', tracking })
 }
 

@@ -9,6 +9,7 @@ import type { Notice } from '../model/outcome.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
+import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
 import { givePlaceBack } from './places.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
@@ -16,6 +17,7 @@ import { movedBy, type Step } from './step.ts'
 
 /** Order: no mover reads any more, then the snapshots go, then others may have the VM. */
 export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
+  if (hold.job().freezeDeadlineMs !== null) await thawForRelease(hold, deps, cancel)
   for (const debt of hold.job().owes) {
     if (debt.kind !== 'mover') continue
     const busy = await stopMover(hold, debt, { deps, cancel })
@@ -29,6 +31,13 @@ export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): P
     await pay(hold, debt, cancel)
   }
   return movedBy({ kind: 'released', at: isoTime(deps.clock.nowMs()), notice: null })
+}
+
+/** A capture that died may have left the guest frozen. One that cannot be reached is left to its own timer, and to watch. */
+async function thawForRelease(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<void> {
+  const thawed = await thawJob({ job: hold.job(), by: 'release' }, deps, cancel)
+  cancel.signal.throwIfAborted()
+  if (thawed) await hold.update((job) => ({ ...job, freezeDeadlineMs: null }), cancel)
 }
 
 /** @returns the step to take while the mover may still read */

@@ -109,6 +109,7 @@ const job = z.strictObject({
   freezeDeadlineMs: z.number().nullable(),
   freezes: count,
   guest: guestState.nullable(),
+  evidence: z.array(z.strictObject({ name: z.string(), text: z.string() })),
   notices: z.array(notice),
   tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
   excludedDisks: z.array(excludedDisk),

@@ -90,27 +90,33 @@ const selector = z
     error: 'an empty condition would match every VM; write {name: "*"} if you mean that',
   })
 
-const scriptTimeout = duration({ leastMs: SECOND, mostMs: HOUR, words: '1 s to 1 h' })
+/** A stage has 15 minutes, in which freeze, snapshot and thaw must fit. */
+const shortTimeout = duration({ leastMs: SECOND, mostMs: 3 * MINUTE, words: '1 s to 3 m' }).default(2 * MINUTE)
+const longTimeout = duration({ leastMs: SECOND, mostMs: 10 * MINUTE, words: '1 s to 10 m' }).default(10 * MINUTE)
 
-/** @param timeoutMs the script's time limit when the policy names none */
-function bundle(timeoutMs: number) {
+function bundle(timeout: typeof shortTimeout) {
   return z.strictObject({
     bundle: z.string().regex(SCRIPT_KEY, 'must be a key below "scripts/", for example "scripts/db-1.tgz"'),
     sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the bundle: 64 hex digits'),
     entry: z
       .string()
       .regex(SCRIPT_ENTRY, 'must be a path inside the bundle that ends in .sh, .ps1, .cmd, .bat or .exe'),
-    timeout: scriptTimeout.default(timeoutMs),
+    timeout,
     successCodes: z.array(z.int().min(0).max(0xffff_ffff)).min(1).default([0]),
     elevated: z.boolean().default(false),
   })
 }
 
-const scriptSet = z.strictObject({
-  preFreeze: z.exactOptional(bundle(10 * MINUTE)),
-  postThaw: z.exactOptional(bundle(2 * MINUTE)),
-  postCommit: z.exactOptional(bundle(10 * MINUTE)),
-})
+const scriptSet = z
+  .strictObject({
+    preFreeze: z.exactOptional(bundle(longTimeout)),
+    postThaw: z.exactOptional(bundle(shortTimeout)),
+    postCommit: z.exactOptional(bundle(longTimeout)),
+  })
+  .refine(({ preFreeze, postThaw }) => postThaw === undefined || preFreeze !== undefined, {
+    path: ['postThaw'],
+    error: 'has nothing to thaw: name a preFreeze script as well',
+  })
 
 const guestOverride = z
   .strictObject({
@@ -198,7 +204,7 @@ const policyText = z
       z.strictObject({
         linux: scriptSet.default({}),
         windows: scriptSet.default({}),
-        freezeLimit: duration({ leastMs: SECOND, mostMs: 10 * MINUTE, words: '1 s to 10 m' }).default(3 * MINUTE),
+        freezeLimit: duration({ leastMs: SECOND, mostMs: 9 * MINUTE, words: '1 s to 9 m' }).default(3 * MINUTE),
       }),
     ),
     transport: z.exactOptional(

@@ -33,6 +33,8 @@ export type Settings = {
   /** Absolute folder. */
   readonly repository: { readonly kind: 'folder'; readonly folder: string } | null
   readonly passphrase: SecretReference | null
+  /** Absolute folder of secrets that policies name, a file each; null: such secrets come by variable only. */
+  readonly secretsFolder: string | null
 }
 
 /** What a command cannot do without. */
@@ -61,6 +63,7 @@ const fileSchema = z.strictObject({
   home: z.exactOptional(z.string()),
   repository: z.exactOptional(z.string()),
   passphraseFile: z.exactOptional(z.string()),
+  secrets: z.exactOptional(z.string()),
 })
 
 /** A value and the name an operator knows it by. */
@@ -86,6 +89,7 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
       variable: 'COLDFRAME_PASSPHRASE',
       why: 'the passphrase of the repository',
     }),
+    secretsFolder: given.secrets === undefined ? null : resolve(source.folder, given.secrets.text),
   }
   if (faults.length > 0) {
     throw new BackupError(
@@ -114,6 +118,7 @@ export function settingsVariables(settings: Settings): Readonly<Record<string, s
     COLDFRAME_HOME: settings.home,
     ...(repository === null ? {} : { COLDFRAME_REPOSITORY: `file:${repository.folder}` }),
     ...(passphrase?.kind === 'file' ? { COLDFRAME_PASSPHRASE_FILE: passphrase.path } : {}),
+    ...(settings.secretsFolder === null ? {} : { COLDFRAME_SECRETS: settings.secretsFolder }),
     ...(vcenter === null ? {} : { COLDFRAME_VCENTER: vcenter.url, COLDFRAME_VCENTER_USER: vcenter.user }),
     ...(vcenter?.password.kind === 'file' ? { COLDFRAME_VCENTER_PASSWORD_FILE: vcenter.password.path } : {}),
     ...(vcenter?.trust.kind === 'thumbprint' ? { COLDFRAME_VCENTER_THUMBPRINT: vcenter.trust.sha256 } : {}),
@@ -144,6 +149,7 @@ function gather(source: SettingsSource, faults: string[]): Names {
     repository: pick('COLDFRAME_REPOSITORY', 'repository', file.repository),
     passphrase: pick('COLDFRAME_PASSPHRASE', undefined, undefined),
     passphraseFile: pick('COLDFRAME_PASSPHRASE_FILE', 'passphraseFile', file.passphraseFile),
+    secrets: pick('COLDFRAME_SECRETS', 'secrets', file.secrets),
   }
 }
 

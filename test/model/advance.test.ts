@@ -19,7 +19,7 @@ const EVENTS: readonly JobEvent[] = [
   { kind: 'prepare-started', at: AT },
   { kind: 'prepared', tracking: { active: true, reason: null } },
   { kind: 'skipped', outcome: { ...FAILED, kind: 'skipped' }, at: AT },
-  { kind: 'captured', capture, at: AT },
+  { kind: 'captured', capture, notices: [], at: AT },
   { kind: 'transfer-started' },
   { kind: 'transferred', pointId: samplePointId, counts: COUNTS, notices: [], at: AT },
   { kind: 'transferred', pointId: samplePointId, counts: COUNTS, notices: [NOTICE], at: AT },
@@ -29,7 +29,7 @@ const EVENTS: readonly JobEvent[] = [
   { kind: 'failed', outcome: FAILED },
   { kind: 'released', at: AT, notice: null },
   { kind: 'released', at: AT, notice: { code: 'left-behind', message: 'Left', hint: null } },
-  { kind: 'finished', at: AT },
+  { kind: 'finished', at: AT, notices: [] },
 ]
 
 const waiting: Job = sampleJob()

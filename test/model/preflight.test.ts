@@ -150,16 +150,16 @@ describe('preflight()', () => {
     expect(codes(state)).toEqual(['foreign-snapshot'])
   })
 
-  it('refuses what the policy asks of guests and this release cannot do', () => {
-    const bundle = { bundle: 'a.tgz', sha256: '0', entry: 'a', timeoutMs: 1, successCodes: [0], elevated: false }
-    const guest = { ...policy().guest, mode: 'require' as const }
-    const scripts = { linux: { preFreeze: bundle }, windows: {}, freezeLimitMs: 1 }
-    const tried = { ...policy().guest, mode: 'try' as const }
-    expect(codes(vm(), policy({ guest }))).toEqual(['guest-processing-unavailable'])
-    expect(codes(vm(), policy({ scripts, guest: tried }))).toEqual(['guest-scripts-unavailable'])
-    expect(
-      codes(vm(), policy({ consistency: { ...policy().consistency, want: 'application', require: 'application' } })),
-    ).toEqual(['grade-unavailable'])
+  it('says what keeps applications of a Windows guest out of a quiesced snapshot', () => {
+    const wanted = policy({ consistency: { ...policy().consistency, want: 'application' } })
+    const windows = { ...vm().guest, family: 'windows' as const, toolsVersionStatus: 'guestToolsNeedUpgrade' }
+    const noticed = (state: VmState) => preflight(state, wanted).notices.map((notice) => notice.code)
+    const state = vm({ guest: windows, diskUuidEnabled: null, ideDisks: ['Hard disk 2'] })
+    expect(noticed(state)).toEqual(['vss-disk-uuid', 'vss-ide-disks', 'vss-tools-old'])
+    expect(preflight(state, policy()).notices).toEqual([])
+    expect(noticed(vm({ diskUuidEnabled: false }))).toEqual([])
+    const fit = { ...windows, toolsVersionStatus: 'guestToolsCurrent' }
+    expect(noticed(vm({ guest: fit, diskUuidEnabled: true }))).toEqual([])
   })
 })
 

@@ -156,9 +156,9 @@ const CASES: readonly Case[] = [
     without: ['createSnapshot'],
   },
   {
-    what: 'whose policy needs guest processing',
-    policy: { guest: { ...defaultPolicy().guest, mode: 'require', order: ['vix'] } },
-    expected: { kind: 'failed', code: 'guest-processing-unavailable' },
+    what: 'whose policy requires a grade that nothing gives',
+    policy: { consistency: { ...defaultPolicy().consistency, want: 'application', require: 'application' } },
+    expected: { kind: 'failed', code: 'grade-not-reached', says: /guest processing off/ },
     disks: null,
     without: ['createSnapshot'],
   },

@@ -10,12 +10,14 @@ import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
 import { type MemoryVcenter, memoryVcenter } from '../../lib/adapters/memory/vsphere.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { type ManualClock, manualClock } from '../../lib/base/clock.ts'
+import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
 import type { StageMessage } from '../../lib/model/message.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
 import type { MoverDeps } from '../../lib/mover/deps.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
+import type { GuestCredentials, GuestNetwork } from '../../lib/ports/guest.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
 import type { MessageQueue } from '../../lib/ports/queue.ts'
@@ -42,6 +44,8 @@ const plainWrapper: KeyWrapper = { kind: 'passphrase', wrap: async (key) => key,
 
 export type WorldOptions = {
   readonly seed?: number
+  /** A clock that runs by itself needs no advance(). */
+  readonly clock?: ManualClock
   readonly limits?: Partial<StageLimits>
   readonly receivesMax?: number
   readonly visibilityMs?: number
@@ -54,6 +58,10 @@ export type World = {
   readonly jobStore: JobStore
   readonly queue: MessageQueue
   tasks: Tasks
+  /** Guests over the network; at first none answers. */
+  guests: GuestNetwork
+  /** What policies' secrets hold. */
+  readonly accounts: Map<string, GuestCredentials>
   readonly store: MemoryObjectStore
   readonly repository: Repository
   readonly log: MemoryLog
@@ -81,7 +89,7 @@ const WORLD_LIMITS: StageLimits = { ...defaultStageLimits, quiesceWaitMs: 1_000 
 
 export async function newWorld(options: WorldOptions = {}): Promise<World> {
   const random = seededRandom(options.seed ?? 1)
-  const clock = manualClock()
+  const clock = options.clock ?? manualClock()
   const store = memoryObjectStore({ clock })
   const repository = await createRepository({ store, wrappers: [plainWrapper], random, clock }, cancel)
   const queue = memoryQueue({ clock, receivesMax: options.receivesMax ?? 5 })
@@ -91,6 +99,8 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     vcenter: memoryVcenter({ clock }),
     jobStore: memoryJobStore(),
     queue,
+    guests: silentNetwork,
+    accounts: new Map(),
     tasks: memoryTasks((request, { signal }) => runMover(world, request, signal)),
     store,
     repository,
@@ -135,10 +145,30 @@ function depsOf(world: World, process: Process): StageDeps {
     },
     vsphere: wrappedVsphere(world.vcenter.vsphere, around),
     tasks: wrapped(world.tasks, 'tasks', around),
+    random: world.random,
+    guests: wrapped(world.guests, 'guests', around),
+    guestAccount: (name) => around('guestAccount', async () => accountNamed(world, name)),
     repository: () => around('repository', async () => ({ ...repository, store })),
     limits: world.limits,
     isClaimLive: claimLivesUntilItsTime,
   }
+}
+
+/** Nobody answers. */
+const silentNetwork: GuestNetwork = {
+  probe: async (doors) => doors.map(() => ({ kind: 'silent', reason: 'connection refused' })),
+  openSsh: () => Promise.reject(unreachableGuest()),
+  openWinrm: () => Promise.reject(unreachableGuest()),
+}
+
+function unreachableGuest(): BackupError {
+  return new BackupError('Cannot reach the guest', { code: 'guest-unreachable', retry: 'later' })
+}
+
+function accountNamed({ accounts }: World, name: string): GuestCredentials {
+  const account = accounts.get(name)
+  if (account !== undefined) return account
+  throw new BackupError(`Cannot read secret "${name}"`, { code: 'secret-missing', kind: 'usage' })
 }
 
 /** A process that died does not wake up again. */

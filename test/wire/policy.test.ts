@@ -45,7 +45,7 @@ describe('parsePolicy()', () => {
       scripts: {
         linux: {
           preFreeze: { timeoutMs: 300_000, successCodes: [0], elevated: false },
-          postThaw: { timeoutMs: 300_000 },
+          postThaw: { timeoutMs: 120_000 },
         },
         windows: {},
         freezeLimitMs: 180_000,
@@ -95,7 +95,7 @@ scripts:
       line 9: schedule.cron: must be five cron fields, for example "0 22 * * *"
       line 9: schedule.timeZone: must be a time zone such as "Europe/Berlin" or "UTC"
       line 9: schedule: needs either cron or rpo, and not both
-      line 11: scripts.freezeLimit: must be a time such as "90s", "5m" or "4h", 1 s to 1 h
+      line 11: scripts.freezeLimit: must be a time such as "90s", "5m" or "4h", 1 s to 9 m
       line 11: scripts: scripts run in the guest: set guest.mode to "require" or "try""
     `)
   })
@@ -112,6 +112,93 @@ scripts:
 
   it('never matches every VM by an empty condition', () => {
     expect(faultsOf('name: a\nselect: {any: []}')).toEqual(['line 2: select.any: needs at least one condition'])
+  })
+})
+
+describe('parsePolicy() for guests', () => {
+  const bundle = `{bundle: scripts/db.tgz, sha256: "${sha256}", entry: a.sh}`
+  const guest = (rest: string) => `name: a\nguest: {mode: try}\n${rest}`
+
+  it('reads overrides, subnets and VSS options', () => {
+    const policy = parsePolicy(
+      `name: a
+consistency: {want: application, vss: {timeout: 7m}}
+guest:
+  mode: require
+  order: [vix]
+  hostKey: first-seen
+  subnets: {only: ["192.0.2.0/24"], none: ["2001:db8::/32"]}
+  overrides:
+    - {match: {name: "db-*"}, credentials: db-account, linux: {preFreeze: ${bundle}, postCommit: ${bundle}}}
+`,
+      'a.yaml',
+    )
+    expect(policy.consistency).toEqual({
+      want: 'application',
+      require: 'crash',
+      vss: { backupType: 'copy', timeoutMinutes: 7 },
+    })
+    expect(policy.guest).toMatchObject({
+      mode: 'require',
+      order: ['vix'],
+      credentials: null,
+      hostKey: 'first-seen',
+      subnets: { only: ['192.0.2.0/24'], none: ['2001:db8::/32'] },
+      overrides: [
+        {
+          match: { name: 'db-*' },
+          credentials: 'db-account',
+          linux: { preFreeze: { timeoutMs: 600_000, elevated: false }, postCommit: { entry: 'a.sh' } },
+        },
+      ],
+    })
+  })
+
+  it('refuses to truncate logs before anything is stored, unless the policy says that it knows', () => {
+    const vss = (text: string) => `name: a\nconsistency: {want: application, vss: {${text}}}`
+    expect(faultsOf(vss('backupType: full'))[0]).toContain('before a byte of it is stored')
+    expect(
+      parsePolicy(vss('backupType: full, allowTruncationBeforeCommit: true'), 'a').consistency.vss.backupType,
+    ).toBe('full')
+  })
+
+  it.each([
+    ['a thaw of nothing', guest(`scripts: {linux: {postThaw: ${bundle}}}`), 'nothing to thaw'],
+    [
+      'a key outside scripts/',
+      guest(`scripts: {linux: {preFreeze: {bundle: p/x.tgz, sha256: "${sha256}", entry: a.sh}}}`),
+      'scripts/',
+    ],
+    [
+      'a key that climbs out',
+      guest(`scripts: {linux: {preFreeze: {bundle: scripts/../p/x.tgz, sha256: "${sha256}", entry: a.sh}}}`),
+      'scripts/',
+    ],
+    [
+      'an entry that climbs out',
+      guest(`scripts: {linux: {preFreeze: {bundle: scripts/x.tgz, sha256: "${sha256}", entry: ../a.sh}}}`),
+      'inside the bundle',
+    ],
+    [
+      'an entry of no known form',
+      guest(`scripts: {linux: {preFreeze: {bundle: scripts/x.tgz, sha256: "${sha256}", entry: a.py}}}`),
+      '.ps1',
+    ],
+    [
+      'an absolute entry',
+      guest(`scripts: {linux: {preFreeze: {bundle: scripts/x.tgz, sha256: "${sha256}", entry: /a.sh}}}`),
+      'inside the bundle',
+    ],
+    ['a freeze that outlasts its stage', guest('scripts: {freezeLimit: 10m}'), '1 s to 9 m'],
+    ['a subnet that is none', 'name: a\nguest: {mode: try, subnets: {only: [all]}}', '192.0.2.0/24'],
+    ['a secret whose name is a path', 'name: a\nguest: {mode: try, credentials: ../x}', 'must be a name'],
+    [
+      'an override that changes nothing',
+      'name: a\nguest: {mode: try, overrides: [{match: {name: x}}]}',
+      'changes nothing',
+    ],
+  ])('refuses %s', (_what, text, says) => {
+    expect(faultsOf(text).join('\n')).toContain(says)
   })
 })
 

@@ -46,6 +46,7 @@ describe('parseSettings()', () => {
       },
       repository: { kind: 'folder', folder: '/srv/backups' },
       passphrase: { kind: 'environment', name: 'COLDFRAME_PASSPHRASE' },
+      secretsFolder: null,
     })
   })
 
@@ -56,7 +57,7 @@ describe('parseSettings()', () => {
   it('reads coldframe.yaml, and the environment wins over it', () => {
     const settings = parse(
       { COLDFRAME_VCENTER_USER: 'other', COLDFRAME_PASSPHRASE_FILE: '/run/pass' },
-      'vcenter: {url: "https://vc/sdk", user: me, passwordFile: secrets/vc, caFile: ca.pem}\nhome: state\nrepository: file:///data/r\n',
+      'vcenter: {url: "https://vc/sdk", user: me, passwordFile: secrets/vc, caFile: ca.pem}\nhome: state\nrepository: file:///data/r\nsecrets: guests\n',
     )
     expect(settings).toEqual({
       home: '/srv/state',
@@ -68,6 +69,7 @@ describe('parseSettings()', () => {
       },
       repository: { kind: 'folder', folder: '/data/r' },
       passphrase: { kind: 'file', path: '/run/pass' },
+      secretsFolder: '/srv/guests',
     })
   })
 
@@ -86,6 +88,7 @@ describe('parseSettings()', () => {
       vcenter: null,
       repository: null,
       passphrase: null,
+      secretsFolder: null,
     })
   })
 

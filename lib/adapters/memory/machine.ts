@@ -58,7 +58,7 @@ export type MemoryVm = {
   /** The way in through VMware Tools; null: guest operations are not available. */
   openGuest: VsphereSession['openGuest'] | null
   /** What VMware Tools write beside a quiesced snapshot of a Windows guest. */
-  vssManifest: Uint8Array | null
+  vssManifest: { readonly bytes: Uint8Array; readonly writers: readonly string[] } | null
   template: boolean
   faultTolerant: boolean
   tracking: boolean

@@ -122,8 +122,8 @@ function sessionOf(center: Center): VsphereSession {
       }),
     readVssManifest: ({ vm: moref, manifest }, cancel) =>
       call('readVssManifest', cancel, () => {
-        const bytes = find(moref).vssManifest
-        if (bytes !== null) return bytes
+        const { vssManifest } = find(moref)
+        if (vssManifest !== null) return vssManifest
         throw new BackupError(`Cannot read "${manifest}": there is no such file`, { code: 'file-not-found' })
       }),
     runningTasks: (moref, cancel) =>

@@ -1,0 +1,146 @@
+// One way into a guest over the network, and whom to trust there: keys and certificates that are pinned, seen first, or read
+// through VMware Tools, which reach the guest without the network.
+
+import { createHash } from 'node:crypto'
+import { isoTime } from '../../base/clock.ts'
+import { hasCode } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
+import type { GuestFamily, GuestTrust } from '../../model/guest.ts'
+import type { Job } from '../../model/job.ts'
+import type { GuestChannel, GuestCredentials, PinRule } from '../../ports/guest.ts'
+import type { StageDeps } from '../deps.ts'
+
+export type Host = { readonly address: string; readonly port: number }
+
+export type NetworkDoorRequest = {
+  readonly kind: 'ssh' | 'winrm'
+  readonly host: Host
+  readonly family: GuestFamily
+  readonly account: GuestCredentials
+  readonly job: Pick<Job, 'vm' | 'policy'>
+  /** Opens the other way in; null where the account cannot. */
+  readonly throughTools: () => Promise<GuestChannel | null>
+}
+
+export type OpenedDoor = {
+  readonly channel: GuestChannel
+  /** How, for the record. */
+  readonly how: string
+  readonly warnings: readonly string[]
+}
+
+/** @throws BackupError as GuestNetwork does */
+export async function openNetworkDoor(
+  request: NetworkDoorRequest,
+  deps: StageDeps,
+  cancel: Cancel,
+): Promise<OpenedDoor> {
+  const { kind, account, job } = request
+  const given = kind === 'ssh' ? account.hostKeys : account.certificates
+  const firstSeen = job.policy.guest.hostKey === 'first-seen'
+  if (given.length > 0) return withRule(request, { pins: given, firstSeen: false }, { deps, cancel })
+  const kept = pinsIn(await deps.jobStore.guests.get(job.vm.vmId, cancel).then((found) => found?.value ?? null), kind)
+  if (kept.length > 0) return withKept(request, kept, { deps, cancel })
+  const read = firstSeen ? [] : await readThroughTools(request, cancel)
+  if (read.length > 0) {
+    await keep(request, { pins: read, learned: 'vix' }, { deps, cancel })
+    return withRule(request, { pins: read, firstSeen: false }, { deps, cancel })
+  }
+  const opened = await withRule(request, { pins: [], firstSeen }, { deps, cancel })
+  await keep(request, { pins: [opened.seen], learned: 'first-seen' }, { deps, cancel })
+  return { ...opened, warnings: [...opened.warnings, `${what(kind)} "${opened.seen}" was trusted as first seen`] }
+}
+
+type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+type Opened = OpenedDoor & { readonly seen: string }
+
+/** A key that is not the one kept may be new: the guest itself is asked, where VMware Tools reach it. */
+async function withKept(request: NetworkDoorRequest, kept: readonly string[], call: Call): Promise<OpenedDoor> {
+  try {
+    return await withRule(request, { pins: kept, firstSeen: false }, call)
+  } catch (error) {
+    if (!hasCode(error, 'guest-host-key-changed')) throw error
+    const read = await readThroughTools(request, call.cancel)
+    if (read.length === 0 || read.every((pin) => kept.includes(pin))) throw error
+    const opened = await withRule(request, { pins: read, firstSeen: false }, call)
+    await keep(request, { pins: read, learned: 'vix' }, call)
+    const warning = `${what(request.kind)} of the guest changed to "${opened.seen}", as the guest itself says through VMware Tools`
+    return { ...opened, warnings: [...opened.warnings, warning] }
+  }
+}
+
+async function withRule(request: NetworkDoorRequest, rule: PinRule, { deps, cancel }: Call): Promise<Opened> {
+  const { kind, host, family, account } = request
+  const opened =
+    kind === 'ssh'
+      ? await deps.guests.openSsh({ ...host, credentials: account, family, rule }, cancel)
+      : await deps.guests.openWinrm({ ...host, credentials: account, rule }, cancel)
+  return { ...opened, how: `${what(kind)} "${opened.seen}"` }
+}
+
+function what(kind: 'ssh' | 'winrm'): string {
+  return kind === 'ssh' ? 'host key' : 'certificate'
+}
+
+function pinsIn(trust: GuestTrust | null, kind: 'ssh' | 'winrm'): readonly string[] {
+  if (trust === null) return []
+  return kind === 'ssh' ? trust.hostKeys : trust.certificates
+}
+
+/** OpenSSH's public host keys are readable to every account; WinRM's certificate lies where only Windows' own tools look. */
+async function readThroughTools(request: NetworkDoorRequest, cancel: Cancel): Promise<readonly string[]> {
+  if (request.kind !== 'ssh' || request.family !== 'linux') return []
+  try {
+    const channel = await request.throughTools()
+    if (channel === null) return []
+    await using tools = channel
+
+    const { exitCode, stdout } = await tools.run(
+      {
+        program: '/bin/sh',
+        args: ['-c', 'cat /etc/ssh/ssh_host_*_key.pub'],
+        environment: {},
+        workingDirectory: null,
+        timeoutMs: 10_000,
+        elevated: false,
+      },
+      cancel,
+    )
+    return exitCode === 0 ? fingerprintsOf(stdout) : []
+  } catch (error) {
+    cancel.signal.throwIfAborted()
+    // Then the key stays unknown, and the error of the network's own way says so.
+    if (
+      hasCode(error, 'guest-unreachable') ||
+      hasCode(error, 'guest-login-refused') ||
+      hasCode(error, 'vcenter-permission')
+    )
+      return []
+    throw error
+  }
+}
+
+/** "ssh-ed25519 AAAA… comment" lines; the fingerprint is the SHA-256 of the key blob (OpenSSH, ssh-keygen -l). */
+export function fingerprintsOf(publicKeys: string): readonly string[] {
+  return publicKeys.split('\n').flatMap((line) => {
+    const [type = '', blob = ''] = line.trim().split(/\s+/)
+    if (!/^(ssh-|ecdsa-|sk-)/.test(type) || !/^[A-Za-z0-9+/]+=*$/.test(blob)) return []
+    const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64')
+    return [`SHA256:${digest.replace(/=+$/, '')}`]
+  })
+}
+
+/** Another job of this moment may have written the same VM's record: then its word stands. */
+async function keep(
+  { kind, job }: NetworkDoorRequest,
+  { pins, learned }: { readonly pins: readonly string[]; readonly learned: GuestTrust['learned'] },
+  { deps, cancel }: Call,
+): Promise<void> {
+  const { guests } = deps.jobStore
+  const found = await guests.get(job.vm.vmId, cancel)
+  const before: GuestTrust = found?.value ?? { hostKeys: [], certificates: [], learned, at: '' }
+  const own = kind === 'ssh' ? { hostKeys: pins } : { certificates: pins }
+  const value: GuestTrust = { ...before, ...own, learned, at: isoTime(deps.clock.nowMs()) }
+  if (found === null) await guests.create(job.vm.vmId, value, cancel)
+  else await guests.replace(job.vm.vmId, { value, version: found.version }, cancel)
+}
