@@ -248,7 +248,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
     const path = `${folder.path}/replaced`
     for (const size of [5000, 17, 0, 900]) {
       await guest.channel.put({ path, bytes: bytesOf(size), executable: false }, cancel)
-      expect(await guest.channel.get({ path, bytesMax: 5000 }, cancel)).toEqual(bytesOf(size))
+      expect(sha256(await guest.channel.get({ path, bytesMax: 5000 }, cancel))).toBe(sha256(bytesOf(size)))
     }
   })
 
@@ -262,7 +262,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
     }
     for (const [index, name] of guest.kind.awkward.names.entries()) {
       const path = `${folder.path}/${name}`
-      expect(await guest.channel.get({ path, bytesMax: 100 }, cancel)).toEqual(bytesOf(index + 1))
+      expect(sha256(await guest.channel.get({ path, bytesMax: 100 }, cancel))).toBe(sha256(bytesOf(index + 1)))
       expect(await guest.channel.digest(path, cancel)).toBe(sha256(bytesOf(index + 1)))
       await guest.channel.remove(path, cancel)
       await expect(guest.channel.digest(path, cancel)).rejects.toMatchObject({ code: 'guest-path-missing' })

@@ -1,0 +1,295 @@
+// Runs a script of ours in the guest's shell over one connection, and ends it with everything it started.
+
+import type { ClientChannel } from 'ssh2'
+import { BackupError, quote } from '../../base/errors.ts'
+import type { Random } from '../../base/random.ts'
+import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
+import { type MarkedStream, markedStream } from './marked-stream.ts'
+import { joinMark, type Mark } from './posix-script.ts'
+import type { SshConnection } from './ssh-connection.ts'
+import { unreachable } from './unreachable.ts'
+
+export type ScriptRequest = {
+  /** The whole text, made for this mark by scriptText() or programScript(). */
+  readonly text: (mark: Mark) => string
+  /** Through `sudo -n` unless the account is root. */
+  readonly elevated: boolean
+  /** Sent once the script has begun; null: its standard input is empty. */
+  readonly input: Uint8Array | null
+  readonly stdoutBytesMax: number
+  /** From the moment the script begins. */
+  readonly timeoutMs: number
+}
+
+export type ScriptEnd = {
+  /** What the script began with. */
+  readonly word: string
+  /** Null when it timed out or was killed. */
+  readonly exitCode: number | null
+  readonly timedOut: boolean
+  /** At most stdoutBytesMax. */
+  readonly stdout: Uint8Array
+  /** How much there was. */
+  readonly stdoutBytes: number
+  readonly stderr: Uint8Array
+}
+
+/** What is peculiar to a family of shells. */
+export type ShellDialect = {
+  /** A command that prints the greeting and a process id on stdout, the greeting on stderr, and then carries out its input. */
+  bootstrap(options: { readonly greeting: string; readonly elevated: boolean }): string
+  /** A script that ends everything which a script of this id started. */
+  kill(session: number, mark: Mark): string
+}
+
+export type SshShell = {
+  /**
+   * @throws BackupError `guest-unreachable`, `guest-elevation-refused`, `guest-shell-failed` (the login shell runs no commands);
+   * when the signal ends it, the signal's reason, after everything the script started is killed
+   */
+  run(request: ScriptRequest, cancel: Cancel): Promise<ScriptEnd>
+}
+
+export const STREAM_BYTES_MAX = 65_536
+/** How long a login shell and sudo may take until a script begins. */
+const BEGIN_MS = 30_000
+/** After its exit code, a program's descendants may hold its streams for ever: what comes within this time is still taken. */
+const DRAIN_MS = 1000
+const KILL_MS = 15_000
+
+export function sshShell(
+  connection: SshConnection,
+  { random, dialect }: { readonly random: Random; readonly dialect: ShellDialect },
+): SshShell {
+  const word = (): string => Buffer.from(random.bytes(12)).toString('hex')
+  const shell: SshShell = {
+    run: async (request, { signal }) => {
+      signal.throwIfAborted()
+      const greeting = word()
+      const mark: Mark = { head: word(), tail: word() }
+      const command = dialect.bootstrap({ greeting, elevated: request.elevated })
+      const begin = withTimeLimit(signal, BEGIN_MS)
+      const channel = await connection.exec(command, { signal: begin })
+      const call = followCall(channel, { marks: [greeting, joinMark(mark)], request, lost: connection.lost })
+      try {
+        return await converse(call, {
+          request,
+          mark,
+          connection,
+          signal,
+          kill: killer(shell, { call, request, dialect }),
+        })
+      } finally {
+        channel.close()
+      }
+    },
+  }
+  return shell
+}
+
+type Call = {
+  readonly channel: ClientChannel
+  readonly stdout: MarkedStream
+  readonly stderr: MarkedStream
+  /** The bootstrap answered: it reads the script now. */
+  readonly greeted: Promise<'greeted'>
+  readonly begun: Promise<'begun'>
+  readonly ended: Promise<'ended'>
+  exitCode(): number | null
+}
+
+function followCall(
+  channel: ClientChannel,
+  options: {
+    readonly marks: readonly [string, string]
+    readonly request: ScriptRequest
+    readonly lost: AbortSignal
+  },
+): Call {
+  const { marks, request, lost } = options
+  const greeted = Promise.withResolvers<'greeted'>()
+  const begun = Promise.withResolvers<'begun'>()
+  const ended = Promise.withResolvers<'ended'>()
+  let exitCode: number | null = null
+  const onMark = (index: number): void => (index === 0 ? greeted.resolve('greeted') : begun.resolve('begun'))
+  const stdout = markedStream({ marks, bytesMax: request.stdoutBytesMax, onMark })
+  const stderr = markedStream({ marks, bytesMax: STREAM_BYTES_MAX, onMark: () => undefined })
+  let drain: NodeJS.Timeout | undefined
+  let exited = false
+  const waitForSilence = (): void => {
+    clearTimeout(drain)
+    if (exited) drain = setTimeout(() => ended.resolve('ended'), DRAIN_MS)
+  }
+  channel.on('data', (chunk: Buffer) => {
+    stdout.push(chunk)
+    waitForSilence()
+  })
+  channel.stderr.on('data', (chunk: Buffer) => {
+    stderr.push(chunk)
+    waitForSilence()
+  })
+  channel.on('exit', (code: number | null) => {
+    exitCode = code
+    exited = true
+    waitForSilence()
+  })
+  // Writing to a script that has ended is no error: its exit code says how it ended.
+  channel.on('error', () => undefined)
+  const finish = (): void => {
+    clearTimeout(drain)
+    ended.resolve('ended')
+  }
+  channel.on('close', finish)
+  lost.addEventListener('abort', finish, { once: true })
+  return {
+    channel,
+    stdout,
+    stderr,
+    greeted: greeted.promise,
+    begun: begun.promise,
+    ended: ended.promise.finally(() => lost.removeEventListener('abort', finish)),
+    exitCode: () => exitCode,
+  }
+}
+
+async function converse(
+  call: Call,
+  options: {
+    readonly request: ScriptRequest
+    readonly mark: Mark
+    readonly connection: SshConnection
+    readonly signal: AbortSignal
+    readonly kill: () => Promise<void>
+  },
+): Promise<ScriptEnd> {
+  const { request, mark, connection, signal, kill } = options
+  const begin = withTimeLimit(signal, BEGIN_MS)
+  const first = await firstOf([call.greeted, call.ended], begin)
+  if (first === 'greeted') {
+    call.channel.write(request.text(mark))
+    if (request.input === null) call.channel.end()
+  }
+  const second = first === 'greeted' ? await firstOf([call.begun, call.ended], begin) : first
+  connection.lost.throwIfAborted()
+  if (second !== 'begun' && call.stdout.lines.length < 2) {
+    if (second === 'aborted') await kill()
+    signal.throwIfAborted()
+    throw notBegun(call, { request, connection, timedOut: second === 'aborted' })
+  }
+  if (request.input !== null) call.channel.end(request.input)
+  const last = await firstOf([call.ended], withTimeLimit(signal, request.timeoutMs))
+  if (last === 'aborted') await kill()
+  connection.lost.throwIfAborted()
+  signal.throwIfAborted()
+  const timedOut = last === 'aborted'
+  return {
+    word: call.stdout.lines[1]?.split(' ')[0] ?? '',
+    exitCode: timedOut ? null : call.exitCode(),
+    timedOut,
+    stdout: call.stdout.bytes(),
+    stdoutBytes: call.stdout.length(),
+    stderr: call.stderr.bytes(),
+  }
+}
+
+async function firstOf<Word extends string>(
+  promises: readonly Promise<Word>[],
+  signal: AbortSignal,
+): Promise<Word | 'aborted'> {
+  if (signal.aborted) return 'aborted'
+  const aborted = Promise.withResolvers<'aborted'>()
+  const abort = (): void => aborted.resolve('aborted')
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([...promises, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/**
+ * Ends the script's session by a second script on the same connection, with the same rights. Where the server opens no second session
+ * (MaxSessions 1), sshd itself is asked to signal the process group.
+ */
+function killer(
+  shell: SshShell,
+  about: { readonly call: Call; readonly request: ScriptRequest; readonly dialect: ShellDialect },
+) {
+  const { call, request, dialect } = about
+  return async (): Promise<void> => {
+    const session = sessionOf(call)
+    // Not the caller's signal: that one may be what asked for the end.
+    const signal = AbortSignal.timeout(KILL_MS)
+    try {
+      if (session !== null) {
+        await shell.run(
+          {
+            text: (mark) => dialect.kill(session, mark),
+            elevated: request.elevated,
+            input: null,
+            stdoutBytesMax: STREAM_BYTES_MAX,
+            timeoutMs: KILL_MS,
+          },
+          { signal },
+        )
+      }
+    } catch {
+      for (const name of ['TERM', 'KILL']) {
+        call.channel.signal(name)
+        if ((await firstOf([call.ended], AbortSignal.timeout(2000))) === 'ended') return
+      }
+    }
+    await firstOf([call.ended], AbortSignal.timeout(2000))
+  }
+}
+
+/** The program's own session, or that of the shell which sshd started for it. */
+function sessionOf({ stdout: { lines } }: Call): number | null {
+  const [word, own] = lines[1]?.split(' ') ?? []
+  const id = Number(word === 'started' ? own : lines[0])
+  return Number.isSafeInteger(id) && id > 1 ? id : null
+}
+
+function notBegun(
+  { stdout, stderr, exitCode }: Call,
+  about: { readonly request: ScriptRequest; readonly connection: SshConnection; readonly timedOut: boolean },
+): BackupError {
+  const { request, connection, timedOut } = about
+  const { user, door } = connection
+  const greeted = stdout.lines.length > 0
+  if (timedOut) {
+    const what = greeted && request.elevated ? 'sudo' : `the login shell of "${user}"`
+    return unreachable(door, { reason: `${what} did not start a program within ${BEGIN_MS} ms`, cause: undefined })
+  }
+  if (greeted && request.elevated) return elevationRefused(user, stderr.noise(1))
+  const said = stderr.noise(0) || stdout.noise(0)
+  const words = said === '' ? `exit code ${exitCode() ?? 'unknown'}` : quote(said)
+  return new BackupError(
+    `Cannot run anything as "${user}" at "${door.address}": its login shell ran no command (${words})`,
+    {
+      code: 'guest-shell-failed',
+      kind: 'refused',
+      hint: `Give "${user}" a login shell such as /bin/sh, and no forced command`,
+      facts: { address: door.address, user },
+    },
+  )
+}
+
+function elevationRefused(user: string, said: string): BackupError {
+  const words = said.split('\n').at(-1) ?? ''
+  const line = sudoersLine(user)
+  return new BackupError(
+    `Cannot run programs as root for "${user}": sudo refused (${quote(words === '' ? 'it said nothing' : words)})`,
+    {
+      code: 'guest-elevation-refused',
+      kind: 'refused',
+      hint: `Add this line to the guest's sudoers with "visudo -f /etc/sudoers.d/coldframe": ${line}`,
+      facts: { user, sudoers: line },
+    },
+  )
+}
+
+/** The one line that lets an account do what needs root; the first word is escaped as sudoers(5) asks. */
+export function sudoersLine(user: string): string {
+  return `${user.replace(/[\\ ,:=!@()"#%+]/g, (each) => `\\${each}`)} ALL=(root) NOPASSWD: /bin/sh`
+}
