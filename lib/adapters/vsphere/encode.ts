@@ -39,10 +39,13 @@ function encodeRecord({ type, fields }: VimRecord, declaredType: string): SoapOb
   return { ...attributes, ...encoded }
 }
 
-/** The soap package escapes texts, except those that look like a CDATA section: these are escaped here. */
+/**
+ * The soap package escapes texts, except those that look like a CDATA section, and carriage returns, which a reader of XML
+ * takes for line feeds: these are escaped here.
+ */
 function encodeText(text: string): SoapValue {
   refuseControlCharacters(text)
-  return text.startsWith('<![CDATA[') ? { $xml: escapeXml(text) } : text
+  return text.startsWith('<![CDATA[') || text.includes('\r') ? { $xml: escapeXml(text) } : text
 }
 
 function escapeXml(text: string): string {

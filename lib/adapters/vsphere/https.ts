@@ -5,7 +5,7 @@ import { Agent, request } from 'node:https'
 import { PassThrough } from 'node:stream'
 import { BackupError, malformed } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
-import { connectTrusted, type Endpoint, type Trust } from './trust.ts'
+import { connectTrusted, type Endpoint, type HostTrust, type Trust } from './trust.ts'
 
 export type HttpRequest = {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
@@ -49,7 +49,7 @@ export function parseServerUrl(text: string): Endpoint {
   return { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 443 : Number(url.port) }
 }
 
-export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
+export function openHttpsServer(endpoint: Endpoint, trust: Trust | HostTrust): HttpsServer {
   const closed = new AbortController()
   const place = { endpoint, signal: closed.signal }
   const kept = trustedAgent(trust, { ...place, keepAlive: true })
@@ -91,7 +91,7 @@ export function openHttpsServer(endpoint: Endpoint, trust: Trust): HttpsServer {
 }
 
 function trustedAgent(
-  trust: Trust,
+  trust: Trust | HostTrust,
   { endpoint, keepAlive, signal }: Cancel & { readonly endpoint: Endpoint; readonly keepAlive: boolean },
 ): Agent {
   const agent = new Agent({ keepAlive, maxSockets: 64, maxFreeSockets: 16, maxCachedSessions: 0 })

@@ -44,6 +44,8 @@ export type ServiceContent = {
   readonly rootFolder: Ref
   readonly propertyCollector: Ref
   readonly viewManager: Ref
+  /** Null where the server has no guest operations. */
+  readonly guestOperationsManager: Ref | null
 }
 
 export type Call = {
@@ -266,6 +268,7 @@ function readServiceContent(content: VimRecord): ServiceContent & { readonly ses
     rootFolder: at('rootFolder'),
     propertyCollector: at('propertyCollector'),
     viewManager: at('viewManager'),
+    guestOperationsManager: refAt(content, 'guestOperationsManager'),
     sessionManager: at('sessionManager'),
   }
 }

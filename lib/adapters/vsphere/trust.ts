@@ -11,6 +11,17 @@ export type Trust =
   | { readonly kind: 'ca'; readonly pem: string }
   | { readonly kind: 'system' }
 
+/**
+ * How an ESXi host that vCenter sent us to is recognised: by the certificate that vCenter holds of it, as a SHA-256
+ * fingerprint, or where vCenter shows none by its SHA-1 thumbprint; otherwise as the settings say, if these name CAs.
+ */
+export type HostTrust = {
+  readonly kind: 'host'
+  readonly sha256: string | null
+  readonly sha1: string | null
+  readonly otherwise: Trust
+}
+
 export type Endpoint = { readonly host: string; readonly port: number }
 
 /** Connecting, handshake included, takes this long at most. */
@@ -30,17 +41,21 @@ export function parseThumbprint(text: string): string {
  * Opens a TLS connection and hands it over only after the server has been recognised, so that nothing is sent before.
  * The pin is compared on every connection. Sessions are never resumed: a resumed session shows no certificate.
  */
-export function connectTrusted(trust: Trust, { host, port, signal }: Endpoint & Cancel): Promise<TLSSocket> {
+export function connectTrusted(
+  trust: Trust | HostTrust,
+  { host, port, signal }: Endpoint & Cancel,
+): Promise<TLSSocket> {
   const pinned = trust.kind === 'thumbprint' ? parseThumbprint(trust.sha256) : null
+  const authorities = trust.kind === 'host' ? trust.otherwise : trust
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
       port,
       ...(isIP(host) === 0 ? { servername: host } : {}),
-      ...(trust.kind === 'ca' ? { ca: trust.pem } : {}),
+      ...(authorities.kind === 'ca' ? { ca: authorities.pem } : {}),
       ALPNProtocols: ['http/1.1'],
       // With a pin the certificate is judged below, before anyone sees the socket, and by its fingerprint alone.
-      rejectUnauthorized: pinned === null,
+      rejectUnauthorized: pinned === null && trust.kind !== 'host',
     })
     const fail = (error: unknown) => {
       signal.removeEventListener('abort', stop)
@@ -53,8 +68,10 @@ export function connectTrusted(trust: Trust, { host, port, signal }: Endpoint & 
     socket.setTimeout(CONNECT_MS, () => refused(new Error(`No answer in ${CONNECT_MS} ms`)))
     socket.once('error', refused)
     socket.once('secureConnect', () => {
-      const actual = socket.getPeerCertificate().fingerprint256
+      const { fingerprint256: actual, fingerprint: actualSha1 } = socket.getPeerCertificate()
       if (pinned !== null && actual !== pinned) return fail(thumbprintDiffers({ pinned, actual }, { host, port }))
+      if (trust.kind === 'host' && !isKnownHost(trust, { actual, actualSha1, authorized: socket.authorized }))
+        return fail(hostUnknown({ trust, actual }, { host, port }))
       signal.removeEventListener('abort', stop)
       socket.setTimeout(0)
       socket.removeAllListeners('timeout')
@@ -62,6 +79,37 @@ export function connectTrusted(trust: Trust, { host, port, signal }: Endpoint & 
       resolve(socket)
     })
   })
+}
+
+function isKnownHost(
+  { sha256, sha1, otherwise }: HostTrust,
+  seen: {
+    readonly actual: string | undefined
+    readonly actualSha1: string | undefined
+    readonly authorized: boolean
+  },
+): boolean {
+  if (otherwise.kind !== 'thumbprint' && seen.authorized) return true
+  if (sha256 !== null) return seen.actual === sha256
+  return sha1 !== null && seen.actualSha1?.toUpperCase() === sha1.toUpperCase()
+}
+
+function hostUnknown(
+  { trust, actual }: { readonly trust: HostTrust; readonly actual: string | undefined },
+  { host, port }: Endpoint,
+): BackupError {
+  const shown = actual ?? 'none'
+  const known = trust.sha256 ?? trust.sha1
+  const knows = known === null ? 'vCenter does not show which certificate it has' : `vCenter knows it by "${known}"`
+  return new BackupError(
+    `Cannot trust the ESXi host "${host}:${port}": its certificate has the SHA-256 fingerprint "${shown}", and ${knows}`,
+    {
+      code: 'host-certificate',
+      kind: 'refused',
+      hint: "If the host's certificate was renewed, reconnect the host in vCenter; or give the CA that signed it",
+      facts: { host, port, actual: shown, known },
+    },
+  )
 }
 
 function thumbprintDiffers(

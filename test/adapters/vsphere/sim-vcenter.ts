@@ -1,10 +1,14 @@
 // The simulator in this process, with the settings our adapter needs to reach it.
 
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { VsphereSettings } from '../../../lib/adapters/vsphere/vsphere.ts'
 import { systemClock } from '../../../lib/base/clock.ts'
 import { seededRandom, systemRandom } from '../../../lib/base/random.ts'
 import { smallEstate } from '../../../sim/estate/demo.ts'
 import type { Estate } from '../../../sim/estate/estate.ts'
+import type { GuestAccount } from '../../../sim/guest/types.ts'
 import type { SimMishap } from '../../../sim/machine/types.ts'
 import { calm, Scenario } from '../../../sim/scenario.ts'
 import { plainServer, startServer } from '../../../sim/server.ts'
@@ -23,6 +27,12 @@ export type SimVcenterOptions = {
   readonly foreignSnapshot?: boolean
   readonly deniedPrivileges?: readonly string[]
   readonly taskKeepMs?: number
+  /** The guests of "app-01" (Linux) and "win-01" have an inside, with these accounts; else there is no "win-01". */
+  readonly accounts?: readonly GuestAccount[]
+  /** How long the exit code of an ended program in a guest is told. */
+  readonly exitKeepMs?: number
+  readonly guestFileHost?: '*' | 'own'
+  readonly sessionIdleMs?: number
 }
 
 export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<SimVcenter> {
@@ -31,8 +41,21 @@ export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<S
     foreignSnapshot = false,
     deniedPrivileges = [],
     taskKeepMs = plainServer.taskKeepMs,
+    accounts,
+    exitKeepMs = 300_000,
+    guestFileHost = plainServer.guestFileHost,
+    sessionIdleMs = plainServer.sessionIdleMs,
   } = options
-  const estate = smallEstate({ seed: 7, directory: null, clock: systemClock, changeTracking, foreignSnapshot })
+  const estate = smallEstate({
+    ...{ seed: 7, directory: null, clock: systemClock, changeTracking, foreignSnapshot },
+    ...(accounts === undefined
+      ? {}
+      : {
+          accounts,
+          windows: true,
+          guests: { directory: mkdtempSync(join(tmpdir(), 'coldframe-guests-')), exitKeepMs },
+        }),
+  })
   const scenario = new Scenario(calm)
   const user = { userName: 'backup@vsphere.local', password: 'p<&>"\'w' }
   const server = await startServer({
@@ -46,6 +69,8 @@ export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<S
     taskMs: 5,
     deniedPrivileges,
     taskKeepMs,
+    guestFileHost,
+    sessionIdleMs,
   })
   return {
     settings: {

@@ -1,0 +1,11 @@
+// The contract of ways into guests on the VMware Tools channel, against the simulator: real programs, files and processes.
+
+import { guestChannelContract, posixGuest } from '../../contract/guest-channel.ts'
+import { modeOf, openVixKit, plainAccount, rootAccount } from './vix-kit.ts'
+
+for (const account of [plainAccount, rootAccount]) {
+  guestChannelContract(`vix on the simulator as "${account.name}"`, async () => {
+    const kit = await openVixKit({ account })
+    return { channel: kit.channel, kind: posixGuest, modeOf, [Symbol.asyncDispose]: () => kit[Symbol.asyncDispose]() }
+  })
+}
