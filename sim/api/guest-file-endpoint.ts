@@ -4,7 +4,6 @@
 import { createReadStream, createWriteStream, statSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { isAbort } from '../../lib/base/time-limit.ts'
 import { SimFault, type SimMishap } from '../machine/types.ts'
 import type { Front } from './front.ts'
 import type { GuestTransfer } from './guest-transfers.ts'
@@ -15,20 +14,30 @@ export async function guestFileEndpoint(front: Front, exchange: Exchange): Promi
   try {
     const mishap = await meetMishap(front, { call: '/guestFile', exchange, session: null })
     if (mishap === 'answered') return
-    const found = front.transfers.find(exchange.url.searchParams)
-    if (found === null) return void refuse(exchange, 404)
-    const { transfer, useUp } = found
-    const method = transfer.kind === 'to-guest' ? 'PUT' : 'GET'
-    if (exchange.request.method !== method) return void refuse(exchange, 405)
-    const done =
-      transfer.kind === 'to-guest' ? await receive(exchange, transfer) : await send(exchange, { transfer, mishap })
-    if (done) useUp()
+    const taken = front.transfers.take(exchange.url.searchParams)
+    if (taken === null) return void refuse(exchange, 404)
+    let done = false
+    try {
+      done = await transferOne(exchange, { transfer: taken.transfer, mishap })
+    } finally {
+      if (!done) taken.giveBack()
+    }
   } catch (error) {
     if (exchange.signal.aborted && !(error instanceof SimFault)) return
     if (exchange.response.headersSent) return void exchange.response.destroy()
     if (!(error instanceof SimFault)) throw error
     answer(exchange, { status: 500, type: 'text/plain', body: `${error.fault}: ${error.message}\n` })
   }
+}
+
+/** @returns whether the URL has done its work */
+async function transferOne(
+  exchange: Exchange,
+  { transfer, mishap }: { readonly transfer: GuestTransfer; readonly mishap: SimMishap | null },
+): Promise<boolean> {
+  const method = transfer.kind === 'to-guest' ? 'PUT' : 'GET'
+  if (exchange.request.method !== method) return refuse(exchange, 405)
+  return transfer.kind === 'to-guest' ? receive(exchange, transfer) : send(exchange, { transfer, mishap })
 }
 
 /** The length must be said, and be that of InitiateFileTransferToGuest; anything else leaves the guest as it was. */
@@ -53,7 +62,7 @@ async function receive(
 }
 
 async function send(
-  { response, signal }: Exchange,
+  { response }: Exchange,
   options: {
     readonly transfer: Extract<GuestTransfer, { readonly kind: 'from-guest' }>
     readonly mishap: SimMishap | null
@@ -69,10 +78,11 @@ async function send(
     return true
   }
   try {
-    await pipeline(createReadStream(hostPath, { end: sentBytes - 1 }), response, { signal })
+    // Without the exchange's signal: it is aborted also when the response has been sent as a whole.
+    await pipeline(createReadStream(hostPath, { end: sentBytes - 1 }), response)
     return true
   } catch (error) {
-    if (isAbort(error)) return false
+    if (response.destroyed) return false
     throw error
   }
 }

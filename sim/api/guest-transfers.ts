@@ -19,8 +19,11 @@ export type GuestTransfer =
 export interface GuestTransfers {
   /** @returns the query of its URL: "id=1&token=…" */
   add(transfer: GuestTransfer): string
-  /** Null when there is none, or it is used up, too old, or of a guest that has been off since. */
-  find(query: URLSearchParams): { readonly transfer: GuestTransfer; useUp(): void } | null
+  /**
+   * Takes a transfer: nobody else gets it unless it is given back, because it failed. Null when there is none, or it is used up or
+   * under way, too old, or of a guest that has been off since.
+   */
+  take(query: URLSearchParams): { readonly transfer: GuestTransfer; giveBack(): void } | null
 }
 
 export function openTransfers(options: {
@@ -31,7 +34,7 @@ export function openTransfers(options: {
   const { clock } = options
   const waiting = new Map<
     string,
-    { readonly transfer: GuestTransfer; readonly atMs: number; bootedMs: number | null }
+    { readonly transfer: GuestTransfer; readonly atMs: number; readonly bootedMs: number | null }
   >()
   let number = 1
   return {
@@ -40,16 +43,14 @@ export function openTransfers(options: {
       waiting.set(query, { transfer, atMs: clock.nowMs(), bootedMs: transfer.machine.bootedMs })
       return query
     },
-    find: (asked) => {
+    take: (asked) => {
       const query = `id=${asked.get('id') ?? ''}&token=${asked.get('token') ?? ''}`
       const found = waiting.get(query)
+      waiting.delete(query)
       if (found === undefined) return null
       const { transfer, atMs, bootedMs } = found
-      if (clock.nowMs() - atMs > options.keepMs || transfer.machine.bootedMs !== bootedMs) {
-        waiting.delete(query)
-        return null
-      }
-      return { transfer, useUp: () => void waiting.delete(query) }
+      if (clock.nowMs() - atMs > options.keepMs || transfer.machine.bootedMs !== bootedMs) return null
+      return { transfer, giveBack: () => void waiting.set(query, found) }
     },
   }
 }

@@ -49,8 +49,11 @@ export class GuestPaths {
     const host = this.#hostPath(path)
     if (host !== this.root && !host.startsWith(`${this.root}${sep}`)) throw denied(path)
     if (host === this.root) return host
-    const parent = realParent(host, path)
+    const parent = asFault(path, () => realpathSync(dirname(host)))
     if (parent !== this.root && !parent.startsWith(`${this.root}${sep}`)) throw denied(path)
+    if (!asFault(path, () => statSync(parent)).isDirectory()) {
+      throw new SimFault('NotADirectory', `"${path}" does not lie in a directory`, { file: path })
+    }
     this.#checkWay(account, { parent, path })
     return join(parent, basename(host))
   }
@@ -131,14 +134,6 @@ export function asFault<Result>(path: string, action: () => Result): Result {
       file: path,
     })
   }
-}
-
-function realParent(host: string, path: string): string {
-  const parent = asFault(path, () => realpathSync(dirname(host)))
-  if (!asFault(path, () => statSync(parent)).isDirectory()) {
-    throw new SimFault('NotADirectory', `"${path}" does not lie in a directory`, { file: path })
-  }
-  return parent
 }
 
 function trimmed(path: string): string {

@@ -120,7 +120,9 @@ export class HostPrograms implements GuestPrograms {
     }
     killOne(pid, 'SIGTERM')
     const never = new AbortController().signal
-    for (let waitedMs = 0; find() !== undefined; waitedMs += POLL_MS) {
+    const started = this.#started.get(pid)
+    const isKnown = () => find() !== undefined || (started !== undefined && started.ended === null)
+    for (let waitedMs = 0; isKnown(); waitedMs += POLL_MS) {
       if (waitedMs >= TERM_MS) killOne(pid, 'SIGKILL')
       await this.#clock.sleep(POLL_MS, { signal: never })
     }

@@ -17,7 +17,7 @@ export type SimLine = {
 }
 
 export type SimProgram = SimLine &
-  AsyncDisposable & { readonly port: number; readonly exitCode: Promise<number | null> }
+  AsyncDisposable & { readonly port: number; readonly pid: number; readonly exitCode: Promise<number | null> }
 
 const MAIN = join(import.meta.dirname, '../../../sim/main.ts')
 
@@ -31,6 +31,7 @@ export async function startSimProgram(...args: readonly string[]): Promise<SimPr
   return {
     ...line,
     port: Number(new URL(line.url).port),
+    pid: child.pid ?? 0,
     exitCode,
     [Symbol.asyncDispose]: async () => {
       child.stdin.end()
