@@ -1,10 +1,11 @@
 // The directory in which simulated guests have their files: made for it, and never anybody else's.
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { BackupError } from '../../lib/base/errors.ts'
 import { openGuardian } from './guardian.ts'
 import { GUESTS_MARK } from './host-programs.ts'
+import { removeTree } from './remove-tree.ts'
 
 const MARK = '.coldframe-simulated-guests'
 
@@ -27,7 +28,7 @@ export function openGuestsHome(wanted: string): GuestsHome {
   if (entries.length > 0 && !existsSync(join(directory, MARK))) {
     throw unfit(directory, 'it holds files of others; an empty directory, or a new one, is needed')
   }
-  for (const name of entries) rmSync(join(directory, name), { recursive: true, force: true })
+  for (const name of entries) removeTree(join(directory, name))
   writeFileSync(
     join(directory, MARK),
     'Files of simulated guests; emptied by the next simulator that is given this directory\n',
@@ -53,7 +54,7 @@ export function openGuestsHome(wanted: string): GuestsHome {
     },
     [Symbol.dispose]: () => {
       guardian[Symbol.dispose]()
-      rmSync(directory, { recursive: true, force: true })
+      removeTree(directory)
     },
   }
 }

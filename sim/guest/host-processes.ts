@@ -1,6 +1,6 @@
 // Processes of this machine that belong to a simulated guest, as Linux's /proc shows them, and their end.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 
 export type HostProcess = {
   readonly pid: number
@@ -9,7 +9,6 @@ export type HostProcess = {
   /** Ended, and not yet taken note of by its parent. */
   readonly zombie: boolean
   readonly name: string
-  readonly uid: number
 }
 
 const ROUNDS_MAX = 400
@@ -63,6 +62,11 @@ export function commandLineOf({ pid, name }: HostProcess): string {
   return textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() || name
 }
 
+/** Whose a process is; -1 when it has gone. */
+export function ownerOf({ pid }: HostProcess): number {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? -1
+}
+
 function everyProcess(): readonly HostProcess[] {
   return readdirSync('/proc').flatMap((entry) => (/^[0-9]+$/.test(entry) ? (readProcess(Number(entry)) ?? []) : []))
 }
@@ -74,7 +78,6 @@ function readProcess(pid: number): HostProcess | null {
   const close = text.lastIndexOf(')')
   if (open < 0 || close < open) return null
   const [state = '', parent = '', , session = ''] = text.slice(close + 2).split(' ')
-  const uid = Number(/^Uid:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? -1)
   const zombie = state === 'Z' || state === 'X'
   return {
     pid,
@@ -82,7 +85,6 @@ function readProcess(pid: number): HostProcess | null {
     sessionId: Number(session),
     zombie,
     name: text.slice(open + 1, close),
-    uid,
   }
 }
 

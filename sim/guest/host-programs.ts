@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
 import { SimFault } from '../machine/types.ts'
 import { uidOf } from './guest-paths.ts'
-import { commandLineOf, type HostProcess, killAll, killOne, processesOf } from './host-processes.ts'
+import { commandLineOf, type HostProcess, killAll, killOne, ownerOf, processesOf } from './host-processes.ts'
 import type { GuestAccount, GuestProcess, GuestProgram, GuestPrograms } from './types.ts'
 
 export const GUEST_MARK = 'COLDFRAME_SIMULATED_GUEST'
@@ -95,9 +95,11 @@ export class HostPrograms implements GuestPrograms {
     return pid
   }
 
-  list(): readonly GuestProcess[] {
+  list(pids: readonly number[] | null): readonly GuestProcess[] {
     this.#forget()
-    const started = [...this.#started].map(([pid, one]) => ({
+    const isWanted = (pid: number) => pids === null || pids.includes(pid)
+    const wanted = [...this.#started].filter(([pid]) => isWanted(pid))
+    const started = wanted.map(([pid, one]) => ({
       name: basename(one.program.programPath.replaceAll('"', '')),
       pid,
       owner: one.owner,
@@ -106,7 +108,9 @@ export class HostPrograms implements GuestPrograms {
       endedMs: one.ended?.atMs ?? null,
       exitCode: one.ended?.exitCode ?? null,
     }))
-    const others = this.#alive().filter(({ pid, zombie }) => !zombie && !this.#started.has(pid))
+    // Asked for by those who wait for the end of what they started, again and again: nothing else is looked for then.
+    if (pids?.every((pid) => this.#started.has(pid))) return started
+    const others = this.#alive().filter(({ pid, zombie }) => !zombie && !this.#started.has(pid) && isWanted(pid))
     return [...started, ...others.map((one) => this.#described(one))]
   }
 
@@ -115,7 +119,7 @@ export class HostPrograms implements GuestPrograms {
     const found = find()
     if (found === undefined) throw new SimFault('GuestProcessNotFound', `There is no process ${pid}`, { pid })
     const uid = uidOf(account)
-    if (uid !== null && found.uid !== uid) {
+    if (uid !== null && ownerOf(found) !== uid) {
       throw new SimFault('GuestPermissionDenied', `The process ${pid} belongs to another account`)
     }
     killOne(pid, 'SIGTERM')
@@ -156,7 +160,7 @@ export class HostPrograms implements GuestPrograms {
     return {
       name: one.name,
       pid: one.pid,
-      owner: parent?.owner ?? String(one.uid),
+      owner: parent?.owner ?? String(ownerOf(one)),
       commandLine: commandLineOf(one),
       startedMs: parent?.startedMs ?? this.#clock.nowMs(),
       endedMs: null,

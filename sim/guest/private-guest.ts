@@ -1,12 +1,13 @@
 // The inside of one simulated guest: accounts, a private directory with its files, and programs where it is a Linux guest.
 
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
 import { confinedFiles } from './confined-files.ts'
 import { type GuestFamily, GuestPaths, NOBODY } from './guest-paths.ts'
 import { HostPrograms } from './host-programs.ts'
+import { removeTree } from './remove-tree.ts'
 import type { GuestAccount, GuestFiles, LiveGuestSystem } from './types.ts'
 import { openWriteGate } from './write-gate.ts'
 
@@ -60,12 +61,13 @@ export class PrivateGuest implements LiveGuestSystem {
     if (this.programs === null) return
     this.programs.killAll()
     const memory = join(this.#root, 'memory')
-    for (const name of readdirSync(memory)) rmSync(join(memory, name), { recursive: true, force: true })
+    chmodSync(memory, 0o1777)
+    for (const name of readdirSync(memory)) removeTree(join(memory, name))
   }
 
   dispose(): void {
     this.stop()
-    rmSync(this.#root, { recursive: true, force: true })
+    removeTree(this.#root)
   }
 }
 

@@ -101,8 +101,8 @@ export type GuestProcess = {
 export interface GuestPrograms {
   /** @throws SimFault FileNotFound, NotADirectory, GuestPermissionDenied, FileFault */
   start(account: GuestAccount, program: GuestProgram): number
-  /** Those that were started, running or ended not long ago, and their descendants. */
-  list(): readonly GuestProcess[]
+  /** Those that were started, running or ended not long ago, and their descendants. @param pids which of them; null for all */
+  list(pids: readonly number[] | null): readonly GuestProcess[]
   /** Resolves when it has ended. @throws SimFault GuestProcessNotFound, GuestPermissionDenied */
   terminate(account: GuestAccount, pid: number): Promise<void>
   /** "NAME=VALUE" of a program that names none. */

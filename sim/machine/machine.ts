@@ -322,8 +322,9 @@ export class Machine implements SimMachine {
     return disk === undefined ? null : digestOfDisk(disk, { layer: disk.active })
   }
 
-  /** Gives every disk's layers back; the machine must not be used after it. */
+  /** Gives every disk's layers back and removes what is inside the guest; the machine must not be used after it. */
   dispose(): void {
+    this.system?.dispose()
     for (const one of this.snapshots) one.frozen.finish()
     for (const disk of this.allDisks) disk.dispose()
   }

@@ -1,6 +1,8 @@
 // pyVmomi, an independent client with its own type tables, against the simulated vCenter.
 
 import { execFile } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -40,8 +42,54 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
     expect(seen['incremental']).not.toEqual([])
   })
 
+  it('takes guest operations and quiesced Windows snapshots', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
+    await using sim = await startSimProgram('--estate', 'demo', '--guest-programs', directory)
+
+    const seen = await python(sim, 'sim_guests.py', 'backup', 'only-for-the-demo')
+    expect(seen).toMatchObject({
+      ready: true,
+      nics: [
+        ['VM Network', 4000, ['192.0.2.11', 'fe80::250:56ff:fe00:11'], expect.any(String)],
+        ['backend', 4001, ['198.51.100.11'], expect.any(String)],
+        [null, -1, ['172.17.0.1'], '02:42:7c:31:5a:01'],
+      ],
+      wrongPassword: 'vim.fault.InvalidGuestLogin',
+      noParent: 'vim.fault.FileNotFound',
+      twice: 'vim.fault.FileAlreadyExists',
+      outside: 'vim.fault.GuestPermissionDenied',
+      hosts: ['*', '*', '*', '*'],
+      shortBody: 400,
+      upload: 200,
+      again: 404,
+      exists: 'vim.fault.FileAlreadyExists',
+      program: [3, true, true, 'a script.sh'],
+      download: [200, 'it is done\n', 11],
+      listed: [['.', 'directory'], ['..', 'directory'], ['a script.sh', 'file'], 1],
+      matched: [['a script.sh', 33, '0o750']],
+      notEmpty: 'vim.fault.DirectoryNotEmpty',
+      running: true,
+      terminated: true,
+      noProcess: 'vim.fault.GuestProcessNotFound',
+      environment: ['HOME', 'TMPDIR'],
+      gone: 'vim.fault.FileNotFound',
+      powerState: 'vim.fault.InvalidPowerState',
+      unavailable: 'vim.fault.GuestOperationsUnavailable',
+      windowsProgram: 'vim.fault.GuestOperationsUnavailable',
+      windowsFolder: 'C:\\Windows\\Temp\\',
+      snapshot: [true, 'mail-01-vss_manifests1.zip'],
+      timeout: 'vmodl.fault.InvalidArgument',
+      manifest: 200,
+      members: ['backup.xml', 'writer0.xml', 'writer1.xml', 'writer2.xml'],
+      roots: ['{x-schema:#VssComponentMetadata}BACKUP_COMPONENTS', '{x-schema:#VssWriterMetadataInfo}WRITER_METADATA'],
+      writers: ['Microsoft Exchange Writer', 'System Writer', 'Registry Writer'],
+      manifestGone: 404,
+    })
+  })
+
   it('shows only what the API declares, in its order, with every required field and every type', async () => {
-    await using sim = await startSimProgram('--estate', 'small')
+    const directory = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
+    await using sim = await startSimProgram('--estate', 'demo', '--guest-programs', directory)
 
     const seen = await python(sim, 'sim_schema.py')
     expect(seen['faults']).toEqual([])
@@ -49,8 +97,8 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
   })
 })
 
-async function python(sim: SimProgram, script: string): Promise<Record<string, unknown>> {
+async function python(sim: SimProgram, script: string, ...more: readonly string[]): Promise<Record<string, unknown>> {
   const path = join(import.meta.dirname, script)
-  const { stdout } = await run(requirePeer('pyvmomi'), [path, String(sim.port), sim.user, sim.password])
+  const { stdout } = await run(requirePeer('pyvmomi'), [path, String(sim.port), sim.user, sim.password, ...more])
   return JSON.parse(stdout) as Record<string, unknown>
 }

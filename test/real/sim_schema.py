@@ -138,7 +138,7 @@ refs = [(VmomiSupport.GetWsdlName(type(o)), o._moId) for o in [content.rootFolde
 tasks = []
 for machine in [o for o in view.view if isinstance(o, vim.VirtualMachine)]:
     for name in ('first', 'second'):
-        task = machine.CreateSnapshot_Task(name, 'check', False, False)
+        task = machine.CreateSnapshot_Task(name, 'check', False, name == 'second')
         WaitForTask(task)
         tasks.append(task)
         refs.append(('VirtualMachineSnapshot', task.info.result._moId))
@@ -150,7 +150,9 @@ except vim.fault.InvalidPowerState:
 refs += [('Task', t._moId) for t in tasks + [failing]]
 refs += [(VmomiSupport.GetWsdlName(type(o)), o._moId) for o in
          [instance, content.sessionManager, content.propertyCollector, content.viewManager, content.taskManager,
-          content.authorizationManager, content.searchIndex]]
+          content.authorizationManager, content.searchIndex, content.guestOperationsManager,
+          content.guestOperationsManager.authManager, content.guestOperationsManager.fileManager,
+          content.guestOperationsManager.processManager]]
 retrieve(cookie, refs)
 Disconnect(instance)
 print(json.dumps({**seen, 'faults': sorted(set(faults))}))

@@ -6,6 +6,7 @@ import { type Control, openControl } from '../../sim/control.ts'
 import { smallEstate } from '../../sim/estate/demo.ts'
 import type { Estate } from '../../sim/estate/estate.ts'
 import { calm, Scenario } from '../../sim/scenario.ts'
+import { openGuestKit } from './guest/guest-kit.ts'
 
 let control: Control
 let estate: Estate
@@ -54,6 +55,59 @@ describe('the control port', () => {
     expect((await post('/machines/db-01/change-tracking', { enabled: false })).body).toMatchObject({
       disks: [{ changeId: null }],
     })
+  })
+
+  it('changes Tools, addresses and Volume Shadow Copies of a guest', async () => {
+    const guestOf = async (action: string, body: unknown) =>
+      fieldOf((await post(`/machines/db-01/${action}`, body)).body, 'guest')
+    expect(await guestOf('tools', { state: 'old' })).toMatchObject({ tools: 'old' })
+    const cards = [['192.0.2.9', '2001:db8::9']]
+    expect(await guestOf('addresses', { cards, bridges: [{ addresses: ['172.17.0.1'] }] })).toMatchObject({
+      nics: [
+        { network: 'VM Network', addresses: cards[0] },
+        { network: null, deviceKey: -1, addresses: ['172.17.0.1'] },
+      ],
+    })
+    expect(await guestOf('tools', { state: 'notRunning' })).toMatchObject({ tools: 'notRunning', nics: [] })
+    expect(await guestOf('vss', { health: 'failing-writer', failingWriter: 'W' })).toMatchObject({
+      vss: { health: 'failing-writer', failingWriter: 'W', manifestPath: 'relative' },
+    })
+    expect(await guestOf('vss', { writers: ['W'] })).toMatchObject({ vss: { failingWriter: 'W', writers: ['W'] } })
+    expect(await guestOf('quiesce', { quiesceMs: 70 })).toMatchObject({ quiesceMs: 70, whenHeld: 'works' })
+    expect((await post('/machines/db-01/vss', { health: 'fine' })).status).toBe(400)
+    expect(await guestOf('vss', {})).toMatchObject({ vss: { health: 'failing-writer' } })
+    expect((await post('/machines/db-01/accounts', { accounts: [] })).body).toMatchObject({
+      error: { fault: 'NotSupported' },
+    })
+  })
+
+  it('changes accounts of a guest without ever telling a password, and tells of every hold', async () => {
+    using kit = openGuestKit()
+
+    await using own = await openControl({ estate: kit.estate, scenario, clock: systemClock, port: 0 })
+
+    const ask = async (path: string, body?: unknown) => {
+      const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+      return await (await fetch(`${own.url}${path}`, init)).text()
+    }
+    const told = await ask('/machines/guest-01/accounts', { accounts: [{ name: 'next', password: 'rotated' }] })
+    expect(told).toContain('"next"')
+    expect(told).not.toContain('rotated')
+    expect(kit.system.login({ userName: 'next', password: 'rotated' })).not.toBeNull()
+    expect(kit.system.login({ userName: 'backup', password: 'right' })).toBeNull()
+    expect(JSON.parse(await ask('/machines/guest-01/guest-operations', { disabled: true }))).toMatchObject({
+      guest: { operationsReady: false, operationsDisabled: true },
+    })
+
+    kit.machine.guest.hold('script')
+    expect(JSON.parse(await ask('/guests/step', { records: 3 }))).toEqual([{ vm: 'guest-01', held: true }])
+    expect(JSON.parse(await ask('/machines'))).toMatchObject([
+      { guest: { held: true, holds: [{ by: 'script', untilMs: null }] } },
+    ])
+    kit.machine.guest.resume('script')
+    expect(JSON.parse(await ask('/machines'))).toMatchObject([
+      { guest: { held: false, holds: [{ by: 'script', untilMs: expect.any(Number) }] } },
+    ])
   })
 
   it('arms faults', async () => {

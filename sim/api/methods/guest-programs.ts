@@ -1,17 +1,7 @@
 // GuestAuthManager and GuestProcessManager: who may, and programs in a guest.
 
 import type { GuestProcess } from '../../guest/types.ts'
-import {
-  type Data,
-  data,
-  dataAt,
-  isList,
-  numberAt,
-  optionalTextAt,
-  textAt,
-  textsAt,
-  type Value,
-} from '../../soap/value.ts'
+import { type Data, data, dataAt, isList, numberAt, optionalTextAt, textAt, textsAt } from '../../soap/value.ts'
 import type { Call, Handler } from '../front.ts'
 import { enterGuest, programsOf } from './enter-guest.ts'
 
@@ -32,9 +22,7 @@ export const guestProgramMethods: Readonly<Record<string, Handler>> = {
   },
   ListProcessesInGuest: (call) => {
     const guest = enterGuest(call, 'Query')
-    const wanted = pidsOf(call)
-    const shown = guest.system.programs?.list() ?? []
-    return shown.filter(({ pid }) => wanted === null || wanted.includes(pid)).map(processOf)
+    return (guest.system.programs?.list(pidsOf(call)) ?? []).map(processOf)
   },
   TerminateProcessInGuest: async (call) => {
     const guest = enterGuest(call, 'Execute')
@@ -50,9 +38,9 @@ export const guestProgramMethods: Readonly<Record<string, Handler>> = {
 }
 
 /** Null: all of them. */
-function pidsOf({ args }: Call): readonly Value[] | null {
+function pidsOf({ args }: Call): readonly number[] | null {
   const pids = args.fields['pids'] ?? []
-  return isList(pids) && pids.length > 0 ? pids : null
+  return isList(pids) && pids.length > 0 ? pids.filter((pid) => typeof pid === 'number') : null
 }
 
 function processOf(process: GuestProcess): Data {

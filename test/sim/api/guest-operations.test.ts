@@ -41,9 +41,9 @@ describe('guest operations', () => {
     await using guest = await openGuests()
 
     const content = await guest.soap(call('RetrieveServiceContent', { type: 'ServiceInstance', id: 'ServiceInstance' }))
-    const manager = textOf(content.element, 'guestOperationsManager')
+    const found = textOf(content.element, 'guestOperationsManager')
     const paths = ['authManager', 'fileManager', 'processManager']
-    const shown = await guest.ask(retrieve({ type: 'GuestOperationsManager', id: manager, paths }))
+    const shown = await guest.ask(retrieve({ type: 'GuestOperationsManager', id: found, paths }))
     expect(all(shown.element, 'val').map((each) => each.text)).toEqual([
       'guestOperationsAuthManager',
       'guestOperationsFileManager',

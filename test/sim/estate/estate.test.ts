@@ -7,6 +7,7 @@ import { demoDescription, smallEstate } from '../../../sim/estate/demo.ts'
 import { Estate } from '../../../sim/estate/estate.ts'
 import { parseEstate } from '../../../sim/estate/parse.ts'
 import { SimFault } from '../../../sim/machine/types.ts'
+import { plainVss } from '../../../sim/machine/vss.ts'
 import { tinyConfig } from '../machine/tiny-machine.ts'
 
 const MiB = 1024 * 1024
@@ -20,6 +21,13 @@ describe('the demo estate', () => {
     expect(disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)).toBeGreaterThanOrEqual(1024 * MiB)
     expect(machines.some((machine) => machine.disks.length === 2)).toBe(true)
     expect(machines.some((machine) => !machine.poweredOn)).toBe(true)
+    const insides = machines.filter((machine) => machine.programs)
+    expect(insides.map(({ name, accounts }) => [name, accounts.map((each) => each.name)])).toEqual([
+      ['web-01', ['backup']],
+      ['db-01', ['backup']],
+      ['mail-01', ['backup']],
+    ])
+    expect(machines.find(({ name }) => name === 'mail-01')?.vss.writers).toContain('Microsoft Exchange Writer')
     expect(new Set(machines.map((machine) => machine.firmware))).toEqual(new Set(['bios', 'efi']))
     expect(machines.flatMap((machine) => machine.place.tags).length).toBeGreaterThan(0)
     expect(datacenters[0]?.clusters[0]?.hosts).toHaveLength(2)
@@ -92,6 +100,30 @@ describe('an estate file', () => {
     const estate = new Estate(parseEstate(text, { name: 'e.json', directory: '.' }), memory)
     expect(estate.named('a')[0]?.powerState).toBe('poweredOn')
     expect(estate.named('a')[0]?.digestNow(2000)).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  it('describes guests: Tools, addresses, accounts, Volume Shadow Copies', () => {
+    const guest = {
+      tools: 'old',
+      ipAddresses: ['192.0.2.1'],
+      furtherAddresses: [['192.0.2.2'], []],
+      bridges: [{ macAddress: '02:42:00:00:00:02', addresses: ['172.17.0.1'] }],
+      programs: true,
+      accounts: [{ name: 'a', password: 'b', elevated: true }],
+      vss: { health: 'no-app-quiesce' },
+      quiesceMs: 5,
+    }
+    const machines = [{ name: 'a', disks: [], ...guest }]
+    const { machines: read } = parseEstate(JSON.stringify({ machines }), { name: 'e.json', directory: '.' })
+    expect(read[0]).toMatchObject({ ...guest, vss: { ...plainVss, health: 'no-app-quiesce' } })
+    for (const [key, value] of [
+      ['furtherAddresses', ['192.0.2.2']],
+      ['accounts', [{ name: 'a' }]],
+      ['vss', { health: 'fine' }],
+    ] as const) {
+      const text = JSON.stringify({ machines: [{ name: 'a', disks: [], [key]: value }] })
+      expect(() => parseEstate(text, { name: 'e.json', directory: '.' })).toThrow(key)
+    }
   })
 
   it('is refused with all its faults at once', () => {

@@ -55,7 +55,7 @@ export function openGuestKit(
     sh: async (line, account = plain) => {
       const pid = start(system, line, account)
       for (;;) {
-        const found = system.programs?.list().find((one) => one.pid === pid)
+        const found = system.programs?.list(null).find((one) => one.pid === pid)
         if (found === undefined) throw new Error(`${pid} is not known`)
         if (found.endedMs !== null) return found
         await new Promise((resolve) => setTimeout(resolve, 5))

@@ -62,9 +62,9 @@ describe('a program of a guest', () => {
 
     const { pid } = await kit.sh('exit 1')
     clock.advance(1000)
-    expect(kit.system.programs?.list().map((one) => one.pid)).toContain(pid)
+    expect(kit.system.programs?.list(null).map((one) => one.pid)).toContain(pid)
     clock.advance(1)
-    expect(kit.system.programs?.list().map((one) => one.pid)).not.toContain(pid)
+    expect(kit.system.programs?.list(null).map((one) => one.pid)).not.toContain(pid)
   })
 
   it('is ended alone by TerminateProcessInGuest; its children go on and are still told of', async () => {
@@ -74,7 +74,7 @@ describe('a program of a guest', () => {
     await expect.poll(() => existsSync(join(kit.home, 'home/child'))).toBe(true)
     const child = Number(readFileSync(join(kit.home, 'home/child'), 'utf8'))
     await kit.system.programs?.terminate(plain, pid)
-    const listed = kit.system.programs?.list() ?? []
+    const listed = kit.system.programs?.list(null) ?? []
     expect(listed.find((one) => one.pid === pid)?.endedMs).not.toBeNull()
     expect(listed.find((one) => one.pid === child)).toMatchObject({ name: 'sleep', exitCode: null })
     await expect(kit.system.programs?.terminate(plain, 1)).rejects.toMatchObject({ fault: 'GuestProcessNotFound' })
@@ -88,7 +88,7 @@ describe('a program of a guest', () => {
     await expect.poll(() => running('602').length).toBeGreaterThanOrEqual(5)
     kit.machine.powerOff()
     expect(running('602')).toEqual([])
-    expect(kit.system.programs?.list()).toEqual([])
+    expect(kit.system.programs?.list(null)).toEqual([])
   })
 
   it('loses what it kept in memory when the guest is powered off, and nothing else', async () => {
@@ -100,6 +100,15 @@ describe('a program of a guest', () => {
     kit.machine.powerOn()
     expect(existsSync(join(kit.home, 'memory/a'))).toBe(false)
     expect(existsSync(join(kit.home, 'tmp/b'))).toBe(true)
+  })
+})
+
+describe('a private directory', () => {
+  it('is removed at the end also when a program has closed it to everybody', async () => {
+    const kit = openGuestKit()
+    await kit.sh('mkdir -p "$TMPDIR/a/b" && touch "$TMPDIR/a/b/c" && chmod 0 "$TMPDIR/a/b" && chmod 555 "$TMPDIR/a"')
+    kit[Symbol.dispose]()
+    expect(existsSync(kit.home)).toBe(false)
   })
 })
 
