@@ -17,55 +17,56 @@ export type VixAccount = {
 }
 
 export type GuestCall = {
-  readonly manager: 'authManager' | 'fileManager' | 'processManager'
+  readonly to: 'authManager' | 'fileManager' | 'processManager'
   readonly method: string
   /** Besides the VM and the account, which every call has. */
   readonly args: Fields
   /** Begins the message of an error: 'Cannot read "/etc/passwd" in the guest'. */
   readonly what: string
-  /** Asking twice does no harm: lost connections are tried again. */
-  readonly repeatable: boolean
+  /** Whether asking twice does no harm, and who does it after a lost connection. */
+  readonly repeat: 'here' | 'caller' | 'never'
 }
 
 /** @throws BackupError with the codes of the channel, see GuestChannel */
 export type GuestCalls = (call: GuestCall, cancel: Cancel) => Promise<VimValue | null>
 
 const CALL_LIMIT_MS = 60_000
-const managers = ['authManager', 'fileManager', 'processManager'] as const
+const receivers = ['authManager', 'fileManager', 'processManager'] as const
 
-/** Reads where the managers are; contacts no guest. */
+/** Reads who takes the calls; contacts no guest. */
 export async function openGuestCalls(session: VimSession, account: VixAccount, cancel: Cancel): Promise<GuestCalls> {
-  const targets = await readManagers(session, account, cancel)
+  const targets = await readReceivers(session, account, cancel)
   const auth = typed('NamePasswordAuthentication', {
     interactiveSession: false,
     username: account.user,
     password: account.password,
   })
   const vm = ref('VirtualMachine', account.vm)
-  return async ({ manager, method, args, what, repeatable }, callCancel) => {
-    const call = { method, target: targets[manager], args: { vm, auth, ...args }, what, limitMs: CALL_LIMIT_MS }
-    const ask = () => session.loggedIn(() => session.call({ ...call, changes: !repeatable }, callCancel), callCancel)
+  return async ({ to, method, args, what, repeat }, callCancel) => {
+    const call = { method, target: targets[to], args: { vm, auth, ...args }, what, limitMs: CALL_LIMIT_MS }
+    const ask = () =>
+      session.loggedIn(() => session.call({ ...call, changes: repeat === 'never' }, callCancel), callCancel)
     try {
-      return await (repeatable ? retryReading(session.settings, ask, callCancel) : ask())
+      return await (repeat === 'here' ? retryReading(session.settings, ask, callCancel) : ask())
     } catch (error) {
       throw translated(error, { what, account })
     }
   }
 }
 
-async function readManagers(
+async function readReceivers(
   session: VimSession,
   { vm }: VixAccount,
   cancel: Cancel,
-): Promise<Readonly<Record<GuestCall['manager'], Ref>>> {
+): Promise<Readonly<Record<GuestCall['to'], Ref>>> {
   const what = `Cannot reach the guest of VM "${vm}" through VMware Tools`
   const { guestOperationsManager } = session.content
   if (guestOperationsManager === null) throw withoutOperations(what)
-  const asked = { ref: guestOperationsManager, paths: managers, what }
+  const asked = { ref: guestOperationsManager, paths: receivers, what }
   const values = await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)
-  const [authManager, fileManager, processManager] = managers.map((name) => values.get(name))
-  if (!isRef(authManager) || !isRef(fileManager) || !isRef(processManager)) throw withoutOperations(what)
-  return { authManager, fileManager, processManager }
+  const [auth, file, process] = receivers.map((name) => values.get(name))
+  if (!isRef(auth) || !isRef(file) || !isRef(process)) throw withoutOperations(what)
+  return { authManager: auth, fileManager: file, processManager: process }
 }
 
 function withoutOperations(what: string): BackupError {

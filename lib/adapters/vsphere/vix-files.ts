@@ -52,7 +52,7 @@ async function upload(
     overwrite: true,
   }
   const method = 'InitiateFileTransferToGuest'
-  const url = await calls({ manager: 'fileManager', method, args, what, repeatable: true }, cancel)
+  const url = await calls({ to: 'fileManager', method, args, what, repeat: 'caller' }, cancel)
   if (typeof url !== 'string') throw replyMalformed('it has no address for a file of the guest')
   const request = {
     method: 'PUT',
@@ -72,7 +72,7 @@ async function download(
   const what = `Cannot read "${path}" in the guest`
   const args = { guestFilePath: path }
   const method = 'InitiateFileTransferFromGuest'
-  const offer = await calls({ manager: 'fileManager', method, args, what, repeatable: true }, cancel)
+  const offer = await calls({ to: 'fileManager', method, args, what, repeat: 'caller' }, cancel)
   if (offer === null || !isRecord(offer)) throw replyMalformed('it offers no file of the guest')
   const sizeBytes = needed(numberAt(offer, 'size'), 'size')
   if (sizeBytes > bytesMax)

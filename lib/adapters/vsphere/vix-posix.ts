@@ -97,28 +97,35 @@ cf_find() {
   ) ;;
   esac
 }
-# Every process of the program's session, or without setsid its descendants, gets the signal; false when there is none.
+# Every process of the program's session gets the signal; without setsid, its descendants and those that once were, as the
+# file "tree" has them. False when there is none.
 cf_signal() {
   { read -r cf_leader <"$cf_work/session"; } 2>/dev/null || return 1
-  cf_any=1 cf_known=' ' cf_again=1
-  [ -e "$cf_work/tree" ] && cf_known=" $cf_leader " && kill -"$1" "$cf_leader" 2>/dev/null && cf_any=0
+  cf_tree= cf_known=' ' cf_again=1
+  if [ -e "$cf_work/tree" ]; then
+    read -r cf_tree <"$cf_work/tree"
+    cf_tree=" $cf_leader $cf_tree " cf_known=$cf_tree
+  fi
   while [ "$cf_again" = 1 ]; do
     cf_again=0
     for cf_stat in /proc/[0-9]*/stat; do
       { read -r cf_line <"$cf_stat"; } 2>/dev/null || continue
       cf_pid=\${cf_line%% *}
       case $cf_known in *" $cf_pid "*) continue ;; esac
+      # The name in brackets may hold anything; then state, parent, group, session.
       set -- "$1" \${cf_line##*) }
       case $2 in Z | X) continue ;; esac
-      if [ -e "$cf_work/tree" ]; then
+      if [ -n "$cf_tree" ]; then
         case $cf_known in *" $3 "*) cf_again=1 ;; *) continue ;; esac
       elif [ "$5" != "$cf_leader" ]; then
         continue
       fi
       cf_known="$cf_known$cf_pid "
-      kill -"$1" "$cf_pid" 2>/dev/null && cf_any=0
     done
   done
+  [ -z "$cf_tree" ] || echo $cf_known >"$cf_work/tree"
+  cf_any=1
+  for cf_pid in $cf_known; do kill -"$1" "$cf_pid" 2>/dev/null && cf_any=0; done
   return "$cf_any"
 }
 # TERM, and KILL to what is left after 2 seconds: a look takes time as well.
@@ -192,7 +199,7 @@ cf_run() {
   if command -v setsid >/dev/null 2>&1; then
     setsid /bin/sh "$cf_script" child "$cf_mask" </dev/null >"$cf_work/out.pipe" 2>"$cf_work/err.pipe" &
   else
-    : >"$cf_work/tree"
+    echo >"$cf_work/tree"
     /bin/sh "$cf_script" child "$cf_mask" </dev/null >"$cf_work/out.pipe" 2>"$cf_work/err.pipe" &
   fi
   cf_program=$!
@@ -205,7 +212,7 @@ cf_run() {
     cf_how=exited
   else
     cf_how=$(readlink "$cf_work/decided")
-    cf_kill
+    if [ "$cf_how" = late ]; then wait "$cf_timer_pid"; else cf_kill; fi
   fi
   # A daemon may hold the streams open: what it writes later is nobody's.
   cf_round=0

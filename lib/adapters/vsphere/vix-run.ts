@@ -127,7 +127,7 @@ async function start({ need, what }: Run, spec: Fields, cancel: Cancel): Promise
   const method = 'StartProgramInGuest'
   const args = { spec: typed(type, spec) }
   try {
-    const pid = await need.calls({ manager: 'processManager', method, args, what, repeatable: false }, cancel)
+    const pid = await need.calls({ to: 'processManager', method, args, what, repeat: 'never' }, cancel)
     if (typeof pid !== 'number') throw replyMalformed('it has no process id')
     return pid
   } catch (error) {
@@ -173,7 +173,7 @@ function processWatch({ need, what }: Run, pid: number): (cancel: Cancel) => Pro
     lookedMs = need.clock.monotonicMs()
     const args = { pids: [pid] }
     const method = 'ListProcessesInGuest'
-    const reply = await need.calls({ manager: 'processManager', method, args, what, repeatable: true }, cancel)
+    const reply = await need.calls({ to: 'processManager', method, args, what, repeat: 'here' }, cancel)
     const own = recordsOf(reply === null ? undefined : reply).find((process) => numberAt(process, 'pid') === pid)
     if (own === undefined) return `process ${pid} is not known any more`
     const exitCode = numberAt(own, 'exitCode')
@@ -203,8 +203,8 @@ async function stop(run: Run, pid: number | null): Promise<void> {
   } catch {
     if (pid === null) return
     const what = `Cannot end "${run.request.program}" in the guest`
-    const call = { method: 'TerminateProcessInGuest', args: { pid }, what, repeatable: true } as const
-    await run.need.calls({ manager: 'processManager', ...call }, limited(TERMINATE_LIMIT_MS)).catch(() => undefined)
+    const call = { method: 'TerminateProcessInGuest', args: { pid }, what, repeat: 'here' } as const
+    await run.need.calls({ to: 'processManager', ...call }, limited(TERMINATE_LIMIT_MS)).catch(() => undefined)
   }
 }
 

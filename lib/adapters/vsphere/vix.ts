@@ -68,7 +68,7 @@ async function logIn(calls: GuestCalls, { vm, user }: VixAccount, cancel: Cancel
   const what = `Cannot log in to the guest of VM "${vm}" as "${user}" through VMware Tools`
   const method = 'ValidateCredentialsInGuest'
   try {
-    await calls({ manager: 'authManager', method, args: {}, what, repeatable: true }, cancel)
+    await calls({ to: 'authManager', method, args: {}, what, repeat: 'here' }, cancel)
   } catch (error) {
     if (!(error instanceof BackupError) || error.code !== 'guest-permission') throw error
     const { kind, facts } = error
@@ -105,15 +105,15 @@ async function makePrivateDirectory(
   cancel.signal.throwIfAborted()
   const what = `Cannot make a directory in the guest${parent === null ? '' : ` in "${parent}"`}`
   const args = { prefix, suffix: '', directoryPath: parent ?? undefined }
-  const call = { method: 'CreateTemporaryDirectoryInGuest', args, what, repeatable: false } as const
-  const path = await calls({ manager: 'fileManager', ...call }, cancel)
+  const call = { method: 'CreateTemporaryDirectoryInGuest', args, what, repeat: 'never' } as const
+  const path = await calls({ to: 'fileManager', ...call }, cancel)
   if (typeof path !== 'string' || !shell.isAbsolute(path)) throw replyMalformed('it names no directory in the guest')
   if (shell.family === 'windows') return path
   // Tools make it for the account alone, but the interface does not promise that.
   const attributes = typed('GuestPosixFileAttributes', { permissions: 0o700 })
   const change = { method: 'ChangeFileAttributesInGuest', what: `Cannot make "${path}" in the guest private` } as const
   const changed = { guestFilePath: path, fileAttributes: attributes }
-  await calls({ manager: 'fileManager', ...change, args: changed, repeatable: true }, cancel)
+  await calls({ to: 'fileManager', ...change, args: changed, repeat: 'here' }, cancel)
   return path
 }
 
@@ -181,14 +181,14 @@ async function look(
   cancel: Cancel,
 ): Promise<void> {
   const args = { filePath: path, maxResults: 1 }
-  await calls({ manager: 'fileManager', method: 'ListFilesInGuest', args, what, repeatable: true }, cancel)
+  await calls({ to: 'fileManager', method: 'ListFilesInGuest', args, what, repeat: 'here' }, cancel)
 }
 
 async function remove(inside: Inside, path: string, cancel: Cancel): Promise<void> {
   cancel.signal.throwIfAborted()
   const what = `Cannot remove "${path}" in the guest`
   const ask = (method: string, args: Readonly<Record<string, string | boolean>>) =>
-    inside.calls({ manager: 'fileManager', method, args, what, repeatable: true }, cancel)
+    inside.calls({ to: 'fileManager', method, args, what, repeat: 'here' }, cancel)
   try {
     await ask('DeleteDirectoryInGuest', { directoryPath: path, recursive: true })
   } catch (error) {
