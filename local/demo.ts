@@ -1,5 +1,5 @@
-// npm start: a simulated vCenter, two backups of all its VMs with guests that go on writing, every disk of every point restored
-// and compared with what the simulator froze. Exit code 0 only if not a single byte differs.
+// npm start: a simulated vCenter, two backups of all its VMs with guests that go on writing and are frozen by real scripts, every
+// disk of every point restored and compared with what the simulator froze. Exit code 0 only if not a single byte differs.
 
 import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -16,19 +16,14 @@ import {
   parseBackupDocument,
   parsePointsDocument,
   parseRestoreDocument,
+  parseScriptDocument,
 } from '../lib/wire/documents.ts'
 import type { FrozenSnapshots } from '../lib/wire/simulator.ts'
 import { runColdframe } from './coldframe.ts'
 import { digestOf } from './compare.ts'
+import { GUEST_SECRET, guestPlace, policyText, storeScripts } from './demo-guests.ts'
 import { openSimulator, type Simulator } from './simulator.ts'
 import { formatTable } from './table.ts'
-
-const POLICY = `# What the demo protects, and how
-name: demo
-select: {any: [{name: "*"}]}
-consistency: {want: filesystem, require: crash}
-transport: [datastore]
-`
 
 /** How much each running guest writes between the two backups, besides what it always writes. */
 const BURST_BYTES = 6 * MiB
@@ -45,6 +40,9 @@ type Row = {
   readonly capacityBytes: number
   readonly elapsedMs: number
   readonly grade: string
+  /** Null where no script held the guest. */
+  readonly freezeMs: number | null
+  readonly thawedBy: string | null
   readonly verified: boolean
 }
 
@@ -80,17 +78,21 @@ process.exitCode = await main({ signal: stop.signal }).catch((error: unknown) =>
 async function main(cancel: Cancel): Promise<number> {
   const startedMs = performance.now()
   const folder = await freshFolder(values.folder ?? '.coldframe-demo')
-  say(`Starting a simulated vCenter with four VMs`)
+  say(`Starting a simulated vCenter with five VMs, three of them with a guest inside`)
+  await using guests = await guestPlace()
   await using simulator = await openSimulator(
     {
       program: programPath('sim'),
-      args: ['--estate', 'demo', '--directory', join(folder, 'simulator'), '--guest-write-every-ms', '50'],
+      args: [
+        ...['--estate', 'demo', '--directory', join(folder, 'simulator')],
+        ...['--guest-write-every-ms', '50', '--guest-programs', guests.folder],
+      ],
     },
     cancel,
   )
 
   const demo: Demo = { folder, quiet: values.json, environment: environmentOf(folder, simulator), simulator }
-  await writeFile(join(folder, 'policy.yaml'), POLICY)
+  await writeFile(join(folder, 'policy.yaml'), policyText(await prepareScripts(demo, cancel)))
   const backups: BackupDocument[] = []
   say('First backup: everything is read')
   backups.push(await backUp(demo, cancel))
@@ -132,12 +134,20 @@ function environmentOf(folder: string, { started }: Simulator): Readonly<Record<
     COLDFRAME_HOME: join(folder, 'home'),
     COLDFRAME_REPOSITORY: `file:${join(folder, 'repository')}`,
     COLDFRAME_PASSPHRASE: 'a passphrase for the demo only',
+    COLDFRAME_SECRET_DEMO_GUESTS: GUEST_SECRET,
   }
 }
 
 async function coldframe(demo: Demo, args: readonly string[], cancel: Cancel): Promise<string> {
   const { environment, quiet } = demo
   return runColdframe({ program: programPath('cli'), args, environment, quiet }, cancel)
+}
+
+function prepareScripts(demo: Demo, cancel: Cancel) {
+  say('Storing two scripts that freeze and thaw the guests')
+  return storeScripts(demo.folder, async (file) =>
+    parseScriptDocument(await coldframe({ ...demo, quiet: true }, ['script', file], cancel)),
+  )
 }
 
 async function backUp(demo: Demo, cancel: Cancel): Promise<BackupDocument> {
@@ -187,6 +197,8 @@ async function restorePoint(
       capacityBytes,
       elapsedMs,
       grade: point.grade,
+      freezeMs: point.consistency.freezeMs === 0 ? null : point.consistency.freezeMs,
+      thawedBy: point.consistency.proof?.thawedBy ?? null,
       verified,
     })
     say(`  ${point.vm}@${point.sequence} ${label}: ${verified ? 'verified' : 'DIFFERENT'}`)
@@ -220,6 +232,7 @@ function printTable({ ok, rows, folder, elapsedMs }: Result): void {
     right('ratio'),
     right('VM time'),
     left('grade'),
+    right('frozen'),
     left('restored'),
   ]
   const table = formatTable(
@@ -234,6 +247,7 @@ function printTable({ ok, rows, folder, elapsedMs }: Result): void {
       row.readBytes === 0 ? '–' : (row.storedBytes / row.readBytes).toFixed(2),
       formatDuration(row.elapsedMs),
       row.grade,
+      row.freezeMs === null ? '–' : formatDuration(row.freezeMs),
       row.verified ? 'verified' : 'DIFFERENT',
     ]),
   )

@@ -24,6 +24,10 @@ const points = z.object({
         vm: z.string(),
         sequence: z.int(),
         grade: z.string(),
+        consistency: z.object({
+          freezeMs: z.number(),
+          proof: z.object({ thawedBy: z.string().nullable() }).nullable(),
+        }),
         snapshotName: z.string(),
         storedBytes: z.int(),
         disks: z.array(
@@ -45,6 +49,8 @@ const restore = z.object({
   data: z.object({ files: z.array(z.object({ key: z.int(), path: z.string() })) }),
 })
 
+const script = z.object({ data: z.object({ key: z.string(), sha256: z.string() }) })
+
 export type BackupDocument = z.infer<typeof backup>['data']
 export type PointsDocument = z.infer<typeof points>['data']
 export type RestoreDocument = z.infer<typeof restore>['data']
@@ -60,4 +66,8 @@ export function parsePointsDocument(text: string): PointsDocument {
 
 export function parseRestoreDocument(text: string): RestoreDocument {
   return restore.parse(JSON.parse(text)).data
+}
+
+export function parseScriptDocument(text: string): z.infer<typeof script>['data'] {
+  return script.parse(JSON.parse(text)).data
 }

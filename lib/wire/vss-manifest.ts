@@ -2,7 +2,7 @@
 // writer<n>.xml a writer (writer metadata document), in UTF-8 or UTF-16.
 
 import { unzipSync } from 'fflate'
-import { parser } from 'sax'
+import sax from 'sax'
 import { BackupError, messageOf } from '../base/errors.ts'
 
 /** Exchange and SQL Server describe every database; far more than this is no manifest. */
@@ -56,7 +56,7 @@ function readDocument(
   name: string,
   { bytes, found }: { readonly bytes: Uint8Array; readonly found: Writers },
 ): boolean {
-  const reader = parser(true)
+  const reader = sax.parser(true)
   const path: string[] = []
   let root = ''
   reader.onerror = (error) => {
