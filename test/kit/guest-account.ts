@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -82,10 +82,25 @@ function sudoersOf(user: string): string {
 function removeAccount(user: string): void {
   rmSync(sudoersOf(user), { force: true })
   rmSync(`${sudoersOf(user)}.new`, { force: true })
+  endProcesses(user)
   for (let attempt = 1; attempt <= 20 && passwd().some((line) => line.startsWith(`${user}:`)); attempt++) {
     // -f also while a session of the account is just ending; userdel locks the files and gives up when another holds the lock.
     spawnSync('userdel', ['-f', '-r', user], { stdio: 'ignore' })
     if (attempt > 1) spawnSync('sleep', ['0.2'])
+  }
+}
+
+/** What a failed test left running as this account; the next account may get the same uid. */
+function endProcesses(user: string): void {
+  if (!passwd().some((line) => line.startsWith(`${user}:`))) return
+  const { uid } = entryOf(user)
+  if (!(uid >= 1000)) return
+  for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
+    try {
+      if (statSync(`/proc/${pid}`).uid === uid) process.kill(Number(pid), 'SIGKILL')
+    } catch {
+      // It ended by itself.
+    }
   }
 }
 

@@ -42,7 +42,12 @@ export function markedStream(options: {
 
   return {
     lines,
-    noise: (index) => (noises[index] ?? Buffer.alloc(0)).toString('utf8').trim(),
+    noise: (index) => {
+      const rest = index === lines.length ? pending : Buffer.alloc(0)
+      return Buffer.concat([noises[index] ?? Buffer.alloc(0), rest])
+        .toString('utf8')
+        .trim()
+    },
     bytes: () => Buffer.concat(kept),
     length: () => totalBytes,
     push: (chunk) => {

@@ -40,7 +40,8 @@ export function scriptText(
   commands: string,
   { mark, input }: { readonly mark: Mark; readonly input: boolean },
 ): string {
-  return `unset BASH_ENV ENV
+  // A bash that finds the first two, whoever starts it, takes itself for a login of sshd's and reads .bashrc.
+  return `unset SSH_CLIENT SSH2_CLIENT BASH_ENV ENV
 begin() { printf '%s%s %s %s\\n' ${mark.head} ${mark.tail} "$1" "$2"; printf '%s%s\\n' ${mark.head} ${mark.tail} >&2; }
 look() { case $(LC_ALL=C ls -d -- "$1" 2>&1 >/dev/null) in '') echo refused ;; *ermission*) echo refused ;; *) echo absent ;; esac; }
 main() {
@@ -51,8 +52,9 @@ main ${input ? '' : '</dev/null'}; exit $?
 }
 
 /**
- * Runs a program in a session of its own, so that it can be killed with its descendants. Begins with "started" and the session,
- * "shared" where there is no setsid (then it is in the session of the shell that sshd started), "missing", or what look() says.
+ * Runs a program in a session that holds nothing else, so that it can be killed with its descendants. sshd makes one for every command,
+ * and there sshd itself can signal it too; below sudo a new one is made. Begins with "started" and that session, or with "shared" when it
+ * is the one of the shell that sshd started; or with "missing", or "directory-" and what look() says.
  */
 export function programScript(request: ProgramRequest, mark: Mark): string {
   const { program, args, environment, workingDirectory } = request
@@ -68,15 +70,19 @@ unset a b w; exec "$@"`
       ...(directory === null
         ? []
         : [`cd -- ${directory} 2>/dev/null || { begin "directory-$(look ${directory})" 0; exit 0; }`]),
+      'leader=no',
+      `if { IFS= read -r line </proc/$$/stat; } 2>/dev/null; then set -- \${line##*) }; test "$4" != $$ || leader=yes; fi`,
       ...exported,
       `set -- ${[program, ...args].map(quoteWord).join(' ')}`,
       'case $1 in',
       '*/*) test -f "$1" && test -x "$1" ;;',
       '*) command -v "$1" >/dev/null 2>&1 ;;',
       'esac || { begin missing 0; exit 0; }',
-      'if command -v setsid >/dev/null 2>&1',
-      `then setsid ${start} started "$@"`,
-      `else ${start} shared "$@"`,
+      // What this shell itself has to say of a program's end ("Terminated") is no output of the program.
+      'exec 3>&2 2>/dev/null',
+      'if test $leader = no && command -v setsid >/dev/null',
+      `then setsid ${start} started "$@" 2>&3 3>&-`,
+      `else ${start} shared "$@" 2>&3 3>&-`,
       'fi',
     ].join('\n'),
     { mark, input: false },

@@ -51,11 +51,12 @@ export async function openSshConnection(
   const seen: SeenKey[] = []
   for (;;) {
     signal.throwIfAborted()
+    const before = seen.length
     try {
       return await connectOnce({ ...request, methods, seen }, { times, signal })
     } catch (error) {
-      const key = seen.at(-1)
-      if (key === undefined || !hasCode(error, 'guest-host-key-changed')) throw error
+      // Without a new key the server has no other kind.
+      if (!hasCode(error, 'guest-host-key-changed') || seen.length === before) throw error
       if (algorithmsWithout(seen).length === 0) throw error
     }
   }

@@ -25,6 +25,7 @@ import { unreachable } from './unreachable.ts'
 const OWN_SCRIPT_MS = 600_000
 /** A server whose start-up files speak answers no SFTP that anybody understands. */
 const SFTP_OPEN_MS = 10_000
+const CLOSE_MS = 2000
 
 /**
  * Files are the account's own: what an elevated program left in a directory of root's, remove() cannot remove; an elevated program
@@ -36,14 +37,7 @@ export function posixChannel(connection: SshConnection, { random }: { readonly r
     kill: (session, mark) => scriptText(killCommands(session), { mark, input: false }),
   }
   const shell = sshShell(connection, { random, dialect })
-  let door: Promise<FileDoor> | undefined
-  const openDoor = (cancel: Cancel): Promise<FileDoor> => {
-    door ??= chooseDoor(connection, { shell, ...cancel }).catch((error: unknown) => {
-      door = undefined
-      throw error
-    })
-    return door
-  }
+  const files = fileDoor(connection, { shell })
   const own = (commands: string, { signal }: Cancel) => ownScript(shell, { commands, connection, signal })
   const token = () => Buffer.from(random.bytes(16)).toString('hex')
   const digest = async (path: string, cancel: Cancel) => digestOf(path, await own(digestCommands(path), cancel))
@@ -61,13 +55,9 @@ export function posixChannel(connection: SshConnection, { random }: { readonly r
     },
     put: async ({ path, bytes, executable }, cancel) => {
       cancel.signal.throwIfAborted()
-      const files = await openDoor(cancel)
       const draft = path.replace(/[^/]*$/, `.coldframe-${token()}`)
       try {
-        await held(files.write({ path: draft, bytes, mode: executable ? 0o700 : 0o600 }, cancel), {
-          connection,
-          ...cancel,
-        })
+        await files.write({ path: draft, bytes, mode: executable ? 0o700 : 0o600 }, cancel)
         const needed = sha256(bytes)
         const { word, stdout } = await own(placeCommands({ from: draft, to: path, needed }), cancel)
         if (word === 'damaged') throw damaged(path, { needed, found: textOf(stdout) })
@@ -83,8 +73,7 @@ export function posixChannel(connection: SshConnection, { random }: { readonly r
     },
     get: async ({ path, bytesMax }, cancel) => {
       cancel.signal.throwIfAborted()
-      const files = await openDoor(cancel)
-      const bytes = await held(files.read({ path, bytesMax }, cancel), { connection, ...cancel })
+      const bytes = await files.read({ path, bytesMax }, cancel)
       const [needed, found] = [await digest(path, cancel), sha256(bytes)]
       if (found !== needed) throw damaged(path, { needed, found })
       return bytes
@@ -156,17 +145,46 @@ async function ownScript(
   throw unreachable(connection.door, { reason: `a command did not end within ${OWN_SCRIPT_MS} ms`, cause: undefined })
 }
 
-async function chooseDoor(
-  connection: SshConnection,
-  { shell, signal }: Cancel & { readonly shell: SshShell },
-): Promise<FileDoor> {
-  try {
-    return sftpFiles(await connection.sftp({ signal: withTimeLimit(signal, SFTP_OPEN_MS) }), (path) => path)
-  } catch {
+/**
+ * SFTP where there is one, else `cat`. It is opened for each file and closed again: a server may allow one session at a time, and
+ * the file's digest needs one.
+ */
+function fileDoor(connection: SshConnection, { shell }: { readonly shell: SshShell }): FileDoor {
+  const byShell = shellFiles(shell)
+  let useShell = false
+  const through = async <Result>(call: (door: FileDoor) => Promise<Result>, { signal }: Cancel): Promise<Result> => {
     signal.throwIfAborted()
-    connection.lost.throwIfAborted()
-    return shellFiles(shell)
+    if (useShell) return call(byShell)
+    let sftp: Awaited<ReturnType<SshConnection['sftp']>>
+    try {
+      sftp = await connection.sftp({ signal: withTimeLimit(signal, SFTP_OPEN_MS) })
+    } catch {
+      signal.throwIfAborted()
+      connection.lost.throwIfAborted()
+      useShell = true
+      return call(byShell)
+    }
+    try {
+      return await held(call(sftpFiles(sftp, (path) => path)), { connection, signal })
+    } finally {
+      await closed(sftp)
+    }
   }
+  return {
+    write: (file, cancel) => through((door) => door.write(file, cancel), cancel),
+    read: (file, cancel) => through((door) => door.read(file, cancel), cancel),
+  }
+}
+
+function closed(sftp: Awaited<ReturnType<SshConnection['sftp']>>): Promise<void> {
+  return new Promise((resolve) => {
+    const late = setTimeout(resolve, CLOSE_MS)
+    sftp.once('close', () => {
+      clearTimeout(late)
+      resolve()
+    })
+    sftp.end()
+  })
 }
 
 /** Ends early when the caller gives up or the connection is lost; ssh2 then never calls back. */

@@ -166,8 +166,8 @@ async function converse(
   const begin = withTimeLimit(signal, BEGIN_MS)
   const first = await firstOf([call.greeted, call.ended], begin)
   if (first === 'greeted') {
+    // Not ended: ssh2 passes no signals on to a channel whose input has ended, and the script gives its programs none of it.
     call.channel.write(request.text(mark))
-    if (request.input === null) call.channel.end()
   }
   const second = first === 'greeted' ? await firstOf([call.begun, call.ended], begin) : first
   connection.lost.throwIfAborted()

@@ -126,7 +126,7 @@ ${commands}`
 const identity = `$who=[Security.Principal.WindowsIdentity]::GetCurrent()
 $admin=(New-Object Security.Principal.WindowsPrincipal $who).IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)`
 
-/** The program inherits our streams: what it writes is not decoded on the way. */
+/** The program inherits our output streams: what it writes is not decoded on the way. */
 function programCommands({ program, args, environment, workingDirectory, elevated }: ProgramRequest): string {
   const line = commandLineOf(program, args)
   const directory = workingDirectory === null ? null : quote(workingDirectory)
@@ -141,7 +141,7 @@ function programCommands({ program, args, environment, workingDirectory, elevate
     ...(directory === null ? [] : [`$p.WorkingDirectory=${directory}`]),
     ...Object.entries(environment).map(([name, value]) => `$p.EnvironmentVariables[${quote(name)}]=${quote(value)}`),
     `begin 'shared'; [Console]::Out.Flush(); [Console]::Error.Flush()`,
-    '$q=[Diagnostics.Process]::Start($p); $q.WaitForExit(); exit $q.ExitCode',
+    '$p.RedirectStandardInput=$true; $q=[Diagnostics.Process]::Start($p); $q.StandardInput.Close(); $q.WaitForExit(); exit $q.ExitCode',
   ].join('\n')
 }
 
