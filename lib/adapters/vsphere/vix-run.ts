@@ -9,6 +9,7 @@ import { BackupError, hasCode } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestFamily, GuestIdentity } from '../../model/guest.ts'
 import type { ProgramRequest, ProgramResult } from '../../ports/guest.ts'
+import { faultNameOf } from './faults.ts'
 import { type Fields, numberAt, recordsOf, replyMalformed, textAt, typed } from './values.ts'
 import type { GuestCalls } from './vix-calls.ts'
 import type { GuestFiles } from './vix-files.ts'
@@ -58,7 +59,7 @@ const FIRST_LOOK_MS = 100
 const LOOKS_MS_MAX = 1_000
 /** How often the process itself is looked for: its end without a result is an accident. */
 const PROCESS_LOOK_MS = 5_000
-/** Tools that are away longer than this while a program runs are given up. */
+/** Tools, a host or a vCenter that are away longer than this while a program runs are given up. */
 const AWAY_MS_MAX = 5_000
 /** The script ends this long after the program's limit at the latest, killing included. */
 const SCRIPT_GRACE_MS = 30_000
@@ -116,6 +117,8 @@ async function begun(run: Run, cancel: Cancel): Promise<RunOutcome> {
     pid = await start(run, run.need.shell.start(run.place.script), cancel)
     return await outcomeOf(run, pid, cancel)
   } catch (error) {
+    // vCenter's own refusal of the start: nothing was begun.
+    if (pid === null && faultNameOf(error) !== null) throw error
     await stop(run, pid)
     cancel.signal.throwIfAborted()
     throw error
@@ -136,7 +139,7 @@ async function start({ need, what }: Run, spec: Fields, cancel: Cancel): Promise
     throw new BackupError(`${what}: the guest has no "${program}"`, {
       code: 'guest-program-missing',
       kind: 'not-found',
-      facts: { program },
+      facts: { program, fault: faultNameOf(error) },
       cause: error,
     })
   }
@@ -158,11 +161,14 @@ async function outcomeOf(run: Run, pid: number, cancel: Cancel): Promise<RunOutc
       if (gone !== null) throw resultLost(run, gone)
       answeredMs = clock.monotonicMs()
     } catch (error) {
-      const away = hasCode(error, 'guest-unreachable') || hasCode(error, 'vcenter-connection-lost')
-      if (!away || clock.monotonicMs() - answeredMs > AWAY_MS_MAX) throw error
+      if (!mayPass(error) || clock.monotonicMs() - answeredMs > AWAY_MS_MAX) throw error
     }
     if (clock.monotonicMs() > endMs) throw resultLost(run, `process ${pid} should have ended by itself`)
   }
+}
+
+function mayPass(error: unknown): boolean {
+  return error instanceof BackupError && error.retry === 'later' && error.code !== 'guest-result-lost'
 }
 
 /** @returns null while the process lives, else how it went; looked at now and then only */
