@@ -14,7 +14,7 @@ export type Vss = {
    * Backup and Restore"). In both, `ctx_backup` refuses the fallback. 'failing-writer': quiescing fails, by `failingWriter`.
    */
   readonly health: (typeof VSS_HEALTHS)[number]
-  readonly failingWriter: string
+  readonly failingWriter: string | null
   /** Friendly names. */
   readonly writers: readonly string[]
   /**
@@ -26,7 +26,7 @@ export type Vss = {
 
 export const plainVss: Vss = {
   health: 'healthy',
-  failingWriter: '',
+  failingWriter: null,
   writers: ['System Writer', 'Registry Writer', 'COM+ REGDB Writer'],
   manifestPath: 'relative',
 }
@@ -43,7 +43,7 @@ export function writersQuiesced(vss: Vss, wish: WindowsWish): readonly string[] 
   if (context === 'ctx_file_share_backup') return []
   if (vss.health === 'healthy') return vss.writers
   if (vss.health === 'failing-writer') {
-    const message = `The guest could not be quiesced: the VSS writer "${vss.failingWriter}" failed (VSS_E_WRITERERROR_TIMEOUT)`
+    const message = `The guest could not be quiesced: the VSS writer "${vss.failingWriter ?? 'of no name'}" failed (VSS_E_WRITERERROR_TIMEOUT)`
     throw new SimFault('ApplicationQuiesceFault', message)
   }
   if (context === 'ctx_backup') {
