@@ -7,19 +7,21 @@
 // scripts/peers.mjs installs them.
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export type PeerName =
   | 'busybox'
   | 'e2fsck'
   | 'gcc'
+  | 'gss-ntlmssp'
   | 'mke2fs'
   | 'nbdcopy'
   | 'nbdinfo'
   | 'nbdkit'
   | 'openssl'
   | 'pyvmomi'
+  | 'pywinrm'
   | 'qemu-img'
   | 'qemu-io'
   | 'qemu-nbd'
@@ -39,7 +41,7 @@ const systemFolders = ['/usr/sbin', '/sbin', '/usr/bin', '/usr/lib/openssh']
 const found = new Map<PeerName, string | undefined>()
 
 /**
- * @returns the absolute path of the peer's program (for pyvmomi: of a Python that can import it), or undefined
+ * @returns the absolute path of the peer's program (for libraries of Python: of a Python that can import them), or undefined
  * @throws when it is missing and COLDFRAME_REAL=required
  */
 export function peer(name: PeerName): string | undefined {
@@ -68,12 +70,20 @@ function locate(name: PeerName): string | undefined {
     case 'vcsim':
       return isExecutable(vcsimPath) ? vcsimPath : undefined
     case 'pyvmomi':
-      return spawnSync(debianPython, ['-c', 'import pyVmomi']).status === 0 ? debianPython : undefined
+      return pythonWith('import pyVmomi')
+    case 'pywinrm':
+      return pythonWith('import winrm, requests_ntlm')
+    case 'gss-ntlmssp':
+      return existsSync('/etc/gss/mech.d/mech.ntlmssp.conf') ? pythonWith('import gssapi') : undefined
     default:
       return [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders]
         .map((folder) => join(folder, name))
         .find(isExecutable)
   }
+}
+
+function pythonWith(statement: string): string | undefined {
+  return spawnSync(debianPython, ['-c', statement]).status === 0 ? debianPython : undefined
 }
 
 function isExecutable(path: string): boolean {

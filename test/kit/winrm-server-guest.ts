@@ -15,10 +15,14 @@ export type TestGuest = {
   readonly folder: string
   readonly user: string
   readonly token: GuestToken
+  /** Files change on their way in and out. */
+  readonly spoils: boolean
 }
 
 /** One running script. */
 export type RunningScript = {
+  /** What PowerShell says at once, without reading anything; null when it runs. */
+  readonly refusal: string | null
   /** All of stdin. @returns exit code and streams */
   finish(stdin: Buffer): Promise<{ readonly exitCode: number; readonly stdout: Buffer; readonly stderr: Buffer }>
   kill(): void
@@ -47,11 +51,11 @@ export function startPowershell(line: string, guest: TestGuest): RunningScript |
         : 'This guest has no PowerShell, and does not know this text'
   const running = new Set<ChildProcess>()
   return {
+    refusal,
     kill: () => {
       for (const child of running) killTree(child)
     },
     finish: async (stdin) => {
-      if (refusal !== null) return { exitCode: 1, stdout: Buffer.alloc(0), stderr: Buffer.from(`${refusal}\r\n`) }
       const { answer, lines = [] } = await carryOut(stdin, { guest, running }).catch(
         (error: unknown): Answer => ({
           answer: { code: 'failed', message: error instanceof Error ? error.message : String(error) },
@@ -81,7 +85,7 @@ async function carryOut(
       return { answer: { path: made } }
     }
     case 'put': {
-      const bytes = Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64')))
+      const bytes = spoilt(Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64'))), guest)
       if (!(await isDirectory(dirname(path)))) return missing
       if (sha256(bytes) !== data['sha256']) return { answer: { code: 'damaged', sha256: sha256(bytes) } }
       await writeFile(`${path}.${data['token']}.part`, bytes, { flag: 'wx' })
@@ -93,7 +97,8 @@ async function carryOut(
       const bytes = await readFile(path)
       if (bytes.byteLength > Number(data['bytesMax'])) return { answer: { code: 'large' } }
       const lines: string[] = []
-      for (let at = 0; at < bytes.byteLength; at += 49_152) lines.push(bytes.toString('base64', at, at + 49_152))
+      const sent = spoilt(bytes, guest)
+      for (let at = 0; at < sent.byteLength; at += 49_152) lines.push(sent.toString('base64', at, at + 49_152))
       return { answer: { sha256: sha256(bytes) }, lines }
     }
     case 'digest':
@@ -106,6 +111,10 @@ async function carryOut(
     default:
       throw new Error('this script is not known')
   }
+}
+
+function spoilt(bytes: Buffer, { spoils }: TestGuest): Buffer {
+  return spoils ? Buffer.from(bytes.map((byte, at) => (at === bytes.byteLength - 1 ? byte ^ 1 : byte))) : bytes
 }
 
 async function runProgram(data: Data, running: Set<ChildProcess>): Promise<Data> {

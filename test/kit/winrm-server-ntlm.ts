@@ -24,8 +24,9 @@ export type NtlmAcceptor = {
 }
 
 const MACHINE = 'WINTEST'
-const F = { unicode: 1, target: 4, sign: 0x10, seal: 0x20, ntlm: 0x200, alwaysSign: 0x8000, ess: 0x80000 }
-const INFO = 0x800000
+const F = { unicode: 1, oem: 2, target: 4, ntlm: 0x200, ess: 0x80000 }
+const TARGET_IS_SERVER = 0x20000
+const TARGET_PAIRS = 0x800000
 const VERSION = 0x2000000
 const KEY_EXCHANGE = 0x40000000
 const SUPPORTED = 0xe2888235
@@ -47,58 +48,92 @@ export function ntlmAcceptor(options: {
   ]
   let first: Buffer = Buffer.alloc(0)
   let second: Buffer = Buffer.alloc(0)
+  // MS-NLMP 3.2.5.1.1: names come in OEM characters from those who do not ask for Unicode.
+  let unicode = true
   return {
     challenge: (negotiate) => {
       if (negotiate.toString('latin1', 0, 8) !== 'NTLMSSP\0' || negotiate.readUInt32LE(8) !== 1)
         throw new Error('not a NEGOTIATE_MESSAGE')
       const asked = negotiate.readUInt32LE(12)
-      const needed = F.unicode | F.ntlm | F.ess
-      if ((asked & needed) !== needed) throw new Error('lacks Unicode, NTLM or extended session security')
+      // ntlm-auth does not ask for the flag of NTLM itself.
+      if ((asked & (F.unicode | F.oem)) === 0) throw new Error('speaks neither Unicode nor OEM')
+      if ((asked & F.ess) === 0) throw new Error('lacks extended session security')
+      unicode = (asked & F.unicode) !== 0
       first = negotiate
       second = challengeMessage({
-        flags: ((asked & SUPPORTED) | F.target | INFO | 0x20000) >>> 0,
+        flags:
+          ((asked & (unicode ? SUPPORTED : SUPPORTED ^ F.unicode ^ F.oem)) |
+            F.target |
+            F.ntlm |
+            TARGET_PAIRS |
+            TARGET_IS_SERVER) >>>
+          0,
         serverChallenge,
         pairs,
       })
       return second
     },
-    accept: (message) => {
-      if (second.byteLength === 0) return 'no challenge was given on this connection'
-      if (message.toString('latin1', 0, 8) !== 'NTLMSSP\0' || message.readUInt32LE(8) !== 3)
-        return 'not an AUTHENTICATE_MESSAGE'
-      const field = (at: number) =>
-        message.subarray(message.readUInt32LE(at + 4), message.readUInt32LE(at + 4) + message.readUInt16LE(at))
-      const [nt, domain, user, encryptedKey] = [field(20), field(28), field(36), field(52)]
-      if (nt.byteLength < 48) return 'NTLM version 1'
-      const [userName, domainName] = [user.toString('utf16le'), domain.toString('utf16le')]
-      const account = options.accounts.find(
-        (each) =>
-          each.user.toLowerCase() === userName.toLowerCase() &&
-          (each.domain === null
-            ? ['', '.', MACHINE].includes(domainName.toUpperCase())
-            : each.domain.toLowerCase() === domainName.toLowerCase()),
-      )
-      if (account === undefined) return `no account "${domainName}\\${userName}"`
-      const key = hmac(md4(utf16(account.password)), utf16(userName.toUpperCase()), domain)
-      const [proof, proven] = [nt.subarray(0, 16), nt.subarray(16)]
-      if (!timingSafeEqual(hmac(key, serverChallenge, proven), proof)) return 'the proof is wrong'
-      if (account.expired === true) return 'the password has expired'
-      const answered = readPairs(proven.subarray(28))
-      const missing = pairs.find(([id, value]) => answered.get(id)?.equals(value) !== true)
-      if (missing !== undefined) return `target information ${missing[0]} did not come back as it was sent`
-      if (!proven.subarray(8, 16).equals(answered.get(7) ?? Buffer.alloc(0))) return 'the time is not ours'
-      if (((answered.get(6)?.readUInt32LE() ?? 0) & 2) === 0) return 'no integrity code, and our time was given'
-      if (!field(12).equals(Buffer.alloc(field(12).byteLength))) return 'an LM response, and our time was given'
-      const baseKey = hmac(key, proof)
-      const flags = message.readUInt32LE(60)
-      const sessionKey = (flags & KEY_EXCHANGE) === 0 ? baseKey : rc4(baseKey, encryptedKey)
-      const blank = Buffer.from(message)
-      const code = Buffer.from(blank.subarray(72, 88))
-      blank.fill(0, 72, 88)
-      if (!timingSafeEqual(hmac(sessionKey, first, second, blank), code)) return 'the integrity code is wrong'
-      return bindingFault(answered.get(10), options) ?? account
-    },
+    accept: (message) =>
+      second.byteLength === 0
+        ? 'no challenge was given on this connection'
+        : judge(message, { ...options, first, second, serverChallenge, pairs, unicode }),
   }
+}
+
+type Context = Parameters<typeof ntlmAcceptor>[0] & {
+  readonly first: Buffer
+  readonly second: Buffer
+  readonly serverChallenge: Buffer
+  readonly pairs: readonly (readonly [number, Buffer])[]
+  readonly unicode: boolean
+}
+
+function judge(message: Buffer, context: Context): WinrmAccount | string {
+  const { first, second, serverChallenge, unicode } = context
+  if (message.toString('latin1', 0, 8) !== 'NTLMSSP\0' || message.readUInt32LE(8) !== 3)
+    return 'not an AUTHENTICATE_MESSAGE'
+  const field = (at: number) =>
+    message.subarray(message.readUInt32LE(at + 4), message.readUInt32LE(at + 4) + message.readUInt16LE(at))
+  const [nt, domain, user, encryptedKey] = [field(20), field(28), field(36), field(52)]
+  if (nt.byteLength < 48) return 'NTLM version 1'
+  const [userName, domainName] = [user, domain].map((name) => name.toString(unicode ? 'utf16le' : 'latin1')) as [
+    string,
+    string,
+  ]
+  const account = context.accounts.find(
+    (each) =>
+      each.user.toLowerCase() === userName.toLowerCase() &&
+      (each.domain === null
+        ? ['', '.', MACHINE].includes(domainName.toUpperCase())
+        : each.domain.toLowerCase() === domainName.toLowerCase()),
+  )
+  if (account === undefined) return `no account "${domainName}\\${userName}"`
+  const key = hmac(md4(utf16(account.password)), utf16(userName.toUpperCase() + domainName))
+  const [proof, proven] = [nt.subarray(0, 16), nt.subarray(16)]
+  if (!timingSafeEqual(hmac(key, serverChallenge, proven), proof)) return 'the proof is wrong'
+  if (account.expired === true) return 'the password has expired'
+  const answered = readPairs(proven.subarray(28))
+  const fault = targetFault(answered, { pairs: context.pairs, time: proven.subarray(8, 16) })
+  if (fault !== null) return fault
+  if (!field(12).equals(Buffer.alloc(field(12).byteLength))) return 'an LM response, and our time was given'
+  const baseKey = hmac(key, proof)
+  const flags = message.readUInt32LE(60)
+  const sessionKey = (flags & KEY_EXCHANGE) === 0 ? baseKey : rc4(baseKey, encryptedKey)
+  const blank = Buffer.from(message)
+  const code = Buffer.from(blank.subarray(72, 88))
+  blank.fill(0, 72, 88)
+  if (!timingSafeEqual(hmac(sessionKey, first, second, blank), code)) return 'the integrity code is wrong'
+  return bindingFault(answered.get(10), context) ?? account
+}
+
+function targetFault(
+  answered: ReadonlyMap<number, Buffer>,
+  { pairs, time }: Pick<Context, 'pairs'> & { readonly time: Buffer },
+): string | null {
+  const missing = pairs.find(([id, value]) => answered.get(id)?.equals(value) !== true)
+  if (missing !== undefined) return `target information ${missing[0]} did not come back as it was sent`
+  if (!time.equals(answered.get(7) ?? Buffer.alloc(0))) return 'the time is not ours'
+  return ((answered.get(6)?.readUInt32LE() ?? 0) & 2) === 0 ? 'no integrity code, and our time was given' : null
 }
 
 function bindingFault(
@@ -123,7 +158,7 @@ function challengeMessage(parts: {
   readonly pairs: readonly (readonly [number, Buffer])[]
 }): Buffer {
   const name = utf16(MACHINE)
-  const info = Buffer.concat([
+  const target = Buffer.concat([
     ...parts.pairs.map(([id, value]) => {
       const head = Buffer.alloc(4)
       head.writeUInt16LE(id)
@@ -137,7 +172,7 @@ function challengeMessage(parts: {
   head.writeUInt32LE(2, 8)
   for (const [at, length, offset] of [
     [12, name.byteLength, 56],
-    [40, info.byteLength, 56 + name.byteLength],
+    [40, target.byteLength, 56 + name.byteLength],
   ] as const) {
     head.writeUInt16LE(length, at)
     head.writeUInt16LE(length, at + 2)
@@ -146,7 +181,7 @@ function challengeMessage(parts: {
   head.writeUInt32LE((parts.flags | VERSION) >>> 0, 20)
   parts.serverChallenge.copy(head, 24)
   Buffer.from([10, 0, 0x61, 0x4a, 0, 0, 0, 15]).copy(head, 48)
-  return Buffer.concat([head, name, info])
+  return Buffer.concat([head, name, target])
 }
 
 function readPairs(bytes: Buffer): ReadonlyMap<number, Buffer> {

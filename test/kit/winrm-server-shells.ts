@@ -65,12 +65,7 @@ export function testShells(options: {
           if (shells.size >= options.shellsMax) throw faults.shells(options.shellsMax)
           const id = randomUUID().toUpperCase()
           shells.set(id, { id, commands: new Map() })
-          const selector = `<w:SelectorSet><w:Selector Name="ShellId">${id}</w:Selector></w:SelectorSet>`
-          const created = `<x:ResourceCreated><a:Address>https://wintest.example/wsman</a:Address><a:ReferenceParameters><w:ResourceURI>${NS.rsp}/cmd</w:ResourceURI>${selector}</a:ReferenceParameters></x:ResourceCreated>`
-          return {
-            action: `${action}Response`,
-            body: `${created}<rsp:Shell><rsp:ShellId>${id}</rsp:ShellId></rsp:Shell>`,
-          }
+          return { action: `${action}Response`, body: createdBody(id) }
         }
         case `${NS.x}/Delete`:
           end(shellOf(request))
@@ -102,6 +97,13 @@ export function testShells(options: {
       }
     },
   }
+}
+
+function createdBody(id: string): string {
+  const selector = `<w:SelectorSet><w:Selector Name="ShellId">${id}</w:Selector></w:SelectorSet>`
+  const parameters = `<a:ReferenceParameters><w:ResourceURI>${NS.rsp}/cmd</w:ResourceURI>${selector}</a:ReferenceParameters>`
+  const created = `<x:ResourceCreated><a:Address>https://wintest.example/wsman</a:Address>${parameters}</x:ResourceCreated>`
+  return `${created}<rsp:Shell><rsp:ShellId>${id}</rsp:ShellId></rsp:Shell>`
 }
 
 function checkOptions({ options }: WsmanRequest, known: readonly string[]): void {
@@ -209,6 +211,11 @@ function startCommand(line: string, guest: TestGuest): Command {
     command.wake()
   }
   if (script !== null) {
+    if (script.refusal !== null) {
+      command.output.stderr.push(Buffer.from(`${script.refusal}\r\n`))
+      end(1)
+      return command
+    }
     const stdin: Buffer[] = []
     command.kill = script.kill
     command.input = (bytes, last) => {

@@ -27,6 +27,10 @@ export type WinrmServerOptions = {
   readonly operationTimeoutMsMax: number
   readonly tls: 'TLSv1.2' | 'TLSv1.3'
   readonly hash: 'sha256' | 'sha384' | 'sha512'
+  /** Files change on their way in and out. */
+  readonly spoils: boolean
+  /** Whether the connection ends with the offer of ways to log in. */
+  readonly hangsUpAfterOffer: boolean
   /** Whether accounts that log in may use WinRM. */
   readonly authorized: boolean
   /** Asked before each request is answered, with its action ("Receive") or the step of a login ("challenge", "proof"). */
@@ -42,10 +46,14 @@ export type WinrmServer = {
   readonly certificatePath: string
   /** What came in, in order: "no login", "challenge", "proof", "refused: …", "Create", … */
   readonly log: readonly string[]
-  readonly connections: () => { readonly count: number; readonly resumed: number }
+  readonly connections: () => { readonly count: number; readonly open: number; readonly resumed: number }
   readonly envelopeBytes: readonly number[]
   readonly shells: () => readonly string[]
   readonly loseShells: () => void
+  /** Ends all connections. */
+  readonly hangUp: () => void
+  /** Connections forget who logged in on them. */
+  readonly forgetLogins: () => void
 } & AsyncDisposable
 
 export const defaults: WinrmServerOptions = {
@@ -58,6 +66,8 @@ export const defaults: WinrmServerOptions = {
   operationTimeoutMsMax: 60_000,
   tls: 'TLSv1.3',
   hash: 'sha256',
+  spoils: false,
+  hangsUpAfterOffer: false,
   authorized: true,
   interfere: () => 'nothing',
 }
@@ -78,11 +88,11 @@ export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}
   const certificate = new X509Certificate(pem)
 
   const { user } = options.accounts[0] ?? { user: 'nobody' }
-  const guest = { folder: root, user: `WINTEST\\${user}`, token: options.token }
+  const guest = { folder: root, user: `WINTEST\\${user}`, token: options.token, spoils: options.spoils }
   const shells = testShells({ ...options, guest })
   const log: string[] = []
   const envelopeBytes: number[] = []
-  const known = new WeakMap<Socket, Known>()
+  let knowledge = new WeakMap<Socket, Known>()
   const sockets = new Set<Socket>()
   let [count, resumed] = [0, 0]
 
@@ -92,18 +102,24 @@ export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}
     minVersion: 'TLSv1.2',
     maxVersion: options.tls,
   })
-  server.on('secureConnection', (socket: TLSSocket) => {
+  server.on('connection', (socket: Socket) => {
     count++
-    if (socket.isSessionReused()) resumed++
-    known.set(socket, { acceptor: null, account: null })
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.isSessionReused()) resumed++
     socket.on('error', () => undefined)
   })
   const seen = new Set<string>()
   server.on('request', (request, response) => {
     const context: Context = { options, certificate: certificate.raw, shells, log, envelopeBytes, seen }
-    void answer({ request, response, known: known.get(request.socket) ?? { acceptor: null, account: null } }, context)
+    const known = knowledge.get(request.socket) ?? { acceptor: null, account: null }
+    knowledge.set(request.socket, known)
+    answer({ request, response, known }, context).catch((error: unknown) => {
+      log.push(`broken: ${String(error)}`)
+      request.socket.destroy()
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -114,9 +130,15 @@ export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}
     certificatePath,
     log,
     envelopeBytes,
-    connections: () => ({ count, resumed }),
+    connections: () => ({ count, open: sockets.size, resumed }),
     shells: () => shells.ids(),
     loseShells: () => shells.lose(),
+    hangUp: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+    forgetLogins: () => {
+      knowledge = new WeakMap()
+    },
     [Symbol.asyncDispose]: async () => {
       shells.lose()
       for (const socket of sockets) socket.destroy()
@@ -178,6 +200,7 @@ function logIn({ request, response, known }: Exchange, { options, certificate, l
   const refuse = (why: string, challenges: readonly string[]) => {
     log.push(why)
     response.setHeader('WWW-Authenticate', challenges)
+    if (why === 'no login' && options.hangsUpAfterOffer) response.setHeader('Connection', 'close')
     end(response, 401)
     return false
   }

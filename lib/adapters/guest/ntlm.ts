@@ -29,7 +29,7 @@ const SIGNATURE = Buffer.from('NTLMSSP\0', 'latin1')
 // MS-NLMP 2.2.2.5: Unicode, request target, NTLM, always sign, extended session security, target info, version, 128, 56.
 const FLAGS = 0xa2888205
 const UNICODE = 0x1
-const TARGET_INFO = 0x800000
+const TARGET_PAIRS = 0x800000
 // MS-NLMP 2.2.2.1, ids of AV pairs.
 const AV_END = 0
 const AV_FLAGS = 6
@@ -63,7 +63,7 @@ export function decodeChallenge(bytes: Uint8Array): NtlmChallenge {
   if ((flags & UNICODE) === 0) throw broken('must speak Unicode')
   const length = message.readUInt16LE(40)
   const offset = message.readUInt32LE(44)
-  if ((flags & TARGET_INFO) === 0 || length === 0) throw broken('must carry target information, which NTLMv2 needs')
+  if ((flags & TARGET_PAIRS) === 0 || length === 0) throw broken('must carry target information, which NTLMv2 needs')
   if (offset + length > message.byteLength) throw broken('ends inside its target information')
   const target = avPairsOf(message.subarray(offset, offset + length))
   if (target === null) throw broken('has broken target information')

@@ -43,7 +43,7 @@ $json = [Text.Encoding]::UTF8.GetBytes((ConvertTo-Json -InputObject $answer -Com
 const DIGEST = `function New-Digest { New-Object Security.Cryptography.SHA256CryptoServiceProvider }
 function ConvertTo-Hex($bytes) { [BitConverter]::ToString($bytes).Replace('-', '').ToLowerInvariant() }
 function Get-Digest($path) {
-$file = New-Object IO.FileStream($path, 'Open', 'Read', 'ReadWrite')
+$file = [IO.File]::Open($path, 'Open', 'Read', 'ReadWrite')
 try { ConvertTo-Hex ((New-Digest).ComputeHash($file)) } finally { $file.Dispose() }
 }
 `
@@ -149,7 +149,7 @@ $null = [IO.Directory]::CreateDirectory($path, $access)
 const PUT = `${DIGEST}function Start-Work {
 $state.part = $data.path + '.' + $data.token + '.part'
 if ([IO.Directory]::Exists([IO.Path]::GetDirectoryName([IO.Path]::GetFullPath($data.path)))) {
-$state.file = New-Object IO.FileStream($state.part, 'CreateNew', 'Write', 'None')
+$state.file = [IO.File]::Open($state.part, 'CreateNew', 'Write', 'None')
 }
 }
 function Add-Line($line) {
@@ -174,7 +174,7 @@ else { [IO.File]::Move($state.part, $data.path) }
 
 const GET = `${DIGEST}function Complete-Work {
 if (-not [IO.File]::Exists($data.path)) { return @{ code = 'path-missing'; path = $data.path } }
-$file = New-Object IO.FileStream($data.path, 'Open', 'Read', 'ReadWrite')
+$file = [IO.File]::Open($data.path, 'Open', 'Read', 'ReadWrite')
 try {
 if ($file.Length -gt $data.bytesMax) { return @{ code = 'large' } }
 $digest = New-Digest

@@ -110,8 +110,9 @@ export function openShell(client: WsmanClient): WinrmShell {
       } catch (error) {
         // Whatever is under way may hold the connection for long.
         client.hangUp()
+        // A refused login is not tried again and again: accounts get locked for that.
+        if (isLoss(error) || isRefusal(error)) shellId = null
         const signal = AbortSignal.timeout(CLEANUP_MS)
-        if (isLoss(error)) shellId = null
         const stopped = command === null || shellId === null ? null : terminateCommand(command)
         if (stopped !== null) await quietly(() => client.post(stopped, { signal }))
         await reset(signal)
@@ -228,6 +229,10 @@ function shellLost(
 
 function isLoss(error: unknown): boolean {
   return error instanceof BackupError && error.facts['shellLost'] === true
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof BackupError && error.kind === 'refused'
 }
 
 /** What cannot be tidied up any more ends by itself, when its shell has idled. */

@@ -1,6 +1,5 @@
 // Opens the winrm channel: WS-Management over HTTPS to a Windows guest.
 
-import { BackupError } from '../../base/errors.ts'
 import type { GuestNetwork } from '../../ports/guest.ts'
 import { winrmChannel } from './winrm-channel.ts'
 import { accountOf } from './winrm-login.ts'
@@ -19,7 +18,7 @@ export const openWinrm: GuestNetwork['openWinrm'] = async ({ credentials, ...doo
   try {
     await channel.whoAmI(cancel)
   } catch (error) {
-    if (!(error instanceof BackupError && error.code === 'guest-login-refused')) await shell[Symbol.asyncDispose]()
+    await shell[Symbol.asyncDispose]()
     client[Symbol.dispose]()
     throw error
   }

@@ -30,16 +30,16 @@ const target = Buffer.concat([
   Buffer.alloc(4),
 ])
 
-function challengeWith(info: Buffer, flags = 0xe28a8215): Buffer {
+function challengeWith(pairs: Buffer, flags = 0xe28a8215): Buffer {
   const head = Buffer.alloc(56)
   head.write('NTLMSSP\0', 'latin1')
   head.writeUInt32LE(2, 8)
   head.writeUInt32LE(flags, 20)
   serverChallenge.copy(head, 24)
-  head.writeUInt16LE(info.byteLength, 40)
-  head.writeUInt16LE(info.byteLength, 42)
+  head.writeUInt16LE(pairs.byteLength, 40)
+  head.writeUInt16LE(pairs.byteLength, 42)
   head.writeUInt32LE(56, 44)
-  return Buffer.concat([head, info])
+  return Buffer.concat([head, pairs])
 }
 
 const request = {
@@ -95,8 +95,8 @@ describe('NTLM', () => {
 
   it('says that an integrity code is there, and leaves the LM response empty where the server names its time', () => {
     const time = Buffer.from('0090d336b734c301', 'hex')
-    const info = Buffer.concat([pair(2, Buffer.from('D', 'utf16le')), pair(7, time), Buffer.alloc(4)])
-    const message = Buffer.from(encodeAuthenticate({ ...request, challenge: challengeWith(info) }))
+    const pairs = Buffer.concat([pair(2, Buffer.from('D', 'utf16le')), pair(7, time), Buffer.alloc(4)])
+    const message = Buffer.from(encodeAuthenticate({ ...request, challenge: challengeWith(pairs) }))
     const fieldAt = (at: number) =>
       message.subarray(message.readUInt32LE(at + 4), message.readUInt32LE(at + 4) + message.readUInt16LE(at))
     expect(fieldAt(12)).toEqual(Buffer.alloc(24))
