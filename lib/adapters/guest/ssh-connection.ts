@@ -1,7 +1,7 @@
 // One logged-in SSH connection: how it comes about, its host key, and what becomes of calls when it is lost.
 
 import { connect, type Socket } from 'node:net'
-import ssh2, { type Client, type ClientChannel, type ServerHostKeyAlgorithm, type SFTPWrapper } from 'ssh2'
+import type { Client, ClientChannel, ServerHostKeyAlgorithm, SFTPWrapper } from 'ssh2'
 import { BackupError, hasCode, messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestCredentials, NetworkDoor, PinRule } from '../../ports/guest.ts'
@@ -14,6 +14,7 @@ import {
   unknownHostKey,
 } from './host-key.ts'
 import { type LoginMethod, loginMethods } from './ssh-login.ts'
+import { SshClient } from './ssh2-package.ts'
 import { reasonOfSocket, unreachable } from './unreachable.ts'
 
 export type SshRequest = NetworkDoor & { readonly credentials: GuestCredentials; readonly rule: PinRule }
@@ -76,7 +77,7 @@ async function connectOnce(
   const door = { address, port }
   const limit = withTimeLimit(signal, times.connectMs)
   const lost = new AbortController()
-  const client: Client = new ssh2.Client()
+  const client: Client = new SshClient()
   const offered: LoginMethod[] = []
   const judge = keyJudge(attempt)
   const lose = (error: unknown): void => {

@@ -100,7 +100,11 @@ function sizeOf(
   { path, handle }: { readonly path: string; readonly handle: Buffer },
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    sftp.fstat(handle, (error, { size }) => (error === undefined ? resolve(size) : reject(translate(path, error))))
+    sftp.fstat(handle, (error, stats) => {
+      if (error !== undefined && error !== null) reject(translate(path, error))
+      else if (stats.isDirectory()) reject(fileRefused(path, 'it is a directory'))
+      else resolve(stats.size)
+    })
   })
 }
 

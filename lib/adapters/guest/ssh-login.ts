@@ -1,9 +1,10 @@
 // How an account logs in over ssh: its key first, then its password. Nothing here is ever part of a message.
 
 import { createPrivateKey } from 'node:crypto'
-import ssh2, { type AnyAuthMethod, type ParsedKey } from 'ssh2'
+import type { AnyAuthMethod, ParsedKey } from 'ssh2'
 import { BackupError } from '../../base/errors.ts'
 import type { GuestCredentials } from '../../ports/guest.ts'
+import { parseSshKey } from './ssh2-package.ts'
 
 export type LoginMethod = { readonly name: 'key' | 'password'; readonly auth: AnyAuthMethod }
 
@@ -39,7 +40,7 @@ type KeyboardCall = readonly [
 function parsePrivateKey({ user, passphrase }: GuestCredentials, text: string): ParsedKey {
   const encrypted = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)
   if (encrypted && passphrase === null) throw needsPassphrase(user)
-  const parsed = ssh2.utils.parseKey(pkcs1Of(text, passphrase) ?? text.trim(), passphrase ?? undefined)
+  const parsed = parseSshKey(pkcs1Of(text, passphrase) ?? text.trim(), passphrase ?? undefined)
   const key = Array.isArray(parsed) ? parsed[0] : parsed
   if (key === undefined) throw unfit(user, 'there is no private key in their text', keyHint)
   if (!(key instanceof Error)) {
