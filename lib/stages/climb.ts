@@ -116,7 +116,7 @@ async function tryOnce(rung: Rung, climb: Climb, { state, cancel }: Context): Pr
   } catch (error) {
     cancel.signal.throwIfAborted()
     if (hasCode(error, 'snapshot-quiesce-failed')) {
-      if (rung.quiesce.kind === 'windows') await climb.onQuiesceFault()
+      if (climb.target.vm.guest.family === 'windows') await climb.onQuiesceFault()
       return { kind: 'again', reason: messageOf(error) }
     }
     if (rung.scripts && isGuestFault(error)) return { kind: 'no-scripts', reason: messageOf(error) }

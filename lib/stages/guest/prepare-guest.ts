@@ -12,6 +12,7 @@ import type { VsphereSession } from '../../ports/vsphere.ts'
 import { owe, pay } from '../debts.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
+import { dynamicDiskNotices } from './dynamic-disks.ts'
 import { loadScripts, scriptsFor } from './load-scripts.ts'
 import { findWayIn, whyNoWayIn } from './way-in.ts'
 import { installWorkspace, removeByToken } from './workspace.ts'
@@ -84,7 +85,8 @@ async function layInto(laying: Laying, hold: JobHold, { deps, cancel }: Call): P
     path,
     scripts: laying.scripts.map(({ stage }) => stage),
   }
-  const notices = way.warnings.map((message) => ({ code: 'guest-access', message, hint: 'docs/GUESTS.md tells more' }))
+  const access = way.warnings.map((message) => ({ code: 'guest-access', message, hint: 'docs/GUESTS.md tells more' }))
+  const notices = [...access, ...(await dynamicDiskNotices(channel, hold.job(), cancel))]
   return { guest: { attempts, workspace, fallback: null }, notices }
 }
 

@@ -3,13 +3,21 @@
 import { describe, expect, it } from 'vitest'
 import { memoryGuestChannel } from '../../../lib/adapters/memory/guest-channel.ts'
 import { BackupError } from '../../../lib/base/errors.ts'
+import { parseMoref, parseVmId } from '../../../lib/model/ids.ts'
 import { defaultPolicy, type Policy } from '../../../lib/model/policy.ts'
 import type { ProgramRequest } from '../../../lib/ports/guest.ts'
+import { dynamicDiskNotices } from '../../../lib/stages/guest/dynamic-disks.ts'
 import { backUpOne, expectRest, pointOfJob } from '../backups.ts'
 import { newEngine } from '../engine.ts'
-import { addVm, newWorld, policyWith, type World } from '../world.ts'
+import { addVm, cancel, newWorld, policyWith, type World } from '../world.ts'
 
 const MANIFEST = { bytes: new Uint8Array([80, 75, 5, 6]), writers: ['Microsoft Exchange Writer', 'System Writer'] }
+
+const NOBODY = {
+  moref: parseMoref('vm-1'),
+  vmId: parseVmId('50000000-0000-4000-8000-000000000001'),
+  datacenter: 'DC',
+}
 
 async function windowsWorld() {
   const world = await newWorld()
@@ -133,5 +141,29 @@ describe('VSS', () => {
     vm.mishaps.quiesceFails = 3
     const off = await backUpOne(engine, { policy: application({}, { mode: 'off', credentials: 'account' }) })
     expect(off.evidence).toEqual([])
+  })
+})
+
+describe('dynamic disks', () => {
+  const { vm, policy } = { vm: { name: 'mail-01' }, policy: application() }
+  const job = { vm: { ...NOBODY, ...vm }, policy }
+
+  function windows(answer: { readonly exitCode: number; readonly stdout: string } | null) {
+    const run = async () => ({ timedOut: false, stderr: '', ...(answer ?? { exitCode: 0, stdout: '' }) })
+    const programs = new Map(answer === null ? [] : [['powershell.exe', run]])
+    const channel = memoryGuestChannel({ user: 'Administrator', elevated: true, files: new Map(), programs })
+    return { ...channel, family: 'windows' as const }
+  }
+
+  it('are named, as the guest numbers them', async () => {
+    const notices = await dynamicDiskNotices(windows({ exitCode: 0, stdout: '1\r\n3\r\n' }), job, cancel)
+    expect(notices).toMatchObject([{ code: 'vss-dynamic-disks', message: expect.stringContaining('disk 1, disk 3') }])
+  })
+
+  it('are not said of a guest that has none, cannot tell, or is not asked for applications', async () => {
+    for (const answer of [{ exitCode: 0, stdout: '' }, { exitCode: 1, stdout: 'error 5' }, null])
+      expect(await dynamicDiskNotices(windows(answer), job, cancel)).toEqual([])
+    const other = { ...job, policy: policyWith() }
+    expect(await dynamicDiskNotices(windows({ exitCode: 0, stdout: '1' }), other, cancel)).toEqual([])
   })
 })
