@@ -17,6 +17,8 @@ export type Scripted = {
 export type Asked = {
   /** A SOAP method's name, or "GET /folder/…". */
   readonly call: string
+  /** Path and query. */
+  readonly url: string
   readonly body: string
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
@@ -81,10 +83,10 @@ export async function openScripted(answers: Readonly<Record<string, Answer>>): P
       const body = Buffer.concat(parts).toString('utf8')
       const method = /<soap:Body[^>]*><(?:\w+:)?(\w+)/.exec(body)?.[1]
       const call = method ?? `${request.method} ${request.url?.split('?')[0]}`
-      asked.push({ call, body, headers: request.headers })
+      const one: Asked = { call, url: request.url ?? '', body, headers: request.headers }
+      asked.push(one)
       const answer = answers[call] ?? usual[call]
-      const reply =
-        answer === undefined ? { status: 404, body: '' } : await answer({ call, body, headers: request.headers })
+      const reply = answer === undefined ? { status: 404, body: '' } : await answer(one)
       const bytes = Buffer.from(reply.body)
       response.writeHead(reply.status ?? 200, { 'Content-Length': bytes.byteLength, ...reply.headers })
       if (reply.cutAt === undefined) response.end(request.method === 'HEAD' ? '' : bytes)
