@@ -75,6 +75,37 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
         await expect(session.readVm(nobody, cancel)).rejects.toMatchObject({ code: 'vm-not-found' })
       }))
 
+    it('tells of the guest and of what quiescing needs without contradicting itself', () =>
+      withVm(async (session, { moref }) => {
+        const { guest, disks, ideDisks } = await session.readVm(moref, cancel)
+        for (const address of guest.nics.flatMap(({ addresses }) => addresses))
+          expect(guest.ipAddresses).toContain(address)
+        expect(new Set(guest.ipAddresses).size).toBe(guest.ipAddresses.length)
+        expect(guest.operationsReady === true && !guest.toolsRunning).toBe(false)
+        for (const label of ideDisks) expect(disks.map((disk) => disk.label)).toContain(label)
+      }))
+
+    it('makes a snapshot that is not quiesced when nobody asks for it, without a manifest', () =>
+      withVm(async (session, { moref }) => {
+        const snapshot = await session.createSnapshot(
+          { vm: moref, name: 'plain', description: '', quiesce: none },
+          cancel,
+        )
+        expect(snapshotsOf(await session.readVm(moref, cancel))).toMatchObject([
+          { moref: snapshot, quiesced: false, backupManifest: null },
+        ])
+        await session.removeSnapshot(snapshot, cancel)
+      }))
+
+    it('cannot reach a guest that runs no programs, which may pass', () =>
+      withVm(async (session, { moref }) => {
+        const login = { vm: moref, family: 'linux', user: 'root', password: 'guest-secret' } as const
+        const error = await session.openGuest(login, cancel).catch((failure: unknown) => failure)
+        expect(error).toBeInstanceOf(BackupError)
+        expect(error).toMatchObject({ code: 'guest-unreachable', retry: 'later' })
+        expect(String(error)).not.toContain('guest-secret')
+      }))
+
     it('has no running tasks on a VM that nobody works on', () =>
       withVm(async (session, { moref }) => {
         expect(await session.runningTasks(moref, cancel)).toEqual([])

@@ -1,6 +1,6 @@
 // Snapshots, consolidation and changed block tracking: the calls, and what their faults mean for a backup.
 
-import { BackupError, hasCode } from '../../base/errors.ts'
+import { assert, BackupError, hasCode } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { Moref } from '../../model/ids.ts'
 import type { ChangedAreas, Quiesce } from '../../ports/vsphere.ts'
@@ -124,8 +124,10 @@ function snapshotCall({ vm, name, description, quiesce }: SnapshotRequest): Call
     const args = { name, description, memory: false, quiesce: quiesce.kind === 'tools' }
     return { method: 'CreateSnapshot_Task', target, args, what }
   }
+  const { timeoutMinutes: timeout } = quiesce
+  assert(Number.isInteger(timeout) && timeout >= 5 && timeout <= 240, 'a time limit for VSS is 5 to 240 minutes')
   const quiesceSpec = typed('VirtualMachineWindowsQuiesceSpec', {
-    timeout: quiesce.timeoutMinutes,
+    timeout,
     // VSS_BACKUP_TYPE (Microsoft, vss.h): VSS_BT_FULL is 1, VSS_BT_COPY is 5; a copy leaves logs alone.
     vssBackupType: quiesce.backupType === 'full' ? 1 : 5,
     vssBootableSystemState: true,
