@@ -78,13 +78,7 @@ type Known = { acceptor: NtlmAcceptor | null; account: WinrmAccount | null }
 export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}): Promise<WinrmServer> {
   const options = { ...defaults, ...changes }
   const root = await mkdtemp(join(tmpdir(), 'coldframe-winrm-'))
-  const [keyPath, certificatePath] = [join(root, 'key.pem'), join(root, 'cert.pem')]
-  const subject = ['-subj', '/CN=wintest', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyPath]
-  const args = ['req', '-x509', ...key, ...subject, '-days', '2', `-${options.hash}`, '-out', certificatePath]
-  const made = spawnSync(requirePeer('openssl'), args, { encoding: 'utf8' })
-  if (made.status !== 0) throw new Error(`openssl req: ${made.stderr}`)
-  const pem = await readFile(certificatePath)
+  const { key, pem, certificatePath } = await makeCertificate(root, options.hash)
   const certificate = new X509Certificate(pem)
 
   const { user } = options.accounts[0] ?? { user: 'nobody' }
@@ -97,7 +91,7 @@ export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}
   let [count, resumed] = [0, 0]
 
   const server = createServer({
-    key: await readFile(keyPath),
+    key,
     cert: pem,
     minVersion: 'TLSv1.2',
     maxVersion: options.tls,
@@ -147,6 +141,16 @@ export async function startWinrmServer(changes: Partial<WinrmServerOptions> = {}
       await rm(root, { recursive: true, force: true })
     },
   }
+}
+
+async function makeCertificate(folder: string, hash: WinrmServerOptions['hash']) {
+  const [keyPath, certificatePath] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const subject = ['-subj', '/CN=wintest', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyPath]
+  const args = ['req', '-x509', ...key, ...subject, '-days', '2', `-${hash}`, '-out', certificatePath]
+  const made = spawnSync(requirePeer('openssl'), args, { encoding: 'utf8' })
+  if (made.status !== 0) throw new Error(`openssl req: ${made.stderr}`)
+  return { key: await readFile(keyPath), pem: await readFile(certificatePath), certificatePath }
 }
 
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly known: Known }
