@@ -7,6 +7,8 @@ export type TcpProxy = AsyncDisposable & {
   readonly port: number
   /** Resets every connection. */
   cut(): void
+  /** Resets every connection and refuses new ones. */
+  close(): Promise<void>
   /** Carries nothing any more, while every connection stays open: a network that was pulled out. */
   stall(): void
   /** How many bytes went to the server so far. */
@@ -41,17 +43,20 @@ export async function openTcpProxy(server: { readonly address: string; readonly 
   const cut = (): void => {
     for (const socket of sockets) socket.resetAndDestroy()
   }
+  const close = async (): Promise<void> => {
+    cut()
+    if (!own.listening) return
+    own.close()
+    await once(own, 'close')
+  }
   return {
     port: place.port,
     cut,
+    close,
     stall: () => {
       stalled = true
     },
     sentBytes: () => sent,
-    [Symbol.asyncDispose]: async () => {
-      cut()
-      own.close()
-      await once(own, 'close')
-    },
+    [Symbol.asyncDispose]: close,
   }
 }
