@@ -43,8 +43,8 @@ export type ChannelOptions = {
   readonly onCall?: (call: GuestCall) => void | Promise<void>
   /** Added to every program's environment; undefined takes a variable away. */
   readonly environment?: Readonly<Record<string, string | undefined>>
-  /** The program that stands for the guest's /bin/sh, in a mount namespace of its own. Needs root. */
-  readonly shell?: string
+  /** Lines of shell that mount what this guest has elsewhere or not at all, in a mount namespace of its own. Needs root. */
+  readonly mounts?: string
 }
 
 export type ProcessChannel = GuestChannel & {
@@ -232,12 +232,12 @@ function start({ place, options }: State, request: ProgramRequest): ChildProcess
     ...request.environment,
   }
   const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined))
-  const shell = options.shell
+  const { mounts } = options
   const words = [request.program, ...request.args]
   const [program = '', ...args] =
-    shell === undefined
+    mounts === undefined
       ? words
-      : ['unshare', '--mount', '/bin/sh', '-c', 'mount --bind "$0" /bin/sh && exec "$@"', shell, ...words]
+      : ['unshare', '--mount', '/bin/sh', '-c', `set -e\n${mounts}\nexec "$@"`, 'mounts', ...words]
   // In a session of its own, as sshd starts programs.
   return spawn(program, args, {
     cwd: request.workingDirectory ?? place.disk,

@@ -63,8 +63,10 @@ export async function freezeGuest(
 
 /**
  * Thaws, or waits for the thaw that came first; both give the first one's facts. For 'all' these are of the freeze with the
- * highest number that began.
- * @throws BackupError `guest-wrapper-reply`, `guest-workspace-missing`, those of GuestChannel
+ * highest number that began. Where pre-freeze could not be killed, post-thaw runs once more when it is over, and the answer
+ * tells of that run.
+ * @throws BackupError `guest-thaw-failed` (post-thaw could not be run at all), `guest-wrapper-reply`,
+ * `guest-workspace-missing`, those of GuestChannel
  */
 export async function thawGuest(
   channel: GuestChannel,

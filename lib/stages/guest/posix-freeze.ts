@@ -11,11 +11,11 @@ cmd_freeze() {
   local number=$1 limit=$2 d="f/$1" other pid born session ms rest timeout
   [ -f s/pre-freeze.entry ] || refuse guest-script-missing 'There is no pre-freeze script'
   too_late "$number" "$3"
-  mkdir "$d" 2>/dev/null || late "freeze $number began before"
+  mkdir "$d" 2>/dev/null || late "freeze $number began or was thawed before"
   # Two freezes that passed the first look see one another here, since each made its directory before.
   too_late "$number" "$3"
   for other in f/*; do
-    [ "\${other#f/}" -ge "$number" ] || thaw_one "\${other#f/}" next-freeze
+    [ "\${other#f/}" -ge "$number" ] || thaw_one "\${other#f/}" next-freeze || late "freeze \${other#f/} cannot be thawed"
   done
   outlive_login || no_timer "$why"
   head -c 65536 /dev/zero > "$d/reserve" || no_timer "there is no room in \\"$W\\""
@@ -29,7 +29,7 @@ cmd_freeze() {
   [ "$timeout" -lt "$limit" ] || timeout=$limit
   await_run "$d/pre-freeze" "$((ms + timeout))" "$d/thaw"
   read -r pid born rest < "$d/timer"
-  [ -e "$d/thaw" ] || alive "$pid" "$born" || thaw_one "$number" timer
+  [ -e "$d/thaw" ] || alive "$pid" "$born" || thaw_one "$number" timer || :
   if [ -e "$d/thaw" ]; then
     await_file "$d/end" 30000
     read -r rest ms < "$d/thaw"
@@ -85,28 +85,35 @@ arm_timer() {
   detach timer "$2" "$3"
   await_file "$1/timer" 5000 || no_timer 'it did not start within 5 s'
   read -r pid born rest < "$1/timer"
-  kill -0 "$pid" 2>/dev/null && alive "$pid" "$born" || no_timer 'it ended at once'
+  if kill -0 "$pid" 2>/dev/null && alive "$pid" "$born"; then return 0; fi
+  # It ends by itself when there is nothing to thaw any more.
+  [ ! -e "$1/pre-freeze.run" ] || late 'it was thawed before it began'
+  no_timer 'it ended at once'
 }
 
-# Thaws freeze $1 when pre-freeze began $2 milliseconds ago, a little early so that the thaw has begun by then.
+# Thaws freeze $1 when pre-freeze began $2 milliseconds ago; a little early so that the thaw has begun by then, and earlier
+# when pre-freeze has to be killed first.
 cmd_timer() {
-  local d="f/$1" pid born session ms rest base early
+  local d="f/$1" pid born session ms rest base early kill_early tries=0
   look $$
   clock
   base=$now
   claim "$d/timer" "$$ $p_born $now" || exit 0
-  early=$(($2 / 10))
-  [ "$early" -le 300 ] || early=300
+  kill_early=$(($2 / 4))
+  [ "$kill_early" -le 1500 ] || kill_early=1500
+  polite=$((kill_early / 2))
   while [ -d "$d" ] && [ ! -e "$d/end" ]; do
     if [ -e "$d/pre-freeze.run" ] && read -r pid born session ms rest < "$d/pre-freeze.run"; then
       [ "$pid" != 0 ] || exit 0
       base=$ms
     fi
+    if [ -e "$d/pre-freeze.exit" ]; then early=$((kill_early / 5)); else early=$kill_early; fi
     clock
     rest=$((base + $2 - early - now))
     if [ "$rest" -le 0 ]; then
-      thaw_one "$1" timer
-      exit 0
+      # Whatever is in the way, such as a guest without room for one more process, may pass.
+      thaw_one "$1" timer || [ "$tries" -ge 100 ] && exit 0
+      tries=$((tries + 1)) rest=500
     fi
     [ "$rest" -le 500 ] || rest=500
     nap "$rest"
@@ -114,9 +121,10 @@ cmd_timer() {
 }
 
 # Thaws freeze $1 on behalf of $2. Everybody who comes does every step that is not done yet: each step takes effect once,
-# and none is lost with the process that began it. Sets $t_by (- when nothing ever began), $t_held and $t_run.
+# and none is lost with the process that began it. Sets $t_by (- when nothing ever began), $t_held and $t_run. 1 when it
+# could not be completed.
 thaw_one() {
-  local d="f/$1" pid born session ms rest try=1 twice=0
+  local d="f/$1" pid born session ms rest try
   t_by='-' t_held=0 t_run=''
   mkdir "$d" 2>/dev/null
   rm -f "$d/reserve"
@@ -125,12 +133,31 @@ thaw_one() {
   read -r pid born session ms rest < "$d/pre-freeze.run" || refuse guest-wrapper-refused "No record of freeze $1 can be kept"
   [ "$pid" != 0 ] || return 0
   claim "$d/thaw" "$2 $now"
+  [ -e "$d/end" ] || complete_thaw "$@" || return 1
+  for try in 1 2 3; do
+    [ ! -f "$d/post-thaw.$try.run" ] || t_run="$d/post-thaw.$try"
+  done
+  read -r t_by rest < "$d/thaw"
+  # What counts is when the script that thaws began, and who started it.
+  [ -z "$t_run" ] || read -r pid born session rest t_by < "$d/post-thaw.1.run"
+  t_held=$((rest - ms))
+}
+
+# The steps of a thaw once pre-freeze has begun.
+complete_thaw() {
+  local d="f/$1" pid born session rest try=1 twice=0 run
+  read -r pid born session rest < "$d/pre-freeze.run"
+  # Who did not end at once before waits for this thaw.
+  [ ! -e "$d/pre-freeze.survived" ] || polite=0
   [ -e "$d/pre-freeze.exit" ] || end_run "$d/pre-freeze" thaw
   while [ -f s/post-thaw.entry ] && [ "$try" -le 3 ]; do
-    t_run="$d/post-thaw.$try"
-    perform "$t_run" post-thaw "$1" "$2"
+    run="$d/post-thaw.$try"
+    perform "$run" post-thaw "$1" "$2" || return 1
     try=$((try + 1))
-    if was_lost "$t_run"; then continue; fi
+    if was_lost "$run"; then
+      [ "$try" -le 3 ] || return 1
+      continue
+    fi
     # A freeze that could not be killed may have come true after this thaw: once more, when it is over.
     [ -e "$d/pre-freeze.survived" ] && [ "$twice" = 0 ] || break
     twice=1
@@ -139,13 +166,10 @@ thaw_one() {
   end_tree "$pid" "$born" "$session"
   clock
   claim "$d/end" "$now"
-  read -r t_by rest < "$d/thaw"
-  # What counts is when the script that thaws began, and who started it.
-  [ ! -f "$d/post-thaw.1.run" ] || read -r pid born session rest t_by < "$d/post-thaw.1.run"
-  t_held=$((rest - ms))
+  [ -e "$d/end" ]
 }
 
-# Tries for a minute to end a tree.
+# Tries for some time to end a tree.
 end_for() {
   local round=0
   while ! end_tree "$@" && [ "$round" -lt 20 ]; do round=$((round + 1)); done
@@ -153,16 +177,18 @@ end_for() {
 
 # Thaws freeze $1, or every one ("all") that began and was not thawed; with $3 "close" none may begin any more.
 cmd_thaw() {
-  local other by='-' held=0 run=''
+  local other number by='-' held=0 run='' last=0
   [ "$3" != close ] || claim closed "$2"
   if [ "$1" != all ]; then
-    thaw_one "$1" "$2"
+    thaw_one "$1" "$2" || refuse guest-thaw-failed "The post-thaw script of freeze $1 could not be run"
     by=$t_by held=$t_held run=$t_run
   else
     for other in f/*; do
       [ "$other" != 'f/*' ] || continue
-      thaw_one "\${other#f/}" "$2"
-      [ "$t_by" = - ] || by=$t_by held=$t_held run=$t_run
+      number=\${other#f/}
+      thaw_one "$number" "$2" || refuse guest-thaw-failed "The post-thaw script of freeze $number could not be run"
+      [ "$t_by" != - ] && [ "$number" -gt "$last" ] || continue
+      last=$number by=$t_by held=$t_held run=$t_run
     done
   fi
   begin

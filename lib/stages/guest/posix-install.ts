@@ -143,7 +143,7 @@ remove_workspace() {
   local file pid born session rest
   claim closed release
   for file in f/*; do
-    [ "$file" = 'f/*' ] || thaw_one "\${file#f/}" release
+    [ "$file" = 'f/*' ] || thaw_one "\${file#f/}" release || refuse guest-thaw-failed "Freeze \${file#f/} cannot be thawed"
   done
   for file in f/*/timer f/*/*.run r/*/*.run; do
     [ -f "$file" ] && read -r pid born session rest < "$file" || continue

@@ -20,10 +20,10 @@ clock() {
   now=$((\${up%.*} * 1000 + (1$part - 100) * 10))
 }
 
-# Sleeps for $1 milliseconds; a sleep that takes whole seconds only sleeps one.
+# Sleeps for $1 milliseconds, or for a second where sleep takes whole seconds only; less when it is killed.
 nap() {
   local part="00$(($1 % 1000))"
-  sleep "$(($1 / 1000)).\${part#"\${part%???}"}" 2>/dev/null || sleep 1
+  sleep "$(($1 / 1000)).\${part#"\${part%???}"}" 2>/dev/null || [ $? -gt 128 ] || sleep 1
 }
 
 # Writes the file $1 unless it exists, whole or not at all. 0: it is ours; 1: there was one; 2: it could not be written.
@@ -47,7 +47,8 @@ line_of() {
   { IFS= read -r line < "$1"; } 2>/dev/null
 }
 
-# What /proc says of the process $1, into $p_parent, $p_group, $p_session and $p_born (in ticks since the guest's start).
+# What /proc says of the process $1, into $p_state, $p_parent, $p_group, $p_session and $p_born (in ticks since the guest's
+# start).
 # 1 when there is none, or only a zombie.
 look() {
   local text='' part=''
@@ -59,7 +60,7 @@ look() {
   set +f
   [ $# -ge 20 ] || return 1
   case $1 in Z | X) return 1 ;; esac
-  p_parent=$2 p_group=$3 p_session=$4 p_born=\${20}
+  p_state=$1 p_parent=$2 p_group=$3 p_session=$4 p_born=\${20}
 }
 
 alive() {
@@ -109,8 +110,17 @@ gone_within() {
   done
 }
 
+# Whether all of $found that still live wait in system calls that cannot be interrupted, as on a frozen file system.
+all_stuck() {
+  local pair
+  for pair in $found; do
+    alive "\${pair%:*}" "\${pair#*:}" && [ "$p_state" != D ] && return 1
+  done
+  return 0
+}
+
 # Ends the process $1 that was born at $2, all that descend from it and all of the session $3 (0: it has none of its own):
-# first politely, then by force. 1 when some are left, as in a system call that cannot be interrupted.
+# first politely, then by force. 1 when some are left.
 end_tree() {
   local round=0
   found=' '
@@ -123,11 +133,12 @@ end_tree() {
   gather "$3"
   tell TERM || return 0
   tell CONT
-  gone_within 1000
+  gone_within "$polite"
   while [ "$round" -lt 5 ]; do
     gather "$3"
     tell KILL || return 0
-    gone_within 400
+    gone_within 400 && return 0
+    all_stuck && return 1
     round=$((round + 1))
   done
   ! tell 0
@@ -142,6 +153,8 @@ detach() {
   )
 }
 
+# How long processes have to end politely, in milliseconds.
+polite=1000
 setsid=setsid
 command -v setsid > /dev/null || setsid=
 scope=

@@ -43,18 +43,31 @@ export type Preparation = {
 }
 
 /** A guest with a workspace. */
-export async function prepare({ scripts, environment = {}, channel: options = {}, elevated = false }: Preparation) {
+export async function prepare(preparation: Preparation): Promise<Prepared> {
   const guest = await openProcessGuest()
   try {
-    const channel = guest.open(options)
-    const token = randomBytes(16).toString('hex')
-    const told = { DISK: guest.place.disk, ...environment }
-    const { path } = await installWorkspace(channel, { token, elevated, scripts, environment: told }, cancel)
-    return prepared({ guest, channel, token, place: { family: 'linux', path, elevated } })
+    return await prepareIn(guest, preparation)
   } catch (error) {
     await guest[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Lays a workspace into a guest; disposing disposes of the guest. */
+export async function prepareIn(
+  guest: ProcessGuest,
+  { scripts, environment = {}, channel: options = {}, elevated = false }: Preparation,
+): Promise<Prepared> {
+  const channel = guest.open(options)
+  const token = randomBytes(16).toString('hex')
+  const told = { DISK: guest.place.disk, ...environment }
+  const { path } = await installWorkspace(channel, { token, elevated, scripts, environment: told }, cancel)
+  return prepared({ guest, channel, token, place: { family: 'linux', path, elevated } })
+}
+
+/** The same workspace through another channel. */
+export function through({ guest, token, place }: Prepared, channel: GuestChannel): Prepared {
+  return prepared({ guest, token, place, channel })
 }
 
 function prepared(made: Pick<Prepared, 'guest' | 'channel' | 'place' | 'token'>): Prepared {
