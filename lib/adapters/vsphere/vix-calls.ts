@@ -111,7 +111,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   TaskInProgress: unreachable('another task of vCenter holds the VM', 'Try again when it is done'),
   MethodNotFound: unreachable('this server does not know the call', 'Let the policy use the network'),
   GuestPermissionDenied: {
-    code: 'guest-permission',
+    code: 'guest-path-refused',
     kind: 'refused',
     reason: 'the guest does not allow it to this account',
     hint: 'Give the account of the guest the right to it, or another account to the policy',

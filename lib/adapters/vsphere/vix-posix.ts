@@ -4,9 +4,8 @@
 // It needs sh, setsid (without it the tree is found by parents), mkfifo, dd, wc, head, cat, ln, readlink, sleep, id and /proc.
 // What the program leaves in a session of its own (a daemon, the timer of a freeze) goes on after its end and its kill.
 
-import { malformed } from '../../base/errors.ts'
 import type { ProgramRequest } from '../../ports/guest.ts'
-import { type GuestShell, type RunPlace, whyNotElevated } from './vix-run.ts'
+import { argumentUnfit, type GuestShell, type RunPlace, whyNotElevated } from './vix-run.ts'
 
 /** Names that some sh keeps for itself: an export of them fails, or the program would get another value. */
 const shellNames =
@@ -40,16 +39,16 @@ export const posixShell: GuestShell = {
   digest: (path) => ({ program: '/bin/sh', args: ['-c', DIGEST, 'digest', path] }),
 }
 
-/** A word that every POSIX shell reads as exactly this text. @throws BackupError `malformed` for NUL, which no program can be given */
+/** A word that every POSIX shell reads as exactly this text. @throws BackupError `guest-argument-unfit` */
 export function quotePosix(text: string): string {
-  if (text.includes('\0')) throw malformed('word for a program', '…', 'must not contain the character NUL')
+  if (text.includes('\0')) throw argumentUnfit('has a NUL character')
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
 /** @param place.work a directory that the script makes; it ends with the file "result" in it */
 function posixScript(request: ProgramRequest, place: RunPlace): string {
   const { program, args, environment, workingDirectory } = request
-  if (program.startsWith('-')) throw malformed('program', program, 'must not begin with "-"')
+  if (program.startsWith('-')) throw argumentUnfit(`has the name "${program}", which begins with "-"`)
   const refuse = (reason: string) => `{ echo ${reason} >${quotePosix(`${place.work}/refused`)}; exit 1; }`
   const child = [
     ...(workingDirectory === null
@@ -71,11 +70,7 @@ function posixScript(request: ProgramRequest, place: RunPlace): string {
 
 function nameOf(name: string): string {
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || shellNames.test(name))
-    throw malformed(
-      'name of a variable',
-      name,
-      'must be letters, digits and "_", and none that a shell keeps for itself',
-    )
+    throw argumentUnfit(`has a variable "${name}", which is no name, or one that a shell keeps for itself`)
   return name
 }
 

@@ -23,6 +23,7 @@ export interface GuestShell {
   readonly scriptName: string
   /** Memory-backed, where nothing blocks while the file systems are frozen; null: the guest's temporary directory. */
   readonly storage: string | null
+  /** @throws BackupError `guest-argument-unfit` */
   write(request: ProgramRequest, place: RunPlace): string
   start(script: string): Fields
   /** How the script is told to kill the program, or never to begin it: by another program, or by a file. */
@@ -252,6 +253,14 @@ function resultOf(
         facts: { user: need.user },
       })
   }
+}
+
+/** A request that no program of this kind of guest can be given; values may be secrets and are not shown. */
+export function argumentUnfit(reason: string): BackupError {
+  return new BackupError(`Cannot run a program in the guest: it ${reason}`, {
+    code: 'guest-argument-unfit',
+    kind: 'usage',
+  })
 }
 
 /** One sentence for the operator. */

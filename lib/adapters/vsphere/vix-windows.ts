@@ -5,10 +5,10 @@
 // its way. A job object, which the script enters before it starts the program, holds the whole tree: everything else in the
 // job is killed at the end of the time limit. Breaking away from the job is allowed, for what must go on (a timer).
 
-import { malformed } from '../../base/errors.ts'
 import type { ProgramRequest } from '../../ports/guest.ts'
-import { type GuestShell, type RunPlace, whyNotElevated } from './vix-run.ts'
+import { argumentUnfit, type GuestShell, type RunPlace, whyNotElevated } from './vix-run.ts'
 
+const CMD = 'C:\\Windows\\System32\\cmd.exe'
 const POWERSHELL = 'C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe'
 /** S-1-16-12288 is the label of high integrity, S-1-16-16384 that of the system (Microsoft, well-known SIDs). */
 const HIGH_INTEGRITY = /S-1-16-(12288|16384)/
@@ -38,10 +38,26 @@ export const windowsShell: GuestShell = {
 
 /** A word that the C runtime's rules split off as exactly this text (Microsoft, "Parsing C command-line arguments"). */
 export function quoteWindows(text: string): string {
-  if (text.includes('\0')) throw malformed('word for a program', '…', 'must not contain the character NUL')
+  if (text.includes('\0')) throw argumentUnfit('has a NUL character')
   if (/^[^\s"]+$/.test(text)) return text
   const escaped = text.replaceAll(/(\\*)"/g, String.raw`$1$1\"`).replace(/(\\+)$/, '$1$1')
   return `"${escaped}"`
+}
+
+/**
+ * Batch files are run by cmd.exe whoever starts them, and it reads their arguments once more: inside quotation marks all but a
+ * few characters are plain text to it, and with /s only the outermost pair is taken away.
+ * @throws BackupError `guest-argument-unfit`
+ */
+export function commandOf({ program, args }: Pick<ProgramRequest, 'program' | 'args'>): {
+  readonly program: string
+  readonly commandLine: string
+} {
+  if (!/\.(?:bat|cmd)[ .]*$/i.test(program)) return { program, commandLine: args.map(quoteWindows).join(' ') }
+  const words = [program, ...args]
+  if (words.some((word) => /["%!\r\n\0]/.test(word)))
+    throw argumentUnfit('is a batch file with one of the characters " % ! or a line break in an argument')
+  return { program: CMD, commandLine: `/d /s /c "${words.map((word) => `"${word}"`).join(' ')}"` }
 }
 
 /** Options and the command as PowerShell takes it: base64 of UTF-16LE. */
@@ -64,8 +80,7 @@ function loaderOf(script: string): string {
 
 function windowsScript(request: ProgramRequest, place: RunPlace): string {
   const data = {
-    program: request.program,
-    commandLine: request.args.map(quoteWindows).join(' '),
+    ...commandOf(request),
     directory: request.workingDirectory ?? '',
     environment: Object.entries(request.environment).map(([name, value]) => ({ name, value })),
     timeoutMs: request.timeoutMs,

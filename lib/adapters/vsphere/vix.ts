@@ -56,7 +56,7 @@ export async function openVix(session: VimSession, account: VixAccount, cancel: 
     put: (file, inner) => put(inside, file, inner),
     get: (file, inner) => get(inside, file, inner),
     digest: (path, inner) => digest(inside, absolute(shell, path), inner),
-    remove: (path, inner) => remove(inside, absolute(shell, path), inner),
+    remove: (path, inner) => remove(inside, removable(shell, path), inner),
     [Symbol.asyncDispose]: async () => {
       await removeRuns(inside)
       hosts[Symbol.dispose]()
@@ -70,7 +70,7 @@ async function logIn(calls: GuestCalls, { vm, user }: VixAccount, cancel: Cancel
   try {
     await calls({ to: 'authManager', method, args: {}, what, repeat: 'here' }, cancel)
   } catch (error) {
-    if (!(error instanceof BackupError) || error.code !== 'guest-permission') throw error
+    if (!(error instanceof BackupError) || error.code !== 'guest-path-refused') throw error
     const { kind, facts } = error
     throw new BackupError(error.message, { code: 'guest-login-refused', kind, facts, cause: error })
   }
@@ -79,6 +79,18 @@ async function logIn(calls: GuestCalls, { vm, user }: VixAccount, cancel: Cancel
 function absolute(shell: GuestShell, path: string): string {
   if (shell.isAbsolute(path)) return path
   throw malformed('path in the guest', path, 'must be absolute')
+}
+
+/** What would take more than is meant, the whole disk for example, is never removed. */
+function removable(shell: GuestShell, path: string): string {
+  const parts = absolute(shell, path).split(shell.family === 'windows' ? /[\\/]/ : '/')
+  const below = parts.slice(1).filter((part) => part !== '' && part !== '.')
+  if (below.length > 0 && !below.includes('..') && !path.startsWith('\\\\')) return path
+  throw new BackupError(`Cannot remove "${path}" in the guest: it must lie below the root, and have no ".." in it`, {
+    code: 'guest-path-refused',
+    kind: 'refused',
+    facts: { path },
+  })
 }
 
 async function makeRunsDirectory(
@@ -90,7 +102,9 @@ async function makeRunsDirectory(
     try {
       return await makePrivateDirectory(inside, { prefix: RUNS_PREFIX, parent: storage }, cancel)
     } catch (error) {
-      const elsewhere = ['guest-path-missing', 'guest-permission', 'vcenter-fault'].some((code) => hasCode(error, code))
+      const elsewhere = ['guest-path-missing', 'guest-path-refused', 'vcenter-fault'].some((code) =>
+        hasCode(error, code),
+      )
       if (!elsewhere) throw error
     }
   }

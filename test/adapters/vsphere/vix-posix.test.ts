@@ -276,8 +276,10 @@ describe('the script', () => {
       posixShell.write({ ...plain, program: '/bin/true', ...request }, { script: '/s', work: '/w', former: null })
     expect(() => quotePosix('a\0b')).toThrow('NUL')
     for (const name of ['A-B', '', '1A', 'A=B', 'UID', 'SHLVL', '_', 'BASH_ENV'])
-      expect(() => write({ environment: { [name]: 'x' } })).toThrow(expect.objectContaining({ code: 'malformed' }))
-    expect(() => write({ program: '-rf' })).toThrow(expect.objectContaining({ code: 'malformed' }))
+      expect(() => write({ environment: { [name]: 'x' } })).toThrow(
+        expect.objectContaining({ code: 'guest-argument-unfit' }),
+      )
+    expect(() => write({ program: '-rf' })).toThrow(expect.objectContaining({ code: 'guest-argument-unfit' }))
   })
 })
 

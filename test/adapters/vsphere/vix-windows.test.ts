@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { RunPlace } from '../../../lib/adapters/vsphere/vix-run.ts'
-import { quoteWindows, windowsShell } from '../../../lib/adapters/vsphere/vix-windows.ts'
+import { commandOf, quoteWindows, windowsShell } from '../../../lib/adapters/vsphere/vix-windows.ts'
 
 const place: RunPlace = { script: 'C:\\Temp\\c\\2-run.ps1', work: 'C:\\Temp\\c\\2', former: 'C:\\Temp\\c\\1' }
 const request = { program: 'p.exe', args: [], environment: {}, workingDirectory: null, timeoutMs: 7, elevated: false }
@@ -57,6 +57,18 @@ describe('the script for Windows guests', () => {
       { numRuns: 2_000 },
     )
     expect(() => quoteWindows('a\0')).toThrow('NUL')
+  })
+
+  it('hands batch files to cmd.exe, whose own rules apply, and refuses what these would change', () => {
+    expect(commandOf({ program: 'C:\\a b\\x.CMD', args: ['one & two', '^'] })).toEqual({
+      program: expect.stringMatching(/cmd\.exe$/),
+      commandLine: '/d /s /c ""C:\\a b\\x.CMD" "one & two" "^""',
+    })
+    for (const word of ['"', '%PATH%', '!x!', 'a\nb', 'a\0'])
+      expect(() => commandOf({ program: 'x.bat', args: [word] })).toThrow(
+        expect.objectContaining({ code: 'guest-argument-unfit' }),
+      )
+    expect(commandOf({ program: 'x.exe', args: ['%PATH%'] }).program).toBe('x.exe')
   })
 
   it('carries the request as data that no shell reads, and ends with the word that its loader looks for', () => {

@@ -270,6 +270,16 @@ describe('a file of a guest', () => {
     }
   })
 
+  it('is never removed with more than is meant', async () => {
+    await using kit = await openVixKit()
+    for (const path of ['/', '//', '/./', '/tmp/..', '/tmp/../etc', '/..'])
+      expect(await failureOf((async () => kit.channel.remove(path, cancel))())).toMatchObject({
+        code: 'guest-path-refused',
+        kind: 'refused',
+      })
+    expect(kit.calls()).toEqual({})
+  })
+
   it('that the account may not see is refused, not absent', async () => {
     await using asRoot = await openVixKit({ account: rootAccount })
     const directory = await asRoot.channel.makeDirectory(cancel)
@@ -279,7 +289,7 @@ describe('a file of a guest', () => {
     const login = { vm: moref, family: 'linux', user: plainAccount.name, password: plainAccount.password } as const
     await using other = await asRoot.session.openGuest(login, cancel)
     if (process.getuid?.() !== 0) return
-    const refused = { code: 'guest-permission', kind: 'refused' }
+    const refused = { code: 'guest-path-refused', kind: 'refused' }
     expect(await failureOf(other.digest(`${directory}/secret`, cancel))).toMatchObject(refused)
     expect(await failureOf(other.get({ path: `${directory}/secret`, bytesMax: 9 }, cancel))).toMatchObject(refused)
     expect(await failureOf(other.remove(`${directory}/secret`, cancel))).toMatchObject(refused)
