@@ -10,7 +10,7 @@ import type { SimVcenterOptions } from './sim-vcenter.ts'
 import { fastClock, openVixKit, plainAccount, rootAccount, type VixKit } from './vix-kit.ts'
 
 const cancel = { signal: AbortSignal.timeout(300_000) }
-const plain = { args: [], environment: {}, workingDirectory: null, timeoutMs: 60_000, elevated: false }
+const plain = { args: [], environment: {}, workingDirectory: null, timeoutMs: 600_000, elevated: false }
 const sh = (line: string, ...args: readonly string[]): ProgramRequest => ({
   ...plain,
   program: '/bin/sh',
@@ -159,7 +159,7 @@ describe('a program in a guest', () => {
   })
 
   it('is given up soon when Tools go away, and ends by its own limit', async () => {
-    await using kit = await openVixKit({ clock: fastClock(10) })
+    await using kit = await openVixKit({ clock: fastClock(4) })
     const pids = join((await runsIn(kit)).temporary, 'pid')
     const running = failureOf(kit.channel.run({ ...sh('echo $$ >"$0"; sleep 300', pids), timeoutMs: 6_000 }, cancel))
     await until(() => existsSync(pids))
