@@ -1,6 +1,7 @@
 // Strikes: the ports of one process, made to fail, stop or die at a chosen call. Calls are numbered across all processes.
 
 import { BackupError } from '../../lib/base/errors.ts'
+import type { GuestChannel, GuestNetwork, ProgramRequest } from '../../lib/ports/guest.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import type { Vsphere } from '../../lib/ports/vsphere.ts'
@@ -46,7 +47,8 @@ export type Chaos = {
   readonly around: (process: Process) => Around
 }
 
-export type Around = <Result>(name: string, act: () => Promise<Result>) => Promise<Result>
+/** @param args what the call was made with, for those that tell calls of one name apart */
+export type Around = <Result>(name: string, act: () => Promise<Result>, args?: readonly unknown[]) => Promise<Result>
 
 type Wait = {
   readonly when: Strike['when']
@@ -62,23 +64,44 @@ export function chaos(
     readonly number: number
     readonly name: string
     readonly process: string
+    readonly args: readonly unknown[]
   }) => Choice | Promise<Choice>,
 ): Chaos {
   const calls: string[] = []
   return {
     calls,
-    around: (process) => async (name, act) => {
+    around: (process) => async (name, act, args) => {
       if (process.dead) return never()
       const number = calls.push(name)
-      const strike = await choose({ number, name, process: process.name })
+      const strike = await choose({ number, name, process: process.name, args: args ?? [] })
       if (strike?.when === 'before') await fall(strike, { process, name })
-      await process.paused
-      const result = await act()
+      await standing(process)
+      const settled = await settledOf(act)
+      // Whoever died meanwhile hears neither of the result nor of the failure.
       if (process.dead) return never()
-      if (strike?.when === 'after') await fall(strike, { process, name })
-      await process.paused
-      return result
+      // What failed by itself needs no other failure after it; its caller can die all the same.
+      const falls = strike?.when === 'after' && (settled.ok || strike.blow === 'kill' || strike.blow === 'pause')
+      if (falls) await fall(strike, { process, name })
+      await standing(process)
+      if (settled.ok) return settled.result
+      throw settled.error
     },
+  }
+}
+
+/** Waits while the process stands still; one that died there never goes on. */
+async function standing(process: Process): Promise<void> {
+  await process.paused
+  if (process.dead) await never()
+}
+
+type Settled<Result> = { readonly ok: true; readonly result: Result } | { readonly ok: false; readonly error: unknown }
+
+async function settledOf<Result>(act: () => Promise<Result>): Promise<Settled<Result>> {
+  try {
+    return { ok: true, result: await act() }
+  } catch (error) {
+    return { ok: false, error }
   }
 }
 
@@ -126,7 +149,7 @@ export function wrapped<Port extends object>(port: Port, name: string, around: A
     get(target, property) {
       const value: unknown = Reflect.get(target, property)
       if (typeof value !== 'function' || typeof property === 'symbol') return value
-      return (...args: unknown[]) => around(`${name}.${property}`, async () => Reflect.apply(value, target, args))
+      return (...args: unknown[]) => around(`${name}.${property}`, async () => Reflect.apply(value, target, args), args)
     },
   })
 }
@@ -148,8 +171,47 @@ export function wrappedJobStore(store: JobStore, around: Around): JobStore {
 
 export function wrappedVsphere(vsphere: Vsphere, around: Around): Vsphere {
   return {
-    open: async (cancel) => wrapped(await around('vsphere.open', () => vsphere.open(cancel)), 'vsphere', around),
+    open: async (cancel) => {
+      const session = wrapped(await around('vsphere.open', () => vsphere.open(cancel)), 'vsphere', around)
+      return {
+        ...session,
+        openGuest: async (request, inner) => wrappedChannel(await session.openGuest(request, inner), around),
+      }
+    },
   }
+}
+
+/** The network, and every channel that it opens. */
+export function wrappedGuests(guests: GuestNetwork, around: Around): GuestNetwork {
+  const { probe, openSsh, openWinrm } = wrapped(guests, 'guests', around)
+  return {
+    probe,
+    openSsh: async (request, cancel) => {
+      const opened = await openSsh(request, cancel)
+      return { ...opened, channel: wrappedChannel(opened.channel, around) }
+    },
+    openWinrm: async (request, cancel) => {
+      const opened = await openWinrm(request, cancel)
+      return { ...opened, channel: wrappedChannel(opened.channel, around) }
+    },
+  }
+}
+
+function wrappedChannel(channel: GuestChannel, around: Around): GuestChannel {
+  const { kind, family, address } = channel
+  const { whoAmI, makeDirectory, put, get, digest, remove } = wrapped(channel, 'guest', around)
+  return {
+    ...{ kind, family, address, whoAmI, makeDirectory, put, get, digest, remove },
+    run: (request, cancel) =>
+      around(`guest.run ${wordOf(request)}`, () => channel.run(request, cancel), [request, cancel]),
+    [Symbol.asyncDispose]: () => around('guest.dispose', async () => channel[Symbol.asyncDispose]()),
+  }
+}
+
+/** The command of the wrapper that is called ("freeze", "thaw"), else the program. */
+function wordOf({ program, args }: ProgramRequest): string {
+  const at = args.findIndex((word) => /\/(wrapper|coldframe-[0-9a-f]{32})\.sh$/.test(word))
+  return at < 0 ? program : (args[at + 1] ?? program)
 }
 
 export function wrappedStore(store: ObjectStore, around: Around): ObjectStore {

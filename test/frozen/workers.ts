@@ -1,0 +1,116 @@
+// Processes of the product inside this one: an engine with its own connections, and a watch beside it. Whoever dies never goes
+// on, its connections are gone in that moment, and the programs that it started in the guest go on.
+
+import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
+import { systemClock } from '../../lib/base/clock.ts'
+import { defaultEngineLimits, runEngine } from '../../lib/compose/engine.ts'
+import type { MessageQueue } from '../../lib/ports/queue.ts'
+import type { ProcessChannel } from '../kit/process-guest.ts'
+import { type Process, wrapped, wrappedGuests, wrappedVsphere } from '../stages/chaos.ts'
+import { networkOf, type Site } from './site.ts'
+import { openWire, type Wire } from './wire.ts'
+
+export type WorkerOptions = {
+  readonly name: string
+  readonly works: boolean
+  readonly watches: boolean
+  /** How far its clock is ahead. */
+  readonly skewMs: number
+  /** Called once, when it dies, stands still or is told to stop. */
+  readonly onFall: () => void
+}
+
+export type Worker = AsyncDisposable & {
+  readonly process: Process
+  readonly wire: Wire
+  kill(): void
+  /** Stands still until `until`. */
+  pause(until: Promise<void>): void
+  /** Resolves when it has come to its end by itself. */
+  stop(): Promise<void>
+}
+
+export async function startWorker(site: Site, options: WorkerOptions): Promise<Worker> {
+  const { world } = site
+  const wire = await openWire({ port: site.port })
+  const channels = new Set<ProcessChannel>()
+  let fallen = false
+  const process: Process = {
+    name: options.name,
+    stop: new AbortController(),
+    dead: false,
+    onDeath: () => {
+      if (process.dead) {
+        wire.set('dead')
+        for (const channel of channels) channel.cut('left')
+      } else {
+        wire.set('still')
+        void process.paused?.then(() => wire.set('open'))
+      }
+      fall()
+    },
+  }
+  const fall = () => {
+    if (!fallen) options.onFall()
+    fallen = true
+  }
+  process.stop.signal.addEventListener('abort', fall)
+  const around = world.chaos.around(process)
+  const whole = world.depsOf(process)
+  const settings = { ...site.settings, url: `https://127.0.0.1:${wire.port}/sdk` }
+  const parts = {
+    deps: {
+      ...whole,
+      clock: { ...whole.clock, nowMs: () => systemClock.nowMs() + options.skewMs },
+      vsphere: wrappedVsphere(openVsphere(settings), around),
+      guests: wrappedGuests(networkOf(site, channels), around),
+    },
+    queue: queueOf(site, { around, works: options.works }),
+    engineId: options.name,
+    runningMax: 4,
+    limits: {
+      ...defaultEngineLimits,
+      idleMs: 20,
+      visibilityMs: 3_000,
+      watchMs: options.watches ? 200 : 3_600_000,
+      againMs: 40,
+    },
+    isEnding: () => false,
+  }
+  const running = runEngine(parts, { signal: process.stop.signal })
+  running.catch((error: unknown) => world.log.error('engine.ended', error))
+  const stop = async () => {
+    process.stop.abort(new DOMException('The process stops', 'AbortError'))
+    await process.paused
+    if (!process.dead) await running.catch(() => undefined)
+  }
+  return {
+    process,
+    wire,
+    kill: () => {
+      if (process.dead) return
+      process.dead = true
+      process.onDeath()
+    },
+    pause: (until) => {
+      if (process.dead || process.paused !== undefined) return
+      process.paused = until
+      process.onDeath()
+    },
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      fallen = true
+      await stop()
+      await wire[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** A process that only watches takes no message. */
+function queueOf(
+  { world }: Site,
+  { around, works }: { readonly around: Parameters<typeof wrapped>[2]; readonly works: boolean },
+): MessageQueue {
+  const { send, receive, extend, remove, takeDead } = wrapped(world.queue, 'queue', around)
+  return { send, extend, remove, takeDead, receive: works ? receive : async () => [] }
+}
