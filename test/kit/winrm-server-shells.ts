@@ -188,9 +188,15 @@ function signal({ body }: WsmanRequest, shell: Shell): void {
 }
 
 function take(parts: Buffer[], bytesMax: number): Buffer {
-  const all = Buffer.concat(parts.splice(0))
-  if (all.byteLength > bytesMax) parts.push(all.subarray(bytesMax))
-  return all.subarray(0, bytesMax)
+  const taken: Buffer[] = []
+  for (let left = bytesMax; left > 0; ) {
+    const part = parts.shift()
+    if (part === undefined) break
+    if (part.byteLength > left) parts.unshift(part.subarray(left))
+    taken.push(part.subarray(0, left))
+    left -= Math.min(left, part.byteLength)
+  }
+  return Buffer.concat(taken)
 }
 
 /** The client's scripts, or a real program with arguments that have no blanks. */

@@ -93,7 +93,7 @@ describe.skipIf(peerSkip('openssl'))('the winrm channel', () => {
     const beats = join(server.folder, 'beats')
     const line = commandLineOf('/bin/sh', ['-c', 'while :; do printf x >> "$0"; sleep 0.05; done', beats])
     const data = { ...line, workingDirectory: null, timeoutMs: 3_600_000, environment: [] }
-    const script = { name: 'run', data, payload: null, limitMs: 1500, outputBytesMax: 1000 } as const
+    const script = { name: 'run', data, payload: null, limitMs: 3000, outputBytesMax: 1000 } as const
     expect(await own.execute(script, cancel)).toEqual({ kind: 'late' })
     expect(server.log.slice(-2)).toEqual(['Signal', 'Delete'])
     const atEnd = (await readFile(beats)).byteLength
