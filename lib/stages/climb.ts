@@ -8,6 +8,7 @@ import type { Outcome } from '../model/outcome.ts'
 import type { Taken, Target } from './capture-record.ts'
 import type { StageDeps } from './deps.ts'
 import { type FreezableGuest, freezeBudgetMs, type Held, whileFrozen } from './guest/hold-guest.ts'
+import { isGuestFault } from './guest/outcome-of-door.ts'
 import type { JobHold } from './hold.ts'
 import type { Ladder, Rung } from './ladder.ts'
 import { notReached } from './not-reached.ts'
@@ -129,10 +130,6 @@ function judged(held: Held<Moref>, { state, snapshotMs }: { readonly state: Stat
   state.failedRuns.push(...held.runs)
   const mayHelp = held.kind === 'void' || held.again
   return { kind: mayHelp ? 'again' : 'no-scripts', reason: held.reason }
-}
-
-function isGuestFault(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('guest-')
 }
 
 function snapshotNow({ session, vm, name, job }: Target, rung: Rung, cancel: Cancel): Promise<Moref> {

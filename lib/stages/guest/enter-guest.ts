@@ -1,11 +1,12 @@
 // Capture's way back into the guest that prepare laid a workspace into, opened before anything is frozen.
 
-import { BackupError, messageOf } from '../../base/errors.ts'
-import { type Cancel, isAbort, withTimeLimit } from '../../base/time-limit.ts'
+import { messageOf } from '../../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
 import { thawGuest } from './freeze.ts'
 import { type FreezableGuest, placeOf } from './hold-guest.ts'
+import { isGuestFault } from './outcome-of-door.ts'
 import { type GuestAt, returnTo, whyNoWayIn } from './way-in.ts'
 
 export type EnteredGuest = AsyncDisposable & {
@@ -41,8 +42,7 @@ export async function enterGuest(
     return { guest, reason: null, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
   } catch (error) {
     cancel.signal.throwIfAborted()
-    const ofGuest = isAbort(error) || (error instanceof BackupError && /^(guest|secret|credentials)-/.test(error.code))
-    if (!ofGuest) throw error
+    if (!isGuestFault(error)) throw error
     return nobody(`The guest cannot be frozen now: ${messageOf(error)}`)
   }
 }

@@ -65,7 +65,11 @@ export async function whileFrozen<Result>(
   let done: Done<Result> = { kind: 'nothing' }
   try {
     const startedMs = deps.clock.nowMs()
-    const answer = await freezeGuest(guest.channel, { place, request: { number, limitMs: freezeLimitMs, notAfterMs } }, cancel)
+    const answer = await freezeGuest(
+      guest.channel,
+      { place, request: { number, limitMs: freezeLimitMs, notAfterMs } },
+      cancel,
+    )
     deps.log.info('guest.frozen', { number, answer: answer.kind, elapsedMs: deps.clock.nowMs() - startedMs })
     done = { kind: 'frozen', answer, result: answer.kind === 'held' ? { value: await act() } : null }
   } catch (error) {

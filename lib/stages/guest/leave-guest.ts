@@ -1,7 +1,7 @@
 // What finish does in a guest once the restore point is committed, or the job has failed: the post-commit script, then clean-up.
 
-import { BackupError, messageOf } from '../../base/errors.ts'
-import { type Cancel, isAbort, withTimeLimit } from '../../base/time-limit.ts'
+import { messageOf } from '../../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestWorkspace } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
 import type { Notice } from '../../model/outcome.ts'
@@ -10,6 +10,7 @@ import { pay } from '../debts.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
 import { placeOf } from './hold-guest.ts'
+import { isGuestFault } from './outcome-of-door.ts'
 import { findWayIn, returnTo, vmOfGuest, whyNoWayIn } from './way-in.ts'
 import { removeByToken, removeWorkspace, runScript } from './workspace.ts'
 
@@ -31,8 +32,7 @@ export async function leaveGuest(hold: JobHold, { deps, cancel }: Call): Promise
     return await leave(hold, limited)
   } catch (error) {
     cancel.signal.throwIfAborted()
-    const ofGuest = isAbort(error) || (error instanceof BackupError && /^(guest|secret|credentials)-/.test(error.code))
-    if (!ofGuest) throw error
+    if (!isGuestFault(error)) throw error
     return { kind: 'unreachable', reason: messageOf(error) }
   }
 }

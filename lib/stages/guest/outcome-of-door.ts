@@ -34,3 +34,13 @@ export function outcomeOfDoor(error: unknown): Exclude<ChannelAttempt['outcome']
 export function isStaleAccount(error: unknown): boolean {
   return error instanceof BackupError && error.code === 'guest-login-refused'
 }
+
+/**
+ * Whether guest processing failed, by the guest, its scripts, its account, or its host's certificate. Others (vCenter is away) fail
+ * the stage, which is tried again.
+ */
+export function isGuestFault(error: unknown): boolean {
+  if (isAbort(error)) return true
+  if (!(error instanceof BackupError)) return false
+  return /^(guest|script|secret|credentials|host)-/.test(error.code) || error.code === 'vcenter-permission'
+}

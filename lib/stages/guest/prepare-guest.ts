@@ -1,8 +1,8 @@
 // What prepare does in a guest: finds a way in, and lays wrapper and scripts into its memory before anything is frozen.
 
 import { hexOf } from '../../base/bytes.ts'
-import { BackupError, messageOf } from '../../base/errors.ts'
-import { type Cancel, isAbort, withTimeLimit } from '../../base/time-limit.ts'
+import { messageOf } from '../../base/errors.ts'
+import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { ChannelAttempt, GuestFamily, GuestState } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
 import type { Notice, Outcome } from '../../model/outcome.ts'
@@ -14,6 +14,7 @@ import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
 import { dynamicDiskNotices } from './dynamic-disks.ts'
 import { loadScripts, scriptsFor } from './load-scripts.ts'
+import { isGuestFault } from './outcome-of-door.ts'
 import { findWayIn, whyNoWayIn } from './way-in.ts'
 import { installWorkspace, removeByToken } from './workspace.ts'
 import type { LoadedScript } from './wrapper.ts'
@@ -45,7 +46,7 @@ export async function prepareGuest(found: Found, hold: JobHold, call: Call): Pro
     return await layInto({ ...found, family, scripts, attempts }, hold, limited)
   } catch (error) {
     call.cancel.signal.throwIfAborted()
-    if (!isOfGuest(error)) throw error
+    if (!isGuestFault(error)) throw error
     return withoutScripts(hold.job(), messageOf(error), attempts)
   }
 }
@@ -114,13 +115,6 @@ async function install(
   const { path } = await installWorkspace(channel, { token, elevated, scripts, environment }, cancel)
   deps.log.info('guest.prepared', { channel: channel.kind, address: channel.address, elevated })
   return path
-}
-
-/** Faults of the guest, of its scripts and of its account end guest processing; others (vCenter away) are tried again. */
-function isOfGuest(error: unknown): boolean {
-  if (isAbort(error)) return true
-  if (!(error instanceof BackupError)) return false
-  return /^(guest|script|secret|credentials)-/.test(error.code)
 }
 
 /** What the policy makes of a guest that could not be processed. */
