@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { BackupError } from '../../lib/base/errors.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
@@ -53,6 +55,14 @@ describe('parsePolicy()', () => {
       transport: ['nbdssl', 'datastore', 'lease'],
       retention: { last: 3, daily: 7, weekly: 4, monthly: 12, yearly: 0, timeZone: 'Europe/Berlin' },
     })
+  })
+
+  it('reads the policy that comes with Coldframe', () => {
+    const text = readFileSync(join(import.meta.dirname, '../../events/policy.yaml'), 'utf8')
+    const { scripts, guest } = parsePolicy(text, 'policy.yaml')
+    expect(Object.keys(scripts.linux)).toEqual(['preFreeze', 'postThaw'])
+    expect(Object.keys(scripts.windows)).toEqual(['preFreeze', 'postThaw', 'postCommit'])
+    expect(guest.overrides).toHaveLength(1)
   })
 
   it('fills what is left out as the default policy does', () => {
