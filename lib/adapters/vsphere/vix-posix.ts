@@ -138,11 +138,14 @@ cf_kill() {
   done
 }
 cf_timer() {
-  cf_nap=
-  trap '[ -z "$cf_nap" ] || kill "$cf_nap" 2>/dev/null; exit 0' TERM
+  cf_nap= cf_over=
+  # The signal may come before the number of the sleep is known. A polite one to the sleep could be lost in its beginning.
+  trap 'cf_over=1; [ -z "$cf_nap" ] || kill -KILL "$cf_nap" 2>/dev/null' TERM
   sleep "$cf_limit" &
   cf_nap=$!
+  [ -z "$cf_over" ] || kill -KILL "$cf_nap" 2>/dev/null
   wait "$cf_nap"
+  [ -z "$cf_over" ] || exit 0
   ln -s late "$cf_work/decided" 2>/dev/null && cf_kill
 }
 # Keeps the first 64 KiB and lets the program write on.

@@ -2,7 +2,16 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -89,6 +98,19 @@ async function pidsIn(path: string, count: number): Promise<readonly number[]> {
   throw new Error(`"${path}" was not written`)
 }
 
+/** Of living programs whose command line ends with these words. */
+function pidsOf(words: string): readonly number[] {
+  const lineOf = (pid: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+    } catch {
+      return ''
+    }
+  }
+  const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))
+  return pids.filter((pid) => lineOf(pid).endsWith(words)).map(Number)
+}
+
 describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('the script, under $name', ({ shell }) => {
   it('gives both streams and the exit code', async () => {
     using guest = openGuest()
@@ -131,6 +153,24 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('the sc
     const outcome = await guest.start({ program: 'sh', args, timeoutMs: 500 }, { shell }).outcome()
     expect(outcome).toMatchObject({ how: 'late', stdout: 'begun\n' })
     for (const pid of await pidsIn(pids, 2)) expect(isAlive(pid)).toBe(false)
+  })
+
+  it('leaves no timer behind, however short the program was', { timeout: 120_000 }, async () => {
+    // On a busy machine the end of the program meets the timer in every moment of its beginning.
+    const timeoutMs = 900_000 + (process.pid % 90_000) * 10 + shell.join('').length
+    const runs = async () => {
+      using guest = openGuest()
+
+      for (let run = 0; run < 25; run++) {
+        const outcome = await guest.start({ timeoutMs }, { shell }).outcome()
+        expect(outcome).toMatchObject({ how: 'exited', exitCode: 0 })
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, runs))
+    await delay(300)
+    const left = pidsOf(`sleep ${(timeoutMs / 1000).toFixed(3)}`)
+    for (const pid of left) process.kill(pid, 'SIGKILL')
+    expect(left).toEqual([])
   })
 
   it('leaves alone what the program put into a session of its own, and does not wait for its streams', async () => {
