@@ -31,6 +31,9 @@ const packages = [
   ['gnutls-bin', '/usr/bin/certtool'],
   ['openssh-server', '/usr/sbin/sshd'],
   ['sudo', '/usr/bin/sudo'],
+  ['tcsh', '/bin/tcsh'],
+  ['fish', '/usr/bin/fish'],
+  ['busybox', '/usr/bin/busybox'],
   ['openssl', '/usr/bin/openssl'],
   ['busybox', '/usr/bin/busybox'],
 ]

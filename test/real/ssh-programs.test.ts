@@ -1,5 +1,6 @@
 // Programs over ssh where guests are difficult: start-up files that speak, sudo in its moods, children that will not end.
 
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -165,13 +166,17 @@ describe.skipIf(peerSkip('sshd') || accountsSkip() !== undefined)('programs over
     expect(result).toMatchObject({ exitCode: 0, stdout: 'out\n' })
   })
 
-  it('any login shell does: bash, dash', async () => {
-    for (const shell of ['/bin/bash', '/bin/dash']) {
-      await using guest = await openGuest({ shell })
+  for (const shell of ['/bin/bash', '/bin/dash', '/bin/tcsh', '/usr/bin/fish', '/usr/bin/zsh', '/bin/mksh']) {
+    it.skipIf(!existsSync(shell))(`the login shell may be ${shell}`, async () => {
+      await using guest = await openGuest({ shell, sudo: 'allowed', files: { '.cshrc': 'echo welcome\n' } })
 
-      expect(await guest.channel.run(sh('printf "%s" "$0"'), cancel)).toMatchObject({ exitCode: 0, stdout: '/bin/sh' })
-    }
-  })
+      for (const elevated of [false, true]) {
+        const program = { ...plain, program: 'printf', args: ['%s', "it's $HOME !!\n"], elevated }
+        expect(await guest.channel.run(program, cancel)).toMatchObject({ exitCode: 0, stdout: "it's $HOME !!\n" })
+      }
+      await expectCarries(guest.channel)
+    })
+  }
 })
 
 async function expectCarries(channel: GuestChannel): Promise<ProgramResult> {

@@ -2,6 +2,7 @@
 
 import { connect, type Socket } from 'node:net'
 import type { Client, ClientChannel, ServerHostKeyAlgorithm, SFTPWrapper } from 'ssh2'
+import { systemClock } from '../../base/clock.ts'
 import { BackupError, hasCode, messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestCredentials, NetworkDoor, PinRule } from '../../ports/guest.ts'
@@ -157,7 +158,11 @@ function keyJudge({ address, port, rule, seen }: Attempt) {
   }
 }
 
-function openChannel(
+/**
+ * A server that allows few sessions may not have buried the last one yet, although its channel is closed: a refusal is tried again for
+ * a second.
+ */
+async function openChannel(
   command: string,
   options: {
     readonly client: Client
@@ -167,15 +172,18 @@ function openChannel(
   },
 ): Promise<ClientChannel> {
   const { client, door, lost, signal } = options
-  return settled<ClientChannel>({ limit: signal, lost }, (resolve, reject) => {
-    client.exec(command, (error, channel) => {
-      if (error === undefined) {
+  for (let pauseMs = 50; ; pauseMs *= 2) {
+    const opened = await settled<ClientChannel | Error>({ limit: signal, lost }, (resolve) => {
+      client.exec(command, (error, channel) => {
         // Nobody waits any more: what comes too late is closed, or it would stay open unseen.
-        if (signal.aborted) channel.close()
-        resolve(channel)
-      } else reject(unreachable(door, { reason: `it opens no session (${messageOf(error)})`, cause: error }))
+        if (error === undefined && signal.aborted) channel.close()
+        resolve(error ?? channel)
+      })
     })
-  })
+    if (!(opened instanceof Error)) return opened
+    if (pauseMs > 800) throw unreachable(door, { reason: `it opens no session (${opened.message})`, cause: opened })
+    await systemClock.sleep(pauseMs, { signal: AbortSignal.any([signal, lost]) })
+  }
 }
 
 /** Settles with what `start` says, with the reason of `lost`, or, when the limit is reached, with onLimit() or its reason. */

@@ -3,7 +3,7 @@
 import type { ClientChannel } from 'ssh2'
 import { BackupError, quote } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
-import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
+import { type Cancel, isAbort, withTimeLimit } from '../../base/time-limit.ts'
 import { type MarkedStream, markedStream } from './marked-stream.ts'
 import { joinMark, type Mark } from './posix-script.ts'
 import type { SshConnection } from './ssh-connection.ts'
@@ -55,7 +55,8 @@ export const STREAM_BYTES_MAX = 65_536
 const BEGIN_MS = 30_000
 /** After its exit code, a program's descendants may hold its streams for ever: what comes within this time is still taken. */
 const DRAIN_MS = 1000
-const KILL_MS = 15_000
+/** Two seconds of politeness, three without, and the way there; a silent network must not hold up whoever wants to thaw. */
+const KILL_MS = 10_000
 
 export function sshShell(
   connection: SshConnection,
@@ -68,8 +69,7 @@ export function sshShell(
       const greeting = word()
       const mark: Mark = { head: word(), tail: word() }
       const command = dialect.bootstrap({ greeting, elevated: request.elevated })
-      const begin = withTimeLimit(signal, BEGIN_MS)
-      const channel = await connection.exec(command, { signal: begin })
+      const channel = await openSession(connection, { command, signal })
       const call = followCall(channel, { marks: [greeting, joinMark(mark)], request, lost: connection.lost })
       try {
         return await converse(call, {
@@ -85,6 +85,19 @@ export function sshShell(
     },
   }
   return shell
+}
+
+async function openSession(
+  connection: SshConnection,
+  { command, signal }: Cancel & { readonly command: string },
+): Promise<ClientChannel> {
+  try {
+    return await connection.exec(command, { signal: withTimeLimit(signal, BEGIN_MS) })
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!isAbort(error)) throw error
+    throw unreachable(connection.door, { reason: `it opens no session within ${BEGIN_MS} ms`, cause: error })
+  }
 }
 
 type Call = {
@@ -209,7 +222,8 @@ async function firstOf<Word extends string>(
 
 /**
  * Ends the script's session by a second script on the same connection, with the same rights. Where the server opens no second session
- * (MaxSessions 1), sshd itself is asked to signal the process group.
+ * (MaxSessions 1), sshd itself is asked to signal the process group, which it may not for programs below sudo: those live on. What cannot
+ * be killed, as a process that writes to a frozen file system cannot, is not waited for.
  */
 function killer(
   shell: SshShell,
@@ -220,26 +234,18 @@ function killer(
     const session = sessionOf(call)
     // Not the caller's signal: that one may be what asked for the end.
     const signal = AbortSignal.timeout(KILL_MS)
+    const endedWithin = async (ms: number) => (await firstOf([call.ended], withTimeLimit(signal, ms))) === 'ended'
     try {
-      if (session !== null) {
-        await shell.run(
-          {
-            text: (mark) => dialect.kill(session, mark),
-            elevated: request.elevated,
-            input: null,
-            stdoutBytesMax: STREAM_BYTES_MAX,
-            timeoutMs: KILL_MS,
-          },
-          { signal },
-        )
-      }
+      const text = (mark: Mark): string => dialect.kill(session ?? 0, mark)
+      const base = { elevated: request.elevated, input: null, stdoutBytesMax: STREAM_BYTES_MAX, timeoutMs: KILL_MS }
+      if (session !== null) await shell.run({ ...base, text }, { signal })
     } catch {
       for (const name of ['TERM', 'KILL']) {
         call.channel.signal(name)
-        if ((await firstOf([call.ended], AbortSignal.timeout(2000))) === 'ended') return
+        if (await endedWithin(2000)) return
       }
     }
-    await firstOf([call.ended], AbortSignal.timeout(2000))
+    await endedWithin(2000)
   }
 }
 

@@ -11,7 +11,14 @@ import { sudoersLine } from '../../../lib/adapters/guest/ssh-shell.ts'
 import type { ProgramRequest } from '../../../lib/ports/guest.ts'
 
 const mark = { head: '0123456789abcdef', tail: 'fedcba9876543210' }
-const shells = ['/bin/dash', '/bin/bash', '/bin/sh'].filter((path) => existsSync(path))
+const shells: readonly (readonly string[])[] = [
+  ['/bin/dash'],
+  ['/bin/bash'],
+  ['/bin/bash', '--posix'],
+  ['/bin/sh'],
+  ['/usr/bin/busybox', 'sh'],
+  ['/bin/mksh'],
+].filter(([path = '']) => existsSync(path))
 
 /** Any text that a program can be given: no NUL, no half of a surrogate pair; more of what shells care for. */
 const special = [...'\'"\\$`!*?[]{}()<>|&;#~%^=\n\r\t -', '$(', '\\n', "'\\''", 'é', '日', '🧊', '\u0001', '\u007f']
@@ -61,7 +68,7 @@ describe('texts for a POSIX shell', { timeout: 120_000 }, () => {
     fc.assert(
       fc.asyncProperty(fc.array(word, { maxLength: 20 }), fc.constantFrom(...shells), async (words, shell) => {
         const script = `for each in ${words.map(quoteWord).join(' ')}; do printf '%s\\0' "$each"; done`
-        const { stdout } = await feed([shell], script)
+        const { stdout } = await feed(shell, script)
         expect(stdout).toEqual(Buffer.from(words.map((each) => `${each}\0`).join('')))
       }),
       { numRuns: 150 },
@@ -85,7 +92,7 @@ describe('texts for a POSIX shell', { timeout: 120_000 }, () => {
             environment: { WORD: value },
             workingDirectory: '/usr/share',
           })
-          const { stdout, stderr, code } = await feed([shell], programScript(program, mark))
+          const { stdout, stderr, code } = await feed(shell, programScript(program, mark))
           const { line, bytes } = afterMark(stdout)
           expect(line).toMatch(/^(started|shared) [0-9]+$/)
           expect(bytes).toEqual(Buffer.from([...args, value].map((each) => `${each}\0`).join('')))
@@ -104,7 +111,7 @@ describe('texts for a POSIX shell', { timeout: 120_000 }, () => {
   it('a shell that shows what it does (set -x) is not taken for the program', async () => {
     for (const shell of shells) {
       const text = programScript(request({ args: ['out'] }), mark)
-      const { stdout, stderr } = await feed([shell, '-xv'], text)
+      const { stdout, stderr } = await feed([...shell, '-xv'], text)
       expect(afterMark(stdout).bytes.toString()).toBe('out')
       // The shell may speak before the mark as it likes.
       expect(stderr.indexOf(joinMark(mark))).toBeGreaterThan(0)
