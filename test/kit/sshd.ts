@@ -144,8 +144,12 @@ function configOf(
   ].join('\n')
 }
 
+/** Becomes the server, after leaving a watch behind that ends it when this process dies without saying goodbye. */
+const guarded = 'exec 3<&0; { read -r _ <&3 || kill $$; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
+
 async function start(program: string, config: string) {
-  const child = spawn(program, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const args = ['-c', guarded, 'sh', program, '-D', '-e', '-f', config]
+  const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let text = ''
   const listens = await new Promise<boolean>((resolve) => {
@@ -163,7 +167,9 @@ async function start(program: string, config: string) {
     const lateKill = setTimeout(() => child.kill('SIGKILL'), 5000)
     await exited
     clearTimeout(lateKill)
+    child.stdin.end('stopped\n')
   }
+  child.stdin.on('error', () => undefined)
   return { listens, stop, log: () => text }
 }
 

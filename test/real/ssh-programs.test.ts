@@ -20,11 +20,13 @@ function sh(script: string, more: Partial<ProgramRequest> = {}): ProgramRequest 
 
 /** A channel into a guest with an account made for it. */
 async function openGuest(account: AccountOptions, server: SshdOptions = {}) {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
+
   const owner = stack.use(await openAccount(account))
   const guest = stack.use(await openSshGuest({ ...server, user: owner.user }))
   const channel = stack.use(await enterChannel(guest))
-  return { channel, account: owner, guest, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const kept = stack.move()
+  return { channel, account: owner, guest, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 const noise = 'echo "Welcome; exit 7"; echo complaint >&2; printf "no line end"; echo'
