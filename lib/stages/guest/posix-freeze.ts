@@ -100,6 +100,8 @@ cmd_timer() {
   base=$now
   claim "$d/timer" "$$ $p_born $now" || exit 0
   kill_early=$(($2 / 4))
+  [ "$kill_early" -ge 500 ] || kill_early=500
+  [ "$kill_early" -le "$(($2 / 2))" ] || kill_early=$(($2 / 2))
   [ "$kill_early" -le 1500 ] || kill_early=1500
   polite=$((kill_early / 2))
   while [ -d "$d" ] && [ ! -e "$d/end" ]; do
