@@ -210,7 +210,12 @@ cf_run() {
     cf_how=exited
   else
     cf_how=$(readlink "$cf_work/decided")
-    if [ "$cf_how" = late ]; then wait "$cf_timer_pid"; else cf_kill; fi
+    if [ "$cf_how" = late ]; then
+      wait "$cf_timer_pid"
+    else
+      kill "$cf_timer_pid" 2>/dev/null
+      cf_kill
+    fi
   fi
   # A daemon may hold the streams open: what it writes later is nobody's.
   cf_round=0

@@ -240,6 +240,21 @@ describe('the script', () => {
     expect(existsSync(witness)).toBe(false)
   })
 
+  it('that is told to stop ends the time limit as well', async () => {
+    using guest = openGuest()
+
+    const pids = join(guest.directory, 'pids')
+    const timeoutMs = 800_000 + (process.pid % 90_000)
+    const args = ['-c', 'echo $$ >"$0"; exec sleep 300', pids]
+    const own = guest.start({ program: 'sh', args, timeoutMs })
+    await pidsIn(pids, 1)
+    spawnSync('/bin/sh', [own.script, 'stop'])
+    expect((await own.outcome()).how).toBe('stopped')
+    const left = pidsOf(`sleep ${(timeoutMs / 1000).toFixed(3)}`)
+    for (const pid of left) process.kill(pid, 'SIGKILL')
+    expect(left).toEqual([])
+  })
+
   it('that was killed itself still lets the program be stopped, and answered for', async () => {
     using guest = openGuest()
 
