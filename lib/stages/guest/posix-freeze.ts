@@ -109,7 +109,12 @@ cmd_timer() {
       [ "$pid" != 0 ] || exit 0
       base=$ms
     fi
-    if [ -e "$d/pre-freeze.exit" ]; then early=$((kill_early / 5)); else early=$kill_early; fi
+    early=$kill_early
+    if [ -e "$d/pre-freeze.exit" ]; then
+      # From here to the first line of post-thaw a busy guest was seen to take 160 ms.
+      early=$((kill_early / 2))
+      [ "$early" -le 300 ] || early=300
+    fi
     clock
     rest=$((base + $2 - early - now))
     if [ "$rest" -le 0 ]; then
