@@ -69,7 +69,7 @@ export async function carryOut(plan: Plan): Promise<RunResult> {
   const lonely = play.fallen.promise.then(() => plan.successorMs === null && plan.strike?.blow !== 'pause')
   const rested = await within(REST_MS, async () => (await over()) || (await settled(lonely)))
   await Promise.race([succeeded, sleep(100)])
-  if (plan.strike?.blow === 'stop' && play.struck) await Promise.race([play.workers[0]?.stop(), sleep(REST_MS)])
+  if (plan.strike?.blow === 'stop' && play.struck) await Promise.race([play.workers[0]?.stop(), timeLimit(REST_MS)])
   // Whoever has just woken up finishes what it is at.
   if (plan.strike?.blow === 'pause' && play.struck) await sleep(1_000)
   await within(FREEZE_LIMIT_MS + QUIET_MS, async () => site.programs().length === 0)
@@ -175,7 +175,7 @@ function cutNow({ site, workers }: Play, { what, running, backMs }: CutPlan): vo
 async function secondBackup(play: Play, stack: AsyncDisposableStack): Promise<readonly string[]> {
   const { site, plan, workers } = play
   const { world, machine } = site
-  await Promise.race([Promise.all(workers.map((worker) => worker.stop())), sleep(20_000)])
+  await Promise.race([Promise.all(workers.map((worker) => worker.stop())), timeLimit(20_000)])
   world.chaos = noChaos()
   site.network = 'there'
   machine.tools.operationsDisabled = false
@@ -197,6 +197,11 @@ async function secondBackup(play: Play, stack: AsyncDisposableStack): Promise<re
 
 function isGood(job: Job | undefined): boolean {
   return job?.outcome?.kind === 'success' || job?.outcome?.kind === 'warning'
+}
+
+/** Keeps nothing alive. */
+function timeLimit(ms: number): Promise<void> {
+  return sleep(ms, undefined, { ref: false })
 }
 
 /** @returns whether it came true in time */
