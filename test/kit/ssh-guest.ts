@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { type GuestNetworkOptions, guestNetwork } from '../../lib/adapters/guest/network.ts'
 import type { GuestChannel, GuestCredentials, PinRule } from '../../lib/ports/guest.ts'
+import { credentialsOf } from './guest-credentials.ts'
 import { makeKey, openSshd, type Sshd, type SshdOptions, type TestKey } from './sshd.ts'
 
 const execFileAsync = promisify(execFile)
@@ -26,11 +27,6 @@ export async function openSshGuest(options: SshdOptions & { readonly user?: stri
     credentials: credentialsOf(user, { privateKey: key.privateKey }),
     [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
   }
-}
-
-export function credentialsOf(user: string, more: Partial<GuestCredentials> = {}): GuestCredentials {
-  const nothing = { password: null, privateKey: null, passphrase: null, domain: null, vix: null }
-  return { user, ...nothing, hostKeys: [], certificates: [], sshPort: 22, winrmPort: 5986, ...more }
 }
 
 export type WayIn = {

@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { accountsSkip, openAccount } from '../kit/guest-account.ts'
+import { credentialsOf } from '../kit/guest-credentials.ts'
 import { peerSkip } from '../kit/peers.ts'
-import { credentialsOf, enter, openSshGuest, type SshGuest } from '../kit/ssh-guest.ts'
+import { enter, openSshGuest, type SshGuest } from '../kit/ssh-guest.ts'
 import { makeKey, openSshd } from '../kit/sshd.ts'
 
 const cancel = { signal: new AbortController().signal }

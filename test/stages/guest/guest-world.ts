@@ -9,8 +9,9 @@ import { defaultEngineLimits, runEngine } from '../../../lib/compose/engine.ts'
 import type { ChannelKind } from '../../../lib/model/guest.ts'
 import type { Job } from '../../../lib/model/job.ts'
 import { defaultPolicy, type Policy, type ScriptBundle } from '../../../lib/model/policy.ts'
-import type { GuestChannel, GuestCredentials, GuestNetwork } from '../../../lib/ports/guest.ts'
+import type { GuestChannel, GuestNetwork } from '../../../lib/ports/guest.ts'
 import type { StageLimits } from '../../../lib/stages/deps.ts'
+import { credentialsOf } from '../../kit/guest-credentials.ts'
 import { openProcessGuest, type ProcessGuest } from '../../kit/process-guest.ts'
 import { request } from '../backups.ts'
 import type { Process } from '../chaos.ts'
@@ -46,18 +47,7 @@ const FAST: Partial<StageLimits> = {
   thawMarginMs: 100,
 }
 
-export const ACCOUNT: GuestCredentials = {
-  user: 'root',
-  password: 'secret',
-  privateKey: null,
-  passphrase: null,
-  domain: null,
-  vix: null,
-  hostKeys: ['SHA256:pinned'],
-  certificates: [],
-  sshPort: 22,
-  winrmPort: 5986,
-}
+export const ACCOUNT = credentialsOf('root', { password: 'secret', hostKeys: ['SHA256:pinned'] })
 
 export async function newGuestWorld(options: { readonly limits?: Partial<StageLimits> } = {}): Promise<GuestWorld> {
   const guest = await openProcessGuest()

@@ -7,6 +7,7 @@ import { parseMoref, parseVmId } from '../../../lib/model/ids.ts'
 import { defaultPolicy, type Policy } from '../../../lib/model/policy.ts'
 import type { ProgramRequest } from '../../../lib/ports/guest.ts'
 import { dynamicDiskNotices } from '../../../lib/stages/guest/dynamic-disks.ts'
+import { credentialsOf } from '../../kit/guest-credentials.ts'
 import { backUpOne, expectRest, pointOfJob } from '../backups.ts'
 import { newEngine } from '../engine.ts'
 import { addVm, cancel, newWorld, policyWith, type World } from '../world.ts'
@@ -56,18 +57,8 @@ function withWinrm(world: World, programs: readonly (readonly [string, string])[
     openSsh: () => Promise.reject(new BackupError('No sshd', { code: 'guest-unreachable' })),
     openWinrm: async () => ({ channel: { ...channel, kind: 'winrm' }, seen: 'ab'.repeat(32), warnings: [] }),
   }
-  world.accounts.set('account', {
-    user: 'Administrator',
-    password: 'secret',
-    privateKey: null,
-    passphrase: null,
-    domain: null,
-    vix: null,
-    hostKeys: [],
-    certificates: ['ab'.repeat(32)],
-    sshPort: 22,
-    winrmPort: 5986,
-  })
+  const certificates = ['ab'.repeat(32)]
+  world.accounts.set('account', credentialsOf('Administrator', { password: 'secret', certificates }))
   return ran
 }
 

@@ -8,6 +8,7 @@ import { newJob } from '../../../lib/model/new-job.ts'
 import { defaultPolicy, type Policy } from '../../../lib/model/policy.ts'
 import type { GuestChannel, GuestCredentials, GuestNetwork, PinRule } from '../../../lib/ports/guest.ts'
 import { findWayIn, whyNoWayIn } from '../../../lib/stages/guest/way-in.ts'
+import { credentialsOf } from '../../kit/guest-credentials.ts'
 import type { Process } from '../chaos.ts'
 import { addVm, cancel, newWorld, type World } from '../world.ts'
 
@@ -21,18 +22,7 @@ async function fingerprint(blob: string): Promise<string> {
   return `SHA256:${Buffer.from(digest).toString('base64').replace(/=+$/, '')}`
 }
 
-const account: GuestCredentials = {
-  user: 'backup',
-  password: 'secret',
-  privateKey: null,
-  passphrase: null,
-  domain: null,
-  vix: null,
-  hostKeys: [],
-  certificates: [],
-  sshPort: 22,
-  winrmPort: 5986,
-}
+const account = credentialsOf('backup', { password: 'secret' })
 
 /** How a guest's own sshd and VMware Tools behave. */
 type GuestSide = {
