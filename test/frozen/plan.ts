@@ -41,6 +41,8 @@ export type Plan = {
   readonly require: 'crash' | 'application'
   readonly mode: 'try' | 'require'
   readonly ending: Ending
+  /** How many captures a job may begin. */
+  readonly attemptsMax: number
   readonly snapshotMs: number
   /** How much later the first snapshot calls are carried out. */
   readonly snapshotDelay: { readonly ms: number; readonly times: number }
@@ -60,7 +62,14 @@ export type Plan = {
 export function calmPlan({ way, cut }: Pick<Point, 'way' | 'cut'>): Plan {
   return {
     ...{ seed: 0, number: 0, order: way === 'network' ? ['network', 'vix'] : ['vix', 'network'] },
-    ...{ require: 'crash', mode: 'try', ending: 'plain', snapshotMs: 40, snapshotDelay: { ms: 0, times: 0 } },
+    ...{
+      require: 'crash',
+      mode: 'try',
+      ending: 'plain',
+      attemptsMax: 3,
+      snapshotMs: 40,
+      snapshotDelay: { ms: 0, times: 0 },
+    },
     ...{ quiesceFaults: 0, whenHeld: 'works', strike: null, watch: 'beside', skewMs: 0, successorMs: null },
     cut: cut ? { what: way === 'network' ? 'network' : 'tools', afterMs: null, running: 'left', backMs: null } : null,
   }
@@ -93,19 +102,22 @@ export function planOf(options: {
       ? null
       : strikeOf(random, { point, quiesceFaults, when: place % 2 === 0 ? 'before' : 'after', kills: number < length })
   const way = point?.way ?? pick(random, ['network', 'vix'])
+  // In the first cycle every strike must meet its call: nothing else may end the freeze before.
+  const surely = number < length && point !== null && !/freeze/.test(point.call)
   const slow = chance(strike === null ? 0.5 : 0.08)
   return {
     ...{ seed, number, order: way === 'network' ? ['network', 'vix'] : ['vix', 'network'] },
     require: chance(0.3) ? 'application' : 'crash',
     mode: chance(0.3) ? 'require' : 'try',
     ending: endingOf(random, point),
+    attemptsMax: pick(random, [1, 3, 3, 3]),
     snapshotMs: wholeNumber(random, { low: 20, high: 300 }),
     snapshotDelay: { ms: slow ? wholeNumber(random, { low: 1_200, high: 2_600 }) : 0, times: chance(0.5) ? 1 : 2 },
     quiesceFaults,
     whenHeld: chance(0.1) ? 'fault' : 'works',
     strike,
-    cut: cutOf(random, point, number < length),
-    watch: pick(random, ['beside', 'beside', 'beside', 'inside', 'inside', 'dead', 'early']),
+    cut: cutOf(random, { point, surely }),
+    watch: pick(random, ['beside', 'beside', 'inside', 'inside', 'dead', surely ? 'beside' : 'early']),
     skewMs: wholeNumber(random, { low: 29_000, high: 32_500 }),
     successorMs: pick(random, [0, 0, 1_000, 2_300, null]),
   }
@@ -123,7 +135,7 @@ function strikeOf(random: Random, { point, quiesceFaults, when, kills }: Aim): S
   const during = !kills && random.fraction() < 0.4
   return {
     point,
-    freeze: point.cut ? 1 : wholeNumber(random, { low: 1, high: 1 + quiesceFaults }),
+    freeze: point.cut || kills ? 1 : wholeNumber(random, { low: 1, high: 1 + quiesceFaults }),
     when: during ? 'during' : when,
     duringMs: wholeNumber(random, { low: 0, high: 300 }),
     blow,
@@ -137,14 +149,16 @@ function endingOf(random: Random, point: Point | null): Ending {
   return whole ? pick(random, ['plain', 'plain', 'holder', 'slow']) : pick(random, ENDING_NAMES)
 }
 
-function cutOf(random: Random, point: Point | null, isFirst: boolean): CutPlan | null {
+function cutOf(
+  random: Random,
+  { point, surely }: { readonly point: Point | null; readonly surely: boolean },
+): CutPlan | null {
   const running = pick(random, ['left', 'killed'] as const)
   if (point?.cut === true) {
     const what = point.way === 'network' ? 'network' : 'tools'
     return { what, afterMs: null, running, backMs: pick(random, [null, 1_500]) }
   }
-  // In the first cycle every strike must meet its call.
-  if (random.fraction() < 0.65 || (isFirst && point !== null && !/freeze/.test(point.call))) return null
+  if (random.fraction() < 0.65 || surely) return null
   const what = pick(random, ['network', 'tools', 'guest', 'vcenter'] as const)
   const afterMs = wholeNumber(random, { low: 0, high: 1_500 })
   // A vCenter that never comes back is waited for without end.

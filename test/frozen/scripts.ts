@@ -45,6 +45,7 @@ export async function policyOf(world: World, plan: Plan): Promise<Policy> {
     consistency: { ...base.consistency, want: 'application', require: plan.require },
     guest: { ...base.guest, mode: plan.mode, order: plan.order, credentials: 'account' },
     scripts: { ...base.scripts, linux: { preFreeze, postThaw }, freezeLimitMs: FREEZE_LIMIT_MS },
+    attemptsMax: plan.attemptsMax,
   }
 }
 
