@@ -8,6 +8,8 @@ import { BackupError, messageOf } from '../base/errors.ts'
 /** Exchange and SQL Server describe every database; far more than this is no manifest. */
 const XML_BYTES_MAX = 32 * 1024 * 1024
 const FILES_MAX = 1_000
+/** Documents of VSS have a handful of levels. */
+const DEPTH_MAX = 64
 const NAMED = /(?:^|[\\/])(?:backup|writer[^\\/]*)\.xml$/i
 
 type Writer = { readonly id: string; readonly name: string }
@@ -65,8 +67,10 @@ function readDocument(
   reader.onopentag = ({ name: element, attributes }) => {
     root = path.length === 0 ? element : root
     path.push(element)
+    if (path.length > DEPTH_MAX) throw notManifest(`"${name}" is deeper than ${DEPTH_MAX} elements`)
     const text = (attribute: string) => String(attributes[attribute] ?? '')
-    const here = path.join('/')
+    // Only the first two levels say anything: a path is never joined at every depth.
+    const here = path.length === 2 ? path.join('/') : ''
     if (here === 'WRITER_METADATA/IDENTIFICATION')
       found.known.push({ id: text('writerId'), name: text('friendlyName') })
     if (here === 'BACKUP_COMPONENTS/WRITER_COMPONENTS') found.taking.push({ id: text('writerId'), name: '' })
@@ -75,6 +79,7 @@ function readDocument(
   try {
     reader.write(textOf(bytes)).close()
   } catch (error) {
+    if (error instanceof BackupError) throw error
     throw notManifest(`"${name}" is no XML: ${messageOf(error).split('\n')[0]}`, error)
   }
   if (root === '') throw notManifest(`"${name}" is no XML: it has no element`)

@@ -82,6 +82,13 @@ describe('a VSS manifest', () => {
     expect(() => parseVssManifest(zipOf(crowd))).toThrow(refused('more than 1000 files'))
   })
 
+  it('is refused when it is deeper than any document of VSS', () => {
+    const deep = (depth: number) => `${'<a>'.repeat(depth)}${'</a>'.repeat(depth)}`
+    const read = (depth: number) => () => parseVssManifest(zipOf({ 'writer1.xml': utf8(deep(depth)) }))
+    expect(read(64)).toThrow(refused('none of its documents is of VSS'))
+    expect(read(65)).toThrow(refused('"writer1.xml" is deeper than 64 elements'))
+  })
+
   it('does not expand entities that a document declares', () => {
     const text = `<!DOCTYPE a [<!ENTITY x "yyyy"><!ENTITY z "&x;&x;">]>${metadata('&z;', SQL)}`
     expect(() => parseVssManifest(zipOf({ 'writer0.xml': utf8(text) }))).toThrow(refused('is no XML'))
