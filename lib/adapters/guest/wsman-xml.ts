@@ -15,6 +15,8 @@ export type XmlElement = {
 }
 
 const DEPTH_MAX = 64
+/** Windows declares a dozen; each element that declares one carries them all on. */
+const PREFIXES_MAX = 64
 const NAME = '[A-Za-z_][A-Za-z0-9_.-]*(?::[A-Za-z_][A-Za-z0-9_.-]*)?'
 const ATTRIBUTE = `\\s+(${NAME})\\s*=\\s*(?:"([^<"]*)"|'([^<']*)')`
 const TOKEN = new RegExp(
@@ -124,7 +126,9 @@ function opened(
   const declared = pairs.flatMap(([key, value]): (readonly [string, string])[] =>
     key === 'xmlns' ? [['', value]] : key.startsWith('xmlns:') ? [[key.slice(6), value]] : [],
   )
+  if (declared.length > PREFIXES_MAX) throw crowded(written)
   const spaces = declared.length === 0 ? outer : new Map([...outer, ...declared])
+  if (spaces.size > PREFIXES_MAX) throw crowded(written)
   const attributes = new Map(
     pairs
       .filter(([key]) => key !== 'xmlns' && !key.startsWith('xmlns:'))
@@ -134,6 +138,10 @@ function opened(
       }),
   )
   return { written, element: { ...resolved(written, spaces), attributes, children: [], text: '' }, texts: [], spaces }
+}
+
+function crowded(written: string) {
+  return malformed('XML', written, `must have no more than ${PREFIXES_MAX} namespace prefixes in scope`)
 }
 
 function resolved(written: string, spaces: Open['spaces']): { readonly space: string; readonly name: string } {

@@ -5,6 +5,9 @@ import { describe, expect, it } from 'vitest'
 import { escapeXml, findElement, parseXml, xml } from '../../../lib/adapters/guest/wsman-xml.ts'
 import { parseDom } from '../../kit/winrm-server-xml.ts'
 
+const prefixes = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => ` xmlns:p${from + index}="urn:x"`).join('')
+
 describe('XML of WS-Management', () => {
   it('names are known by their namespace, whatever the prefix', () => {
     const root = parseXml(`\ufeff<?xml version="1.0"?>
@@ -36,6 +39,10 @@ describe('XML of WS-Management', () => {
     )
   })
 
+  it('declares as many prefixes as any guest needs', () => {
+    expect(parseXml(`<p1:a${prefixes(0, 40)}><p59:b${prefixes(40, 60)}/></p1:a>`).children[0]?.space).toBe('urn:x')
+  })
+
   it('what XML cannot carry is not sent', () => {
     for (const text of ['\0', 'a\x1bb', '\ufffe', '\ud800']) expect(() => escapeXml(text)).toThrow(/XML cannot carry/)
   })
@@ -54,6 +61,8 @@ describe('XML of WS-Management', () => {
     ['<a b=1/>', /well-formed/],
     ['<a b="<"/>', /well-formed/],
     ['<a>'.repeat(65), /deeper/],
+    [`<a${prefixes(0, 65)}/>`, /more than 64 namespace prefixes/],
+    [`<a${prefixes(0, 40)}><b${prefixes(40, 65)}/></a>`, /more than 64 namespace prefixes/],
   ])('%s is refused', (source, reason) => {
     expect(() => parseXml(source)).toThrow(reason)
   })
