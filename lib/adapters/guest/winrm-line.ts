@@ -72,7 +72,7 @@ export async function openLine(
           headers: { ...headers, ...own },
           signal: limit,
         })
-        return await readReply(await replyTo(call, body))
+        return await readReply(await replyTo(call, { body, limit }))
       } catch (error) {
         socket.destroy()
         cancel.signal.throwIfAborted()
@@ -156,10 +156,20 @@ function agentOfOne(socket: TLSSocket): Agent {
   return agent
 }
 
-function replyTo(call: ReturnType<typeof request>, body: string): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
+/** A reply that changes the protocol (101) is told neither as a response nor as an error: the end of either side is heard too. */
+function replyTo(
+  call: ReturnType<typeof request>,
+  { body, limit }: { readonly body: string; readonly limit: AbortSignal },
+): Promise<IncomingMessage> {
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    const stop = () => reject(limit.reason)
+    limit.addEventListener('abort', stop, { once: true })
     call.once('response', resolve)
     call.on('error', reject)
+    call.once('close', () => {
+      limit.removeEventListener('abort', stop)
+      reject(new Error('the connection was closed without a reply'))
+    })
     call.end(body)
   })
 }

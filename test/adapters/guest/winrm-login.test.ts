@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { connect, createServer } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { openWinrm } from '../../../lib/adapters/guest/winrm.ts'
+import { hasCode } from '../../../lib/base/errors.ts'
+import { isAbort } from '../../../lib/base/time-limit.ts'
 import type { GuestCredentials, PinRule } from '../../../lib/ports/guest.ts'
 import { peerSkip } from '../../kit/peers.ts'
 import { startWinrmServer, type WinrmServer } from '../../kit/winrm-server.ts'
@@ -163,6 +165,20 @@ describe.skipIf(peerSkip('openssl'))('logging in to WinRM', () => {
     await using web = await listen(createServer(pems, (socket) => socket.once('data', () => socket.end(page))))
     expect(await failure(open(web))).toMatchObject({ ...unreachable, message: expect.stringContaining('no WinRM') })
   })
+
+  it.each(['Connection: Upgrade\r\nUpgrade: x\r\n', ''])(
+    'a server that changes the protocol (%j) holds nobody beyond the time limit',
+    async (headers) => {
+      await using server = await startWinrmServer()
+      const reply = `HTTP/1.1 101 Switching Protocols\r\n${headers}\r\n`
+      const pems = { cert: await readFile(server.certificatePath), key: await readFile(join(server.folder, 'key.pem')) }
+      await using strange = await listen(createServer(pems, (socket) => socket.on('data', () => socket.write(reply))))
+
+      const request = { address: '127.0.0.1', port: strange.port, credentials: credentialsOf(), rule: firstSeen }
+      const error = await failure(openWinrm(request, { signal: AbortSignal.timeout(2000) }))
+      expect(isAbort(error) || hasCode(error, 'guest-unreachable')).toBe(true)
+    },
+  )
 
   it('a server that hangs up after its offer is called again', async () => {
     await using server = await startWinrmServer({ hangsUpAfterOffer: true })
