@@ -34,7 +34,7 @@ export type WinrmServerOptions = {
   /** Whether accounts that log in may use WinRM. */
   readonly authorized: boolean
   /** Asked before each request is answered, with its action ("Receive") or the step of a login ("challenge", "proof"). */
-  readonly interfere: (step: string) => 'nothing' | 'close' | 'lose-shells'
+  readonly interfere: (step: string) => 'nothing' | 'close' | 'lose-shells' | 'say-nothing' | 'time-out'
 }
 
 export type WinrmServer = {
@@ -188,6 +188,8 @@ async function answer(exchange: Exchange, context: Context): Promise<void> {
     const trouble = options.interfere(step)
     if (trouble === 'lose-shells') context.shells.lose()
     if (trouble === 'close') return void request.socket.destroy()
+    if (trouble === 'say-nothing') return end(response, 200, replyText(wsman, { action: 'urn:nothing', body: '' }))
+    if (trouble === 'time-out') throw faults.timedOut()
     const reply = await context.shells.handle(wsman)
     end(response, 200, replyText(wsman, reply))
   } catch (error) {

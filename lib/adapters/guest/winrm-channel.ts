@@ -10,6 +10,7 @@ import type { GuestChannel, ProgramRequest, ProgramResult } from '../../ports/gu
 import { damaged, pathMissing, refuseRemoval, tooLarge } from './guest-path.ts'
 import { commandLineOf } from './winrm-arguments.ts'
 import type { Script, WinrmShell } from './winrm-shell.ts'
+import { readGuest } from './wsman-replies.ts'
 
 /** An operation of ours in a busy guest; starting PowerShell is most of it. */
 const OPERATION_MS = 120_000
@@ -27,6 +28,7 @@ type Answer = Readonly<Record<string, unknown>>
 /** @param address of the guest, for the record. The shell is disposed with the channel. */
 export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
   let known: GuestIdentity | null = null
+  const read = <Result>(from: () => Result): Result => readGuest(shell.place, from)
   const ask = async (script: Pick<Script, 'name' | 'data'> & Partial<Script>, cancel: Cancel) => {
     const whole = { payload: null, limitMs: OPERATION_MS, outputBytesMax: ANSWER_BYTES_MAX, ...script }
     const found = await repeatedOnce(() => shell.execute(whole, cancel), cancel)
@@ -36,7 +38,9 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
   }
   const whoAmI = async (cancel: Cancel): Promise<GuestIdentity> => {
     cancel.signal.throwIfAborted()
-    known ??= identityOf((await ask({ name: 'whoAmI', data: {} }, cancel)).answer)
+    if (known !== null) return known
+    const { answer } = await ask({ name: 'whoAmI', data: {} }, cancel)
+    known = read(() => identityOf(answer))
     return known
   }
 
@@ -59,14 +63,15 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
       if (found.kind === 'late') return { exitCode: null, timedOut: true, stdout: '', stderr: '' }
       if (found.answer['code'] === 'program-missing') throw programMissing(request, shell.place)
       refuseFailure(found.answer, { ...script, place: shell.place })
-      const result = resultOf(found.answer)
+      const result = read(() => resultOf(found.answer))
       // What the guest's own kill has not found, a descendant without a parent, is still in the shell's job.
       if (result.timedOut) await shell.reset()
       return result
     },
     makeDirectory: async (cancel) => {
       const data = { name: `coldframe-${hexOf(systemRandom.bytes(16))}` }
-      return textIn((await ask({ name: 'makeDirectory', data }, cancel)).answer, 'path')
+      const { answer } = await ask({ name: 'makeDirectory', data }, cancel)
+      return read(() => textIn(answer, 'path'))
     },
     put: async ({ path, bytes }, cancel) => {
       const sha256 = createHash('sha256').update(bytes).digest('hex')
@@ -78,11 +83,14 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
       const limitMs = transferMs(bytesMax)
       const { lines, answer } = await ask({ name: 'get', data: { path, bytesMax }, limitMs, outputBytesMax }, cancel)
       const bytes = Buffer.concat(lines.map((line) => Buffer.from(line, 'base64')))
-      const [needed, found] = [textIn(answer, 'sha256'), createHash('sha256').update(bytes).digest('hex')]
+      const [needed, found] = [read(() => textIn(answer, 'sha256')), createHash('sha256').update(bytes).digest('hex')]
       if (found !== needed) throw damaged(path, { needed, found })
       return new Uint8Array(bytes)
     },
-    digest: async (path, cancel) => textIn((await ask({ name: 'digest', data: { path } }, cancel)).answer, 'sha256'),
+    digest: async (path, cancel) => {
+      const { answer } = await ask({ name: 'digest', data: { path } }, cancel)
+      return read(() => textIn(answer, 'sha256'))
+    },
     remove: async (path, cancel) => {
       // A leading slash is the root of the guest's current drive.
       refuseRemoval(path, path.startsWith('/') ? 'linux' : 'windows')

@@ -1,7 +1,8 @@
 // A remote shell in a Windows guest that runs our scripts (winrm-scripts.ts) one after the other. It is made when it is
 // needed, again when the guest has lost it, and deleted when a script had to be stopped, so that its processes end with it.
 
-import { BackupError, malformed } from '../../base/errors.ts'
+import { systemClock } from '../../base/clock.ts'
+import { BackupError } from '../../base/errors.ts'
 import { type Cancel, isAbort, withTimeLimit } from '../../base/time-limit.ts'
 import { POWERSHELL, SCRIPTS, type ScriptName } from './winrm-scripts.ts'
 import type { WsmanClient } from './wsman-client.ts'
@@ -22,6 +23,7 @@ import {
   isShellLost,
   isTimedOut,
   outputIn,
+  readGuest,
   shellIdIn,
   type WsmanFault,
 } from './wsman-replies.ts'
@@ -45,7 +47,7 @@ export type ScriptAnswer =
 export interface WinrmShell extends AsyncDisposable {
   readonly place: string
   /**
-   * @throws BackupError `guest-unreachable`; when the shell was lost while the script ran, `facts.shellLost` is true and how far
+   * @throws BackupError `guest-failed`, `guest-unreachable`; when the shell was lost while the script ran, `facts.shellLost` is true and how far
    * it came is not known
    */
   execute(script: Script, cancel: Cancel): Promise<ScriptAnswer>
@@ -58,6 +60,8 @@ const PIECE_BYTES_MAX = (STDIN_BYTES_MAX / 4) * 3 - 3
 /** Stopping and tidying up after the caller has gone. */
 const CLEANUP_MS = 15_000
 const STDERR_BYTES_MAX = 8192
+/** A guest that has nothing to say waits for the operation timeout; one that says so at once is not asked more often than this. */
+const ASK_AGAIN_MS = 100
 const ANSWER_MARK = 'coldframe:'
 
 export function openShell(client: WsmanClient): WinrmShell {
@@ -71,7 +75,9 @@ export function openShell(client: WsmanClient): WinrmShell {
     throw isShellLost(reply) ? shellLost(reply, { what, place }) : faultError(reply, { what, place })
   }
   const openedShell = async (cancel: Cancel): Promise<string> => {
-    shellId ??= shellIdIn(await call(createShell(), 'make a shell', cancel))
+    if (shellId !== null) return shellId
+    const body = await call(createShell(), 'make a shell', cancel)
+    shellId = readGuest(place, () => shellIdIn(body))
     return shellId
   }
   /** A shell that idled too long is found gone here, before anything has run. */
@@ -79,10 +85,8 @@ export function openShell(client: WsmanClient): WinrmShell {
     for (let attempt = 1; ; attempt++) {
       const own = await openedShell(cancel)
       try {
-        return {
-          shellId: own,
-          commandId: commandIdIn(await call(startCommand(own, POWERSHELL), 'start a command', cancel)),
-        }
+        const body = await call(startCommand(own, POWERSHELL), 'start a command', cancel)
+        return { shellId: own, commandId: readGuest(place, () => commandIdIn(body)) }
       } catch (error) {
         if (attempt > 1 || !isLoss(error)) throw error
       }
@@ -145,16 +149,20 @@ async function exchange(script: Script, { client, command, cancel }: Exchange): 
   const stderr: Buffer[] = []
   let [outBytes, errorBytes] = [0, 0]
   for (;;) {
+    const askedMs = systemClock.monotonicMs()
     const reply = await client.post(receiveOutput(command), cancel)
+    if (reply.kind === 'fault' && isTimedOut(reply)) {
+      await pauseSince(askedMs, cancel)
+      continue
+    }
     if (reply.kind === 'fault') {
-      if (isTimedOut(reply)) continue
       const what = { what: 'receive output', place: client.place }
       throw isShellLost(reply) ? shellLost(reply, what) : faultError(reply, what)
     }
-    const received = outputIn(reply.body, command.commandId)
+    const received = readGuest(client.place, () => outputIn(reply.body, command.commandId))
+    const gotBytes = received.stdout.byteLength + received.stderr.byteLength
     outBytes += received.stdout.byteLength
-    if (outBytes > script.outputBytesMax)
-      throw malformed('output of a script', script.name, `must not be longer than ${script.outputBytesMax} bytes`)
+    if (outBytes > script.outputBytesMax) throw tooLoud(script, client.place)
     stdout.push(received.stdout)
     if (errorBytes < STDERR_BYTES_MAX) stderr.push(received.stderr)
     errorBytes += received.stderr.byteLength
@@ -164,7 +172,22 @@ async function exchange(script: Script, { client, command, cancel }: Exchange): 
         stderr: Buffer.concat(stderr).subarray(0, STDERR_BYTES_MAX).toString('utf8'),
         exitCode: received.exitCode,
       }
+    if (gotBytes === 0) await pauseSince(askedMs, cancel)
   }
+}
+
+async function pauseSince(askedMs: number, cancel: Cancel): Promise<void> {
+  const leftMs = askedMs + ASK_AGAIN_MS - systemClock.monotonicMs()
+  if (leftMs > 0) await systemClock.sleep(leftMs, cancel)
+}
+
+function tooLoud({ name, outputBytesMax }: Script, place: string): BackupError {
+  const message = `Cannot take the output of "${name}" from the guest at "${place}": it is longer than ${outputBytesMax} bytes`
+  return new BackupError(message, {
+    code: 'guest-failed',
+    retry: 'later',
+    facts: { place, script: name, outputBytesMax },
+  })
 }
 
 /** The lines of stdin, in pieces that fit an envelope; the last one ends it. */

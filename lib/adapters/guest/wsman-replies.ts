@@ -1,6 +1,6 @@
 // The replies of WS-Management that the winrm channel reads, and its faults in words.
 
-import { BackupError, malformed } from '../../base/errors.ts'
+import { BackupError, hasCode, malformed, messageOf } from '../../base/errors.ts'
 import { SPACES } from './wsman-messages.ts'
 import { childOf, childrenOf, findElement, parseXml, type XmlElement } from './wsman-xml.ts'
 
@@ -78,6 +78,26 @@ export function faultError(fault: WsmanFault, { what, place }: { readonly what: 
     (subcode === 'QuotaLimit' ? 'Raise the quota that the message names, below WSMan:\\localhost, or wait' : undefined)
   const hint = quota === undefined ? {} : { hint: quota }
   return new BackupError(message, { code: 'guest-unreachable', retry: 'later', ...hint, facts })
+}
+
+/**
+ * What `read` makes of a guest's answer. One that cannot be read is the guest's failure, and never looks like a value of ours that is
+ * malformed.
+ * @throws BackupError `guest-failed`
+ */
+export function readGuest<Result>(place: string, read: () => Result): Result {
+  try {
+    return read()
+  } catch (error) {
+    if (!hasCode(error, 'malformed')) throw error
+    throw new BackupError(`Cannot understand the guest at "${place}": ${messageOf(error)}`, {
+      code: 'guest-failed',
+      retry: 'later',
+      hint: 'Check that Windows answers at this address and nothing that stands before it',
+      facts: { place },
+      cause: error,
+    })
+  }
 }
 
 /** @throws BackupError `malformed` */

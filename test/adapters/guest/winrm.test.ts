@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openWinrm } from '../../../lib/adapters/guest/winrm.ts'
 import { commandLineOf } from '../../../lib/adapters/guest/winrm-arguments.ts'
+import { winrmChannel } from '../../../lib/adapters/guest/winrm-channel.ts'
 import { POWERSHELL } from '../../../lib/adapters/guest/winrm-scripts.ts'
 import { openShell } from '../../../lib/adapters/guest/winrm-shell.ts'
 import { openWsman } from '../../../lib/adapters/guest/wsman-client.ts'
@@ -68,6 +69,50 @@ describe.skipIf(peerSkip('openssl'))('the winrm channel', () => {
     const { channel, server } = guest
     expect(await channel.run(shell('sleep 0.6; echo done'), cancel)).toMatchObject({ exitCode: 0, stdout: 'done\n' })
     expect(countOf(server, 'fault: w:TimedOut')).toBeGreaterThan(2)
+  })
+
+  it('a guest that says at once that there is nothing yet is not asked without pause', async () => {
+    let sinceMs = 0
+    const interfere = (step: string) => {
+      if (step !== 'Receive' || sinceMs === 0) return 'nothing'
+      return performance.now() - sinceMs < 1000 ? 'time-out' : 'nothing'
+    }
+    await using guest = await open({ interfere })
+
+    const before = countOf(guest.server, 'Receive')
+    sinceMs = performance.now()
+    expect(await guest.channel.run(shell('exit 4'), cancel)).toMatchObject({ exitCode: 4 })
+    expect(countOf(guest.server, 'Receive') - before).toBeLessThan(30)
+  })
+
+  it.each(['Create', 'Command', 'Receive'])(
+    'an answer to "%s" that says nothing is the failure of the guest, and nothing that we have written wrong',
+    async (action) => {
+      let armed = false
+      const interfere = (step: string) => (armed && step === action ? 'say-nothing' : 'nothing')
+      await using guest = await open({ interfere })
+
+      guest.server.loseShells()
+      armed = true
+      await expect(guest.channel.run(shell('exit 0'), cancel)).rejects.toMatchObject({
+        code: 'guest-failed',
+        message: expect.stringContaining('127.0.0.1'),
+      })
+    },
+  )
+
+  it('an answer of a script that lacks what it must have is the failure of the guest', async () => {
+    const answers = { place: 'there', reset: async () => undefined, [Symbol.asyncDispose]: async () => undefined }
+    const channel = winrmChannel(
+      { ...answers, execute: async () => ({ kind: 'answered', lines: [], answer: { exitCode: 'none' } }) },
+      'there',
+    )
+    const strange = { code: 'guest-failed', message: expect.stringContaining('"there"') }
+    await expect(channel.whoAmI(cancel)).rejects.toMatchObject(strange)
+    await expect(channel.run(shell('exit 0'), cancel)).rejects.toMatchObject(strange)
+    await expect(channel.makeDirectory(cancel)).rejects.toMatchObject(strange)
+    await expect(channel.get({ path: 'C:\\x', bytesMax: 1 }, cancel)).rejects.toMatchObject(strange)
+    await expect(channel.digest('C:\\x', cancel)).rejects.toMatchObject(strange)
   })
 
   it('leaves out what a program prints beyond 64 KiB, and half a character at the cut', async () => {
