@@ -7,9 +7,17 @@ import { build } from 'esbuild'
 
 export type Bundle = { readonly entry: string; readonly target: string; readonly bytes: number }
 
-/** Some packages inside are CommonJS and call require() for Node's own modules. The names clash with no short one. */
-const banner =
-  "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);"
+/**
+ * Some packages inside are CommonJS: they call require() for Node's own modules, and ask where their file lies when they are loaded. The
+ * other names clash with no short one.
+ */
+const banner = [
+  "import { createRequire as createBundleRequire } from 'node:module'",
+  'const require = createBundleRequire(import.meta.url)',
+  'const __filename = import.meta.filename',
+  'const __dirname = import.meta.dirname',
+  '',
+].join(';')
 
 if (import.meta.main) {
   const bundles = await bundleAll(dirname(import.meta.dirname))
@@ -26,12 +34,19 @@ export function findEntries(root: string): readonly string[] {
 /** Empties build/functions and build/task first, so that nothing old is packaged. */
 export async function bundleAll(root: string): Promise<readonly Bundle[]> {
   for (const folder of ['functions', 'task']) rmSync(join(root, 'build', folder), { recursive: true, force: true })
-  const entryPoints = findEntries(root)
   if (!existsSync(join(root, 'functions'))) throw new Error(`There are no functions in "${root}"`)
+  return bundle(root, { entries: findEntries(root), folder: 'build' })
+}
+
+/** @param options.folder relative to the project, or anywhere; bundles lie in it as their entries lie in the project */
+export async function bundle(
+  root: string,
+  { entries, folder }: { readonly entries: readonly string[]; readonly folder: string },
+): Promise<readonly Bundle[]> {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [...entryPoints],
-    outdir: 'build',
+    entryPoints: [...entries],
+    outdir: folder,
     outbase: '.',
     bundle: true,
     format: 'esm',
