@@ -1,6 +1,7 @@
 // Running work side by side with a written limit; the first failure stops the rest.
 
 import { budget } from './budget.ts'
+import { anySignal } from './time-limit.ts'
 
 export type EachOptions = { readonly runningMax: number; readonly signal: AbortSignal }
 
@@ -14,7 +15,7 @@ export async function forEachBounded<Item>(
   options: EachOptions,
 ): Promise<void> {
   const stop = new AbortController()
-  const signal = AbortSignal.any([options.signal, stop.signal])
+  const signal = anySignal([options.signal, stop.signal])
   const slots = budget(options.runningMax)
   const running = new Set<Promise<void>>()
   const failures: unknown[] = []

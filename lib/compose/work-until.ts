@@ -1,7 +1,7 @@
 // A command's part in the work of its home: be the engine when nobody is, else wait, until what it asked for is done.
 
 import type { Clock } from '../base/clock.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { anySignal, type Cancel } from '../base/time-limit.ts'
 import { runEngine } from './engine.ts'
 import type { LocalEngine } from './local.ts'
 
@@ -40,7 +40,7 @@ export async function workUntil(options: WorkOptions, { signal }: Cancel): Promi
 
 async function beEngine(engine: LocalEngine, options: WorkOptions, { signal }: Cancel): Promise<void> {
   const stop = new AbortController()
-  const within = { signal: AbortSignal.any([signal, stop.signal]) }
+  const within = { signal: anySignal([signal, stop.signal]) }
   const failures: unknown[] = []
   const running = runEngine(engine.parts, within).catch((error: unknown) => {
     // Nobody is left to wait for.

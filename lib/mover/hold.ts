@@ -3,7 +3,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import { BackupError, messageOf } from '../base/errors.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { anySignal, type Cancel } from '../base/time-limit.ts'
 import { type JobId, type SessionId, sessionIdOf } from '../model/ids.ts'
 import type { Attempt, DiskProgress } from '../model/job.ts'
 import type { JobStore, Versioned } from '../ports/job-store.ts'
@@ -117,7 +117,7 @@ class AttemptHold implements Hold {
     this.#deps = deps
     this.#record = target.taken
     this.#renewedAtMs = deps.clock.monotonicMs()
-    this.signal = AbortSignal.any([cancel.signal, this.#lost.signal])
+    this.signal = anySignal([cancel.signal, this.#lost.signal])
     this.earlierResult = target.taken.value.result
     this.#open = this.earlierResult === null
     // The loop ends by its signals; what it learns is in #lost.
@@ -149,7 +149,7 @@ class AttemptHold implements Hold {
   async #beat(): Promise<void> {
     const { times } = this.#request
     const { clock } = this.#deps
-    const signal = AbortSignal.any([this.signal, this.#ended.signal])
+    const signal = anySignal([this.signal, this.#ended.signal])
     for (;;) {
       await clock.sleep(times.progressMs, { signal })
       const idleMs = clock.monotonicMs() - this.#renewedAtMs
@@ -164,7 +164,7 @@ class AttemptHold implements Hold {
     const change = this.#progress === null ? {} : { progress: this.#progress }
     this.#progress = null
     try {
-      const until = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(Math.ceil(leftMs))])
+      const until = anySignal([this.#ended.signal, AbortSignal.timeout(Math.ceil(leftMs))])
       if ((await this.#replace(change, { signal: until })) === 'conflict') this.#lose('another mover took it')
     } catch (error) {
       if (this.#ended.signal.aborted) return

@@ -1,7 +1,7 @@
 // Reads pieces of a disk ahead of their use: several in flight, bounded by bytes and count, handed out in order.
 
 import { assert } from '../base/errors.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { anySignal, type Cancel } from '../base/time-limit.ts'
 import { cutExtents, type Extent } from '../model/extent.ts'
 import type { DiskSource } from '../ports/disk.ts'
 
@@ -34,7 +34,7 @@ export async function forEachPiece(
   const { source } = task
   const { use, readsMax } = options
   const stop = new AbortController()
-  const signal = AbortSignal.any([options.signal, stop.signal])
+  const signal = anySignal([options.signal, stop.signal])
   const pieces = cutExtents(task.extents, options.pieceBytesMax)
   const ring = ringOf(options.arena)
   const reads: Read[] = []

@@ -2,7 +2,7 @@
 
 import { MiB } from '../base/bytes.ts'
 import { BackupError, quote } from '../base/errors.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { anySignal, type Cancel } from '../base/time-limit.ts'
 import type { SessionId } from '../model/ids.ts'
 import type { Capture, DiskProgress, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
@@ -177,7 +177,7 @@ async function sideBySide<Result>(
   { cancel, onFailure }: { readonly cancel: Cancel; readonly onFailure: (error: unknown) => void },
 ): Promise<Result> {
   const stop = new AbortController()
-  const signal = AbortSignal.any([cancel.signal, stop.signal])
+  const signal = anySignal([cancel.signal, stop.signal])
   const failed = (error: unknown): never => {
     if (!stop.signal.aborted) stop.abort(error)
     onFailure(error)

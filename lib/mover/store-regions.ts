@@ -1,7 +1,7 @@
 // Hands regions to workers and their leaves, in order, to the maps; the first failure stops everybody.
 
 import { assert } from '../base/errors.ts'
-import { type Cancel, isAbort } from '../base/time-limit.ts'
+import { anySignal, type Cancel, isAbort } from '../base/time-limit.ts'
 import type { LeafStream } from './leaf-stream.ts'
 import type { RegionDone, RegionWorker } from './region-worker.ts'
 import type { Region } from './regions.ts'
@@ -22,7 +22,7 @@ type Task = { readonly flow: DiskFlow; readonly order: number; readonly region: 
  */
 export async function storeRegions(flows: readonly DiskFlow[], options: StoreOptions, cancel: Cancel): Promise<void> {
   const stop = new AbortController()
-  const signal = AbortSignal.any([cancel.signal, stop.signal])
+  const signal = anySignal([cancel.signal, stop.signal])
   const failures = new Map<number, unknown>()
   const tasks = tasksOf(flows)
   const work = async (worker: RegionWorker): Promise<void> => {

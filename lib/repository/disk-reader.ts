@@ -2,7 +2,7 @@
 
 import { MiB } from '../base/bytes.ts'
 import { assert, BackupError } from '../base/errors.ts'
-import type { Cancel } from '../base/time-limit.ts'
+import { anySignal, type Cancel } from '../base/time-limit.ts'
 import type { Extent } from '../model/extent.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { chunksPerLeaf } from '../wire/repository/page.ts'
@@ -124,7 +124,7 @@ export async function* fetchedWindows<Of extends Window>(
   cancel: Cancel,
 ): AsyncGenerator<FetchedWindow<Of>> {
   const stop = new AbortController()
-  const inner = { signal: AbortSignal.any([cancel.signal, stop.signal]) }
+  const inner = { signal: anySignal([cancel.signal, stop.signal]) }
   const windows = list(inner)
   const ahead: { readonly window: Of; readonly fetched: Promise<FetchedRecords> }[] = []
   let more = true

@@ -3,6 +3,7 @@
 import { bytesEqual, hexOf } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import { anySignal } from '../base/time-limit.ts'
 import { parsePackId } from '../model/ids.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { packBytesMax, packFooterBytes, packHeaderBytes, trailerEntryBytes } from '../wire/repository/pack-frame.ts'
@@ -48,7 +49,7 @@ export function packWriter(options: PackWriterOptions): PackWriter {
   const slackBytes = plainBytesMax + 2 * tagBytes + trailerEntryBytes + packFooterBytes
   const bufferBytes = Math.min(packBytesMax, Math.max(packBytesTarget, packHeaderBytes) + slackBytes)
   const stop = new AbortController()
-  const signal = AbortSignal.any([options.signal, stop.signal])
+  const signal = anySignal([options.signal, stop.signal])
   const free: Buffer[] = []
   const uploads = new Set<Promise<void>>()
   const written: WrittenPack[] = []

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { BackupError, messageOf } from '../base/errors.ts'
-import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
+import { anySignal, type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
@@ -33,7 +33,7 @@ export async function holdJob(
 ): Promise<JobHold | null> {
   const { clock, limits } = deps
   const lost = new AbortController()
-  const signal = AbortSignal.any([options.signal, lost.signal])
+  const signal = anySignal([options.signal, lost.signal])
   const { stage, invocation } = options
   const claim = () => ({ stage, invocation, untilMs: clock.nowMs() + limits.claimMs })
   // Whoever had the claim died without a word: that counts as a failure, so that dying again and again has an end.
@@ -97,7 +97,7 @@ async function replaceJob(next: Versioned<Job>, { jobStore }: StageDeps, cancel:
 /** The next beat follows also one that failed, until the hold is stopped or lost. */
 function startHeartbeat(beat: () => Promise<void>, deps: StageDeps, signal: AbortSignal): () => void {
   const stopped = new AbortController()
-  const either = AbortSignal.any([signal, stopped.signal])
+  const either = anySignal([signal, stopped.signal])
   const run = async () => {
     for (;;) {
       await deps.clock.sleep(deps.limits.claimMs / 3, { signal: either })
