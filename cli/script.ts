@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { BackupError, messageOf, quote } from '../lib/base/errors.ts'
+import { isScriptKey } from '../lib/model/policy.ts'
 import { BUNDLE_BYTES_MAX } from '../lib/stages/guest/load-scripts.ts'
 import type { Answer } from './answer.ts'
 import { createRepository } from './context.ts'
@@ -18,7 +19,7 @@ export type ScriptOptions = {
 
 export async function script(options: ScriptOptions, world: World): Promise<Answer> {
   const key = options.as ?? `scripts/${basename(options.file)}`
-  if (!/^scripts(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/.test(key)) {
+  if (!isScriptKey(key)) {
     throw new BackupError(`Cannot store a script bundle as ${quote(key)}: it must be a key below "scripts/"`, {
       code: 'usage',
       kind: 'usage',

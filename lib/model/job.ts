@@ -47,11 +47,12 @@ export type Capture = {
   readonly excludedDisks: readonly ExcludedDisk[]
 }
 
-/** A text from outside that explains a failure, cut to EVIDENCE_CHARS_MAX. */
+/** A text from outside that explains a failure, cut to EVIDENCE_BYTES_MAX. */
 export type Evidence = { readonly name: string; readonly text: string }
 
-/** A record of state is small: it must fit one item of a table (400 KB). */
-export const EVIDENCE_CHARS_MAX = 16_384
+/** A record of state is small: it must fit one item of a table (400 KB). In bytes of JSON. */
+export const EVIDENCE_BYTES_MAX = 16_384
+export const EVIDENCE_MAX = 6
 
 export type JobTimes = {
   readonly createdAt: string
@@ -150,4 +151,14 @@ export type Attempt = {
 export type Resource = {
   readonly name: string
   readonly places: readonly { readonly holder: string; readonly units: number; readonly untilMs: number }[]
+}
+
+/** When watch must look at a job: its message counts as lost, or a freeze should be over. Null when it is done. */
+export function dueAtMs({
+  state,
+  wakeAtMs,
+  freezeDeadlineMs,
+}: Pick<Job, 'state' | 'wakeAtMs' | 'freezeDeadlineMs'>): number | null {
+  if (state === 'done') return null
+  return wakeAtMs === null ? freezeDeadlineMs : Math.min(wakeAtMs, freezeDeadlineMs ?? wakeAtMs)
 }

@@ -128,6 +128,11 @@ export function defaultPolicy(): Policy {
   }
 }
 
+/** Whether a key of the object store is one for script bundles: below "scripts/", of letters, digits, '.', '_' and '-'. */
+export function isScriptKey(text: string): boolean {
+  return /^scripts(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/.test(text)
+}
+
 const GRADE_ORDER: readonly Grade[] = ['crash', 'filesystem', 'application']
 
 /** Whether `reached` is at least as consistent as `needed`; a powered-off VM ('offline') satisfies every grade. */

@@ -26,7 +26,7 @@ export interface JobStore {
   /** By VM: what its guest is known by. */
   readonly guests: Records<VmId, GuestTrust>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
-  /** Jobs that are not done and whose wakeAtMs is at or before `beforeMs`, most overdue first. May lag behind writes. */
+  /** Jobs that are not done and whose dueAtMs() is at or before `beforeMs`, most overdue first. May lag behind writes. */
   dueJobs(
     query: { readonly beforeMs: number; readonly limit: number },
     cancel: Cancel,

@@ -58,7 +58,12 @@ export function parseGuestCredentials(secret: string, name: string): GuestCreden
     }
   }
   // A fault may quote what it found, which may be the secret itself: only places and keys are told.
-  const faults = faultLines(result.faults).map((line) => line.replaceAll(/"[^"]*"/g, (quoted) => keyOrNothing(quoted)))
+  const faults = faultLines(
+    result.faults.map(({ line, message }) => ({
+      line,
+      message: message.startsWith('not YAML') ? 'not YAML' : message,
+    })),
+  ).map((line) => line.replaceAll(/"[^"]*"/g, (quoted) => keyOrNothing(quoted)))
   throw new BackupError(`Cannot read secret "${name}" as credentials of a guest: ${faults.join('; ')}`, {
     code: 'credentials-malformed',
     kind: 'usage',

@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import type { GradeProof, VssProof } from '../model/grade.ts'
-import type { ChannelAttempt, GuestState, GuestTrust, GuestWorkspace, ScriptRun } from '../model/guest.ts'
+import type { ChannelAttempt, GuestState, GuestTrust, GuestWorkspace, LearnedPins, ScriptRun } from '../model/guest.ts'
 import { count } from './scalars.ts'
 
 const channel = z.enum(['ssh', 'winrm', 'vix'])
@@ -59,11 +59,16 @@ export const guestState = z.strictObject({
   attempts: z.array(channelAttempt),
   workspace: guestWorkspace.nullable(),
   fallback: textOrNull,
+  postCommit: z.enum(['not-run', 'begun', 'ended']),
 }) satisfies z.ZodType<GuestState>
 
-export const guestTrust = z.strictObject({
-  hostKeys: z.array(text),
-  certificates: z.array(text),
+const learnedPins = z.strictObject({
+  pins: z.array(text),
   learned: z.enum(['vix', 'first-seen']),
   at: text,
+}) satisfies z.ZodType<LearnedPins>
+
+export const guestTrust = z.strictObject({
+  hostKeys: learnedPins.nullable(),
+  certificates: learnedPins.nullable(),
 }) satisfies z.ZodType<GuestTrust>

@@ -35,7 +35,7 @@ export const gradeRecord = z.strictObject({
   freezeMs: z.number().min(0),
   snapshotMs: z.number().min(0),
   fallbacks: z.array(z.string()),
-  proof: gradeProof.nullable(),
+  proof: gradeProof.nullable().default(null),
 }) satisfies z.ZodType<GradeRecord>
 
 export const excludedDisk = z.strictObject({
@@ -107,9 +107,10 @@ const job = z.strictObject({
   outcome: outcome.nullable(),
   owes: z.array(debt),
   freezeDeadlineMs: z.number().nullable(),
-  freezes: count,
-  guest: guestState.nullable(),
-  evidence: z.array(z.strictObject({ name: z.string(), text: z.string() })),
+  // Records of before guest processing have none of these.
+  freezes: count.default(0),
+  guest: guestState.nullable().default(null),
+  evidence: z.array(z.strictObject({ name: z.string(), text: z.string() })).default([]),
   notices: z.array(notice),
   tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
   excludedDisks: z.array(excludedDisk),

@@ -1,7 +1,7 @@
-// A policy as runs and jobs keep it: the model's own form, complete and strict. Not the YAML a person writes (policy.ts).
+// A policy as runs and jobs keep it: the model's own form, complete and strict; what earlier programs did not know has its default. Not the YAML a person writes (policy.ts).
 
 import * as z from 'zod'
-import type { Policy } from '../model/policy.ts'
+import { defaultPolicy, type Policy } from '../model/policy.ts'
 import { count, policyName } from './scalars.ts'
 
 export const grade = z.enum(['application', 'filesystem', 'crash'])
@@ -46,22 +46,26 @@ export const policyRecord = z.strictObject({
   consistency: z.strictObject({
     want: grade,
     require: grade,
-    vss: z.strictObject({ backupType: z.enum(['copy', 'full']), timeoutMinutes: z.int() }),
+    vss: z
+      .strictObject({ backupType: z.enum(['copy', 'full']), timeoutMinutes: z.int() })
+      .default(defaultPolicy().consistency.vss),
   }),
   guest: z.strictObject({
     mode: z.enum(['require', 'try', 'off']),
     order: z.array(z.enum(['network', 'vix'])),
     credentials: z.string().nullable(),
     hostKey: z.enum(['pinned', 'first-seen']),
-    subnets: z.strictObject({ only: z.array(z.string()), none: z.array(z.string()) }),
-    overrides: z.array(
-      z.strictObject({
-        match: selector,
-        credentials: z.exactOptional(z.string()),
-        linux: z.exactOptional(scriptSet),
-        windows: z.exactOptional(scriptSet),
-      }),
-    ),
+    subnets: z.strictObject({ only: z.array(z.string()), none: z.array(z.string()) }).default({ only: [], none: [] }),
+    overrides: z
+      .array(
+        z.strictObject({
+          match: selector,
+          credentials: z.exactOptional(z.string()),
+          linux: z.exactOptional(scriptSet),
+          windows: z.exactOptional(scriptSet),
+        }),
+      )
+      .default([]),
   }),
   scripts: z.strictObject({ linux: scriptSet, windows: scriptSet, freezeLimitMs: count }),
   transport: z.array(transportName),

@@ -6,6 +6,7 @@ import { parseSubnet } from '../model/guest-address.ts'
 import {
   defaultPolicy,
   gradeSatisfies,
+  isScriptKey,
   type Policy,
   type ScriptBundle,
   type ScriptSet,
@@ -60,8 +61,6 @@ function duration(range: {
   })
 }
 
-/** A key of the object store, below "scripts/". */
-const SCRIPT_KEY = /^scripts(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/
 const SCRIPT_ENTRY = /^(?!.*(?:^|\/)\.\.?(?:\/|$))[^/\\:*?"<>|\p{Cc}][^\\:*?"<>|\p{Cc}]*\.(?:sh|ps1|cmd|bat|exe)$/iu
 
 /** A secret's name is part of a variable's or a file's name. */
@@ -96,7 +95,7 @@ const longTimeout = duration({ leastMs: SECOND, mostMs: 10 * MINUTE, words: '1 s
 
 function bundle(timeout: typeof shortTimeout) {
   return z.strictObject({
-    bundle: z.string().regex(SCRIPT_KEY, 'must be a key below "scripts/", for example "scripts/db-1.tgz"'),
+    bundle: z.string().refine(isScriptKey, { error: 'must be a key below "scripts/", for example "scripts/db-1.tgz"' }),
     sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the bundle: 64 hex digits'),
     entry: z
       .string()
@@ -223,11 +222,41 @@ const policyText = z
     compressionLevel: z.exactOptional(z.int().min(1).max(19)),
     attempts: z.exactOptional(z.int().min(1).max(20)),
   })
+  .refine((policy) => policy.scripts === undefined || policy.guest?.credentials !== undefined, {
+    path: ['guest'],
+    error: 'scripts need an account in the guest: name its secret in guest.credentials',
+    when: ({ value }) =>
+      isRecord(value) && isRecord(value['guest']) && value['guest']['mode'] !== 'off' && hasScripts(value),
+  })
+  .refine(
+    (policy) => hasScripts(policy) || policy.guest?.overrides.some((each) => each.linux ?? each.windows) === true,
+    {
+      path: ['guest', 'mode'],
+      error: '"require" needs a script: nothing else is done in a guest',
+      when: ({ value }) => isRecord(value) && isRecord(value['guest']) && value['guest']['mode'] === 'require',
+    },
+  )
+  .refine(({ guest }) => guest?.mode !== 'off' || guest.overrides.length === 0, {
+    path: ['guest', 'overrides'],
+    error: 'change nothing while guest.mode is "off"',
+    when: ({ value }) => isRecord(value) && isRecord(value['guest']),
+  })
   .refine((policy) => policy.scripts === undefined || (policy.guest !== undefined && policy.guest.mode !== 'off'), {
     path: ['scripts'],
     error: 'scripts run in the guest: set guest.mode to "require" or "try"',
     when: ({ value }) => typeof value === 'object' && value !== null,
   })
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Whether the policy itself names a script, whatever its overrides do. */
+function hasScripts(policy: Readonly<Record<string, unknown>>): boolean {
+  const { scripts } = policy
+  if (!isRecord(scripts)) return false
+  return [scripts['linux'], scripts['windows']].some((set) => isRecord(set) && Object.keys(set).length > 0)
+}
 
 type PolicyText = z.output<typeof policyText>
 type BundleText = z.output<ReturnType<typeof bundle>>

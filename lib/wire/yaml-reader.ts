@@ -1,6 +1,6 @@
 // YAML that a person wrote, checked against a schema: every fault at once, each with its line. Not for our own records.
 
-import { isMap, isNode, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
+import { type Document, isMap, isNode, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import * as z from 'zod'
 import { nearNames } from '../base/text.ts'
 
@@ -26,15 +26,28 @@ export function readYaml<Value>(text: string, schema: z.ZodType<Value>): YamlRes
     message: syntaxMessage(error.message),
   }))
   const whole = document.contents
-  const checked = syntax.some(({ message }) => !message.includes('twice'))
-    ? null
-    : schema.safeParse(document.toJS({ maxAliasCount: 50 }) ?? {})
+  const plain = syntax.some(({ message }) => !message.includes('twice')) ? null : plainOf(document)
+  if (plain === 'unresolved') {
+    const message = 'an alias ("*name") names no anchor; put text that begins with "*" or "&" in quotes'
+    return { kind: 'refused', faults: [...syntax, { line: 0, message }] }
+  }
+  const checked = plain === null ? null : schema.safeParse(plain.value)
   if (syntax.length === 0 && checked?.success === true) return { kind: 'read', value: checked.data }
 
   const known = knownKeys(schema)
   const place: Place = { whole, lines, known }
   const faults = (checked?.error?.issues ?? []).flatMap((issue) => faultsOf(issue, place))
   return { kind: 'refused', faults: [...syntax, ...faults].toSorted((a, b) => a.line - b.line) }
+}
+
+/** @returns 'unresolved' for an alias without its anchor, or too many of them; the library's own words would repeat the text */
+function plainOf(document: Document.Parsed): { readonly value: unknown } | 'unresolved' {
+  try {
+    return { value: document.toJS({ maxAliasCount: 50 }) ?? {} }
+  } catch (error) {
+    if (error instanceof ReferenceError) return 'unresolved'
+    throw error
+  }
 }
 
 /** Several faults as lines of text, for example `line 4: unknown key "retentoin"`. */

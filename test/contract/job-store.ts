@@ -112,6 +112,27 @@ export function jobStoreContract(
       expect(await store.dueJobs({ beforeMs: 200, limit: 1 }, cancel)).toHaveLength(1)
     })
 
+    it('lists a job whose freeze should be over, however far its wake-up is', async () => {
+      await using opened = await open()
+      const { jobs, dueJobs } = opened.store
+      const job = sampleJob({ wakeAtMs: 900, freezeDeadlineMs: 300 })
+      await jobs.create(job.id, job, cancel)
+      expect(await dueJobs({ beforeMs: 299, limit: 10 }, cancel)).toEqual([])
+      expect(await dueJobs({ beforeMs: 300, limit: 10 }, cancel)).toHaveLength(1)
+      await jobs.replace(job.id, { value: { ...job, freezeDeadlineMs: null }, version: 1 }, cancel)
+      expect(await dueJobs({ beforeMs: 899, limit: 10 }, cancel)).toEqual([])
+    })
+
+    it('keeps by what the guest of a VM is known', async () => {
+      await using opened = await open()
+      const { guests } = opened.store
+      const { vmId } = sampleJob().vm
+      const hostKeys = { pins: ['SHA256:x'], learned: 'vix' as const, at: '2026-01-02T03:04:05.000Z' }
+      expect(await guests.create(vmId, { hostKeys, certificates: null }, cancel)).toBe('created')
+      expect(await guests.create(vmId, { hostKeys: null, certificates: null }, cancel)).toBe('exists')
+      expect(await guests.get(vmId, cancel)).toEqual({ value: { hostKeys, certificates: null }, version: 1 })
+    })
+
     it('follows a job that is put off or done', async () => {
       await using opened = await open()
       const { jobs, dueJobs } = opened.store

@@ -54,6 +54,7 @@ sshPort: 2222
     ['a thumbprint that is none', 'user: a\npassword: x\ncertificates: [hunter2]'],
     ['a port that is none', 'user: a\npassword: x\nsshPort: 70000'],
     ['text that is not YAML', 'user: "hunter2\n- {'],
+    ['a password that YAML takes for an alias', 'user: a\npassword: *hunter2'],
   ])('refuses %s, and does not repeat what it found', (_what, text) => {
     const error = thrownBy(() => parseGuestCredentials(text, 'linux'))
     expect(error).toMatchObject({ code: 'credentials-malformed', kind: 'usage', facts: { name: 'linux' } })

@@ -60,8 +60,9 @@ export function unknownHostKey(door: NetworkDoor, { fingerprint }: SeenKey): Bac
 /** @param seen every key that the server showed, the one it prefers first */
 export function changedHostKey(
   door: NetworkDoor,
-  { seen, pins }: { readonly seen: readonly SeenKey[]; readonly pins: readonly string[] },
+  about: { readonly seen: readonly SeenKey[]; readonly pins: readonly string[]; readonly cause?: unknown },
 ): BackupError {
+  const { seen, pins, cause } = about
   const shown = seen.map(({ fingerprint }) => fingerprint)
   return new BackupError(
     `Cannot trust the guest at "${door.address}" port ${door.port}: it has the host key "${shown.join('", "')}", pinned is "${pins.join('", "')}"`,
@@ -76,6 +77,7 @@ export function changedHostKey(
         alsoSeen: shown.slice(1),
         pinned: [...pins],
       },
+      cause,
     },
   )
 }

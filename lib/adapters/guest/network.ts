@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../../base/clock.ts'
 import { type Random, systemRandom } from '../../base/random.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestNetwork, NetworkDoor } from '../../ports/guest.ts'
-import { openSshConnection } from './ssh-connection.ts'
+import { openSshConnection, type SshConnection } from './ssh-connection.ts'
 import { posixChannel } from './ssh-posix.ts'
 import { windowsChannel } from './ssh-windows.ts'
 import { reasonOfSocket } from './unreachable.ts'
@@ -29,16 +29,20 @@ export function guestNetwork(options: GuestNetworkOptions = {}): GuestNetwork {
       const connection = await openSshConnection(request, { times: { connectMs, keepaliveMs }, signal })
       const channel =
         family === 'windows' ? windowsChannel(connection, { random }) : posixChannel(connection, { random })
-      const warnings =
-        connection.loggedInWith === 'password'
-          ? [
-              `"${request.credentials.user}" logged in to "${request.address}" with a password; a key cannot be guessed or spied out`,
-            ]
-          : []
+      const warnings = warningsOf(connection, request.credentials.user)
       return { channel, seen: connection.seen, warnings }
     },
     openWinrm,
   }
+}
+
+function warningsOf({ loggedInWith, door }: SshConnection, user: string): readonly string[] {
+  if (loggedInWith === 'key') return []
+  const how =
+    loggedInWith === null
+      ? 'without key and password: anybody can'
+      : 'with a password; a key cannot be guessed or spied out'
+  return [`"${user}" logged in to "${door.address}" ${how}`]
 }
 
 type Answer = Awaited<ReturnType<GuestNetwork['probe']>>[number]

@@ -14,7 +14,7 @@ import {
   type SeenKey,
   unknownHostKey,
 } from './host-key.ts'
-import { type LoginMethod, loginMethods } from './ssh-login.ts'
+import { type LoginMethods, type LoginName, loginMethods, startLogin } from './ssh-login.ts'
 import { SshClient } from './ssh2-package.ts'
 import { reasonOfSocket, unreachable } from './unreachable.ts'
 
@@ -32,7 +32,8 @@ export type SshConnection = AsyncDisposable & {
   readonly user: string
   /** The host key's "SHA256:…". */
   readonly seen: string
-  readonly loggedInWith: LoginMethod['name']
+  /** Null where the guest let everybody in. */
+  readonly loggedInWith: LoginName | null
   /** Aborted with a BackupError `guest-unreachable` when the connection is gone. */
   readonly lost: AbortSignal
   /** Ends early, with its reason, when the signal is aborted or the connection is lost. */
@@ -65,7 +66,7 @@ export async function openSshConnection(
 }
 
 type Attempt = SshRequest & {
-  readonly methods: readonly LoginMethod[]
+  readonly methods: LoginMethods
   /** Keys that earlier attempts were shown; this one adds its own when it is not pinned. */
   readonly seen: SeenKey[]
 }
@@ -79,18 +80,21 @@ async function connectOnce(
   const limit = withTimeLimit(signal, times.connectMs)
   const lost = new AbortController()
   const client: Client = new SshClient()
-  const offered: LoginMethod[] = []
   const judge = keyJudge(attempt)
   const lose = (error: unknown): void => {
     if (!lost.signal.aborted)
-      lost.abort(judge.verdict() ?? loginError(error, { door, user: credentials.user, offered, seen, rule }))
+      lost.abort(judge.verdict() ?? loginError(error, { door, user: credentials.user, tried: login.tried }))
   }
+  const refuse = (why: string): void => lose(new RefusedLogin(why))
+  const login = startLogin(methods, { refuse })
   // For as long as it lives: an error event without a listener ends the process.
   client.on('error', lose)
-  client.on('close', () => lose(new Error('the guest closed the connection')))
+  for (const event of ['end', 'close'] as const) client.on(event, () => lose(new Error('the guest closed the connection')))
+  client.on('change password', () => refuse('the guest wants another password first'))
 
   let socket: Socket | undefined
   const dispose = async (): Promise<void> => {
+    lose(new Error('this end closed the connection'))
     client.end()
     socket?.destroy()
   }
@@ -107,24 +111,23 @@ async function connectOnce(
         keepaliveCountMax: 2,
         hostVerifier: judge.verify,
         algorithms: { serverHostKey: algorithmsWithout(seen) satisfies ServerHostKeyAlgorithm[] },
-        authHandler: (_left, _partial, next) => {
-          const method = methods[offered.length]
-          if (method === undefined) return lose(new RefusedLogin('no method is left'))
-          offered.push(method)
-          next(method.auth)
+        authHandler: (left, _partial, next) => {
+          const step = login.next(left)
+          if (step.kind === 'try') next(step.auth)
+          else refuse(step.why)
         },
       })
     })
   } catch (error) {
     await dispose()
     signal.throwIfAborted()
-    throw error
+    throw judge.afterStranger(error)
   }
   return {
     door,
     user: credentials.user,
     seen: judge.trusted(),
-    loggedInWith: offered.at(-1)?.name ?? 'key',
+    loggedInWith: login.tried.at(-1) ?? null,
     lost: lost.signal,
     exec: (command, cancel) => openChannel(command, { client, door, lost: lost.signal, signal: cancel.signal }),
     sftp: (cancel) =>
@@ -143,6 +146,11 @@ function keyJudge({ address, port, rule, seen }: Attempt) {
   return {
     verdict: () => verdict,
     trusted: () => trusted ?? '',
+    /** Who has shown a key that is not pinned does not become a guest that is merely away by breaking off. */
+    afterStranger: (error: unknown): unknown =>
+      seen.length === 0 || trusted !== undefined || verdict !== undefined
+        ? error
+        : changedHostKey(door, { seen, pins: rule.pins, cause: error }),
     verify: (bytes: Buffer): boolean => {
       const key = readHostKey(bytes)
       const judgement = judgeHostKey(key, rule)
@@ -174,11 +182,16 @@ async function openChannel(
   const { client, door, lost, signal } = options
   for (let pauseMs = 50; ; pauseMs *= 2) {
     const opened = await settled<ClientChannel | Error>({ limit: signal, lost }, (resolve) => {
-      client.exec(command, (error, channel) => {
-        // Nobody waits any more: what comes too late is closed, or it would stay open unseen.
-        if (error === undefined && signal.aborted) channel.close()
-        resolve(error ?? channel)
-      })
+      try {
+        client.exec(command, (error, channel) => {
+          // Nobody waits any more: what comes too late is closed, or it would stay open unseen.
+          if (error === undefined && signal.aborted) channel.close()
+          resolve(error ?? channel)
+        })
+      } catch (error) {
+        // The guest has closed the connection, and that has not been noted yet.
+        resolve(new Error(messageOf(error), { cause: error }))
+      }
     })
     if (!(opened instanceof Error)) return opened
     if (pauseMs > 800) throw unreachable(door, { reason: `it opens no session (${opened.message})`, cause: opened })
@@ -219,7 +232,8 @@ async function openSocket(
   door: NetworkDoor,
   { limit, connectMs }: { readonly limit: AbortSignal; readonly connectMs: number },
 ): Promise<Socket> {
-  const socket = connect({ host: door.address, port: door.port })
+  // Each call is a few short packets, and none of them may wait for the answer to the one before it.
+  const socket = connect({ host: door.address, port: door.port, noDelay: true })
   try {
     await settled<void>(
       { limit, lost: new AbortController().signal, onLimit: () => silent(door, connectMs) },
@@ -239,37 +253,24 @@ function silent(door: NetworkDoor, connectMs: number): BackupError {
   return unreachable(door, { reason: `it did not answer as an SSH server within ${connectMs} ms`, cause: undefined })
 }
 
-/** The guest refused every method that there was. */
+/** The guest lets nobody in with what there is; the message says why. */
 class RefusedLogin extends Error {}
 
-/** What ended a connection, in our words; ssh2 marks the step in `level`. */
+/** What ended a connection, in our words. */
 function loginError(
   error: unknown,
-  about: {
-    readonly door: NetworkDoor
-    readonly user: string
-    readonly offered: readonly LoginMethod[]
-    readonly seen: readonly SeenKey[]
-    readonly rule: PinRule
-  },
+  about: { readonly door: NetworkDoor; readonly user: string; readonly tried: readonly LoginName[] },
 ): BackupError {
-  const { door, user, offered, seen, rule } = about
-  const level = error instanceof Error && 'level' in error ? error.level : null
-  const refused = error instanceof RefusedLogin || /authentication failure/i.test(messageOf(error))
-  if (refused && offered.length > 0) {
-    const tried = [...new Set(offered.map(({ name }) => name))]
-    return new BackupError(
-      `Cannot log in as "${user}" at "${door.address}" port ${door.port}: the guest refused the ${tried.join(' and the ')}`,
-      {
-        code: 'guest-login-refused',
-        kind: 'refused',
-        hint: `Check that "${user}" may log in over ssh with this ${tried[0] ?? 'key'}: its authorized_keys and the guest's sshd_config say so`,
-        facts: { address: door.address, port: door.port, user, tried },
-        cause: error,
-      },
-    )
-  }
-  // After keys that are not pinned, a server that has no other kind of key.
-  if (level === 'handshake' && seen.length > 0) return changedHostKey(door, { seen, pins: rule.pins })
-  return unreachable(door, { reason: reasonOfSocket(error), cause: error })
+  const { door, user, tried } = about
+  // "Too many authentication failures" comes as the reason of a disconnect.
+  const failed = tried.length > 0 && /authentication failure/i.test(messageOf(error))
+  if (!failed && !(error instanceof RefusedLogin)) return unreachable(door, { reason: reasonOfSocket(error), cause: error })
+  const why = error instanceof RefusedLogin ? error.message : `the guest refused the ${tried.join(' and the ')}`
+  return new BackupError(`Cannot log in as "${user}" at "${door.address}" port ${door.port}: ${why}`, {
+    code: 'guest-login-refused',
+    kind: 'refused',
+    hint: `Check that "${user}" may log in over ssh with this ${tried[0] ?? 'password'}: its authorized_keys and the guest's sshd_config say so`,
+    facts: { address: door.address, port: door.port, user, tried: [...tried] },
+    cause: error,
+  })
 }

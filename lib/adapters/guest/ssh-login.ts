@@ -2,31 +2,69 @@
 
 import { createPrivateKey } from 'node:crypto'
 import type { AnyAuthMethod, ParsedKey } from 'ssh2'
-import { BackupError } from '../../base/errors.ts'
+import { BackupError, quote } from '../../base/errors.ts'
 import type { GuestCredentials } from '../../ports/guest.ts'
 import { parseSshKey } from './ssh2-package.ts'
 
-export type LoginMethod = { readonly name: 'key' | 'password'; readonly auth: AnyAuthMethod }
+/** What an account has to show; the key is opened. */
+export type LoginMethods = { readonly user: string; readonly key: ParsedKey | null; readonly password: string | null }
+
+export type LoginName = 'key' | 'password'
+
+export type LoginStep =
+  | { readonly kind: 'try'; readonly auth: AnyAuthMethod }
+  /** Why nothing is left: "the guest refused the key". */
+  | { readonly kind: 'refused'; readonly why: string }
+
+/** One login on one connection. */
+export type Login = {
+  readonly tried: readonly LoginName[]
+  /** @param left the methods that the guest goes on with; null before it was asked */
+  next(left: readonly string[] | null): LoginStep
+}
 
 /** @throws BackupError `guest-credentials-unfit`: neither key nor password, or a key that cannot be used */
-export function loginMethods(credentials: GuestCredentials): readonly LoginMethod[] {
-  const { user: username, password, privateKey } = credentials
-  const methods: LoginMethod[] = []
-  if (privateKey !== null) {
-    const key = parsePrivateKey(credentials, privateKey)
-    methods.push({ name: 'key', auth: { type: 'publickey', username, key } })
+export function loginMethods(credentials: GuestCredentials): LoginMethods {
+  const { user, password, privateKey } = credentials
+  if (privateKey === null && password === null) {
+    throw unfit(user, 'they have neither a private key nor a password', 'Give the credentials a private key')
   }
-  if (password !== null) {
-    methods.push({ name: 'password', auth: { type: 'password', username, password } })
-    // Many servers with PAM take a password only as the answer to a question that is not shown.
-    const prompt = (...[, , , prompts, finish]: KeyboardCall): void =>
-      finish(prompts.map(({ echo }) => (echo ? '' : password)))
-    methods.push({ name: 'password', auth: { type: 'keyboard-interactive', username, prompt } })
+  return { user, password, key: privateKey === null ? null : parsePrivateKey(credentials, privateKey) }
+}
+
+/**
+ * Tries the key and then the password, which is said once only: accounts are locked for wrong ones.
+ * @param refuse called when the guest asks for what is not answered
+ */
+export function startLogin(
+  { user: username, key, password }: LoginMethods,
+  { refuse }: { readonly refuse: (why: string) => void },
+): Login {
+  const tried: LoginName[] = []
+  const attempt = (name: LoginName, auth: AnyAuthMethod): LoginStep => {
+    tried.push(name)
+    return { kind: 'try', auth }
   }
-  if (methods.length === 0) {
-    throw unfit(username, 'they have neither a private key nor a password', 'Give the credentials a private key')
+  const refused = (left: readonly string[] | null): LoginStep => {
+    const said = tried.map((name) => `the ${name}`).join(' and ')
+    const deaf = password !== null && !tried.includes('password')
+    const takes = deaf ? `takes no password (it offers "${left?.join('", "') ?? ''}")` : null
+    const why = [said === '' ? null : `refused ${said}`, takes].filter((each) => each !== null)
+    return { kind: 'refused', why: `the guest ${why.join(' and ')}` }
   }
-  return methods
+  return {
+    tried,
+    next: (left) => {
+      if (key !== null && tried.length === 0) return attempt('key', { type: 'publickey', username, key })
+      if (password === null || tried.includes('password')) return refused(left)
+      // A password where none is taken would stand in the guest's log as a wrong one, each time.
+      if (left === null) return { kind: 'try', auth: { type: 'none', username } }
+      if (left.includes('password')) return attempt('password', { type: 'password', username, password })
+      if (!left.includes('keyboard-interactive')) return refused(left)
+      const prompt = answerOnce(password, { refuse })
+      return attempt('password', { type: 'keyboard-interactive', username, prompt })
+    },
+  }
 }
 
 type KeyboardCall = readonly [
@@ -36,6 +74,21 @@ type KeyboardCall = readonly [
   prompts: readonly { readonly prompt: string; readonly echo?: boolean }[],
   finish: (answers: string[]) => void,
 ]
+
+/** Servers with PAM may take a password only as the answer to a question that is not shown. Every other one is for people. */
+function answerOnce(password: string, { refuse }: { readonly refuse: (why: string) => void }) {
+  let answered = false
+  return (...[, , , prompts, finish]: KeyboardCall): void => {
+    const [first, ...others] = prompts
+    const fits = first !== undefined && others.length === 0 && first.echo !== true && !/\bnew\b/i.test(first.prompt)
+    if (!fits || answered) {
+      const asked = prompts.map(({ prompt }) => prompt.trim()).join(' ')
+      return refuse(`the guest asks ${quote(asked)}, which only a person can answer`)
+    }
+    answered = true
+    finish([password])
+  }
+}
 
 function parsePrivateKey({ user, passphrase }: GuestCredentials, text: string): ParsedKey {
   const encrypted = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)

@@ -4,7 +4,7 @@ import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { GuestTrust } from '../../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
-import type { Attempt, Job, Resource } from '../../model/job.ts'
+import { type Attempt, dueAtMs, type Job, type Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
 import {
@@ -31,7 +31,7 @@ export function sqliteJobStore(state: State): JobStore {
       columns: {
         created_at: (job) => job.times.createdAt,
         run_id: (job) => job.runId,
-        wake_at_ms: (job) => (job.state === 'done' ? null : job.wakeAtMs),
+        wake_at_ms: dueAtMs,
       },
     }),
     attempts: table<SessionId, Attempt>(state, { name: 'attempts', codec: attemptRecord, columns: {} }),

@@ -3,7 +3,7 @@
 import { assert } from '../../base/errors.ts'
 import type { GuestTrust } from '../../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
-import type { Attempt, Job, Resource } from '../../model/job.ts'
+import { type Attempt, dueAtMs, type Job, type Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
 
@@ -31,8 +31,8 @@ export function memoryJobStore(): JobStore {
     async dueJobs({ beforeMs, limit }, { signal }) {
       signal.throwIfAborted()
       return [...jobs.values()]
-        .filter(({ value }) => value.state !== 'done' && value.wakeAtMs !== null && value.wakeAtMs <= beforeMs)
-        .toSorted((a, b) => (a.value.wakeAtMs ?? 0) - (b.value.wakeAtMs ?? 0))
+        .filter(({ value }) => (dueAtMs(value) ?? Number.POSITIVE_INFINITY) <= beforeMs)
+        .toSorted((a, b) => (dueAtMs(a.value) ?? 0) - (dueAtMs(b.value) ?? 0))
         .slice(0, limit)
     },
     async recentJobs({ limit }, { signal }) {

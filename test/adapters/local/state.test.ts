@@ -1,4 +1,4 @@
-import { chmod, stat, writeFile } from 'node:fs/promises'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
@@ -53,6 +53,28 @@ describe('the state file', () => {
     await using opened = await temporaryState()
 
     expect((await stat(opened.state.path)).mode & 0o777).toBe(0o600)
+  })
+
+  it('of version 1 is taken over with everything in it', async () => {
+    await using folder = await temporaryFolder()
+    const path = join(folder.path, 'state.db')
+    const database = new DatabaseSync(path)
+    database.exec(await readFile(join(import.meta.dirname, 'state-v1.sql'), 'utf8'))
+    database.close()
+
+    using state = await openStateAt(path)
+    const store = sqliteJobStore(state)
+    const [job] = await store.recentJobs({ limit: 9 }, cancel)
+    expect(job).toMatchObject({ state: 'releasing', freezes: 0, guest: null, evidence: [] })
+    expect(job?.policy.consistency).toMatchObject({ want: 'filesystem', vss: { backupType: 'copy' } })
+    expect(job?.policy.guest).toMatchObject({ mode: 'off', subnets: { only: [], none: [] }, overrides: [] })
+    expect(job?.capture?.grade.proof).toBeNull()
+    expect(await store.recentRuns({ limit: 9 }, cancel)).toHaveLength(1)
+    expect(await store.dueJobs({ beforeMs: 1e15, limit: 9 }, cancel)).toHaveLength(1)
+    const { vmId } = job?.vm ?? sampleJob().vm
+    const trust = { hostKeys: { pins: ['SHA256:x'], learned: 'vix' as const, at: 'now' }, certificates: null }
+    expect(await store.guests.create(vmId, trust, cancel)).toBe('created')
+    expect((await store.guests.get(vmId, cancel))?.value).toEqual(trust)
   })
 
   it('refuses a file that a newer program wrote, and leaves it alone', async () => {
