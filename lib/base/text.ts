@@ -47,3 +47,21 @@ function editDistance(left: string, right: string): number {
   }
   return previous[right.length] ?? 0
 }
+
+/** As many of the first characters as take at most `bytesMax` bytes in JSON, as UTF-8; never half a character. */
+export function cutToJsonBytes(text: string, bytesMax: number): string {
+  if (jsonBytes(text) <= bytesMax) return text
+  let low = 0
+  let high = text.length
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2)
+    if (jsonBytes(text.slice(0, middle)) <= bytesMax) low = middle
+    else high = middle - 1
+  }
+  // The first half of a surrogate pair stands for nothing by itself.
+  return text.slice(0, low).replace(/[\uD800-\uDBFF]$/, '')
+}
+
+function jsonBytes(text: string): number {
+  return new TextEncoder().encode(JSON.stringify(text)).byteLength - 2
+}

@@ -7,7 +7,7 @@ import { abandonOf, STAGE_KINDS, type StageMessage } from '../model/message.ts'
 import type { Delivery, MessageQueue } from '../ports/queue.ts'
 import type { StageDeps } from '../stages/deps.ts'
 import { handleMessage } from '../stages/run-stage.ts'
-import { watch } from '../stages/watch.ts'
+import { resend, thawKeeper } from '../stages/watch.ts'
 
 export type EngineParts = {
   readonly deps: StageDeps
@@ -48,12 +48,19 @@ export const defaultEngineLimits: EngineLimits = {
 export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise<void> {
   const slots = budget(parts.runningMax)
   const working = new Set<Promise<void>>()
-  const watching = watcher(parts, { signal })
+  const thaws = thawKeeper(parts.deps)
+  let watchAtMs = 0
   let number = 0
   try {
     while (!signal.aborted) {
+      const { deps, limits } = parts
       const taken = await orLater(parts, { signal }, async () => {
-        if (await watching.tick()) await buryDead(parts, { signal })
+        if (deps.clock.monotonicMs() >= watchAtMs) {
+          watchAtMs = deps.clock.monotonicMs() + limits.watchMs
+          await thaws.look({ signal })
+          await resend(deps, { signal })
+          await buryDead(parts, { signal })
+        }
         return await receive(parts, slots, { signal })
       })
       for (const { delivery, slot } of taken) {
@@ -68,43 +75,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
     }
   } finally {
     await Promise.all(working)
-    await watching.over()
-  }
-}
-
-type Watcher = {
-  /** Starts watch when it is due and the last one has ended. @returns whether it did @throws what the last one threw */
-  tick(): Promise<boolean>
-  over(): Promise<void>
-}
-
-/** Beside the queues: thawing a guest that does not answer takes its time, and nothing else may wait for it. */
-function watcher({ deps, limits }: EngineParts, cancel: Cancel): Watcher {
-  let atMs = 0
-  let running: Promise<void> | null = null
-  let failure: { readonly error: unknown } | null = null
-  const run = async (): Promise<void> => {
-    try {
-      await watch(deps, cancel)
-    } catch (error) {
-      failure = { error }
-    } finally {
-      running = null
-    }
-  }
-  return {
-    tick: async () => {
-      const failed = failure
-      failure = null
-      if (failed !== null) throw failed.error
-      if (running !== null || deps.clock.monotonicMs() < atMs) return false
-      atMs = deps.clock.monotonicMs() + limits.watchMs
-      running = run()
-      return true
-    },
-    over: async () => {
-      await running
-    },
+    await thaws.over()
   }
 }
 

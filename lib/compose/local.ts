@@ -55,6 +55,7 @@ export const localStageLimits: StageLimits = {
   pollMs: 250,
   againFirstMs: 500,
   againMostMs: 5_000,
+  cleanupMs: 30_000,
 }
 
 /** State and queues of a home, without an engine. */

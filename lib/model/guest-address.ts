@@ -20,6 +20,8 @@ export type AddressChoice = {
 
 /** How many addresses of one guest are tried; Tools report every container's on a busy host. */
 export const ADDRESSES_MAX = 8
+/** How many of those that are not tried are told one by one. */
+const LEFT_MAX = 12
 
 /**
  * Chooses from what Tools report. Loopback, unspecified, multicast and IPv6 link-local addresses cannot be used from outside;
@@ -50,7 +52,12 @@ export function chooseAddresses(
   const ranked = [...kept.filter(({ doubt }) => doubt === null), ...kept.filter(({ doubt }) => doubt !== null)]
   for (const { address } of ranked.slice(ADDRESSES_MAX))
     left.push({ address, reason: `only the first ${ADDRESSES_MAX} addresses are tried` })
-  return { addresses: ranked.slice(0, ADDRESSES_MAX), left }
+  const told = left.slice(0, LEFT_MAX)
+  const more = left.length - told.length
+  const [first] = left.slice(LEFT_MAX)
+  if (first !== undefined && more > 0)
+    told.push({ address: first.address, reason: more === 1 ? first.reason : `it and ${more - 1} more are not tried` })
+  return { addresses: ranked.slice(0, ADDRESSES_MAX), left: told }
 }
 
 /** "192.0.2.0/24", "2001:db8::/32" or one address; null when it is none of these. */

@@ -62,16 +62,23 @@ export type GuestState = {
   /** Null when no way in was found, or nothing was to be laid into the guest; `fallback` says why. */
   readonly workspace: GuestWorkspace | null
   readonly fallback: string | null
+  /** Begun is noted before the script runs: it runs once, whatever becomes of us. */
+  readonly postCommit: 'not-run' | 'begun' | 'ended'
+}
+
+/** Pins of one kind that were learned, and how: from the guest itself through VMware Tools, or as the first that answered. */
+export type LearnedPins = {
+  readonly pins: readonly string[]
+  readonly learned: 'vix' | 'first-seen'
+  readonly at: string
 }
 
 /** Keys and certificates of one VM's guest that were seen and are trusted from then on. */
 export type GuestTrust = {
   /** "SHA256:" and 43 characters of base64, as OpenSSH prints them. */
-  readonly hostKeys: readonly string[]
+  readonly hostKeys: LearnedPins | null
   /** SHA-256 of the WinRM listener's certificate, 64 lower-case hex digits. */
-  readonly certificates: readonly string[]
-  readonly learned: 'vix' | 'first-seen'
-  readonly at: string
+  readonly certificates: LearnedPins | null
 }
 
 /** An account in guests, as a secret holds it. */

@@ -2,9 +2,10 @@
 
 import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
+import { cutToJsonBytes } from '../base/text.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { GradeProof, GradeRecord, VssProof } from '../model/grade.ts'
-import type { ScriptRun } from '../model/guest.ts'
+import type { ChannelAttempt, ScriptRun } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
 import { isExcluded } from '../model/preflight.ts'
@@ -16,7 +17,7 @@ import type { Rung } from './ladder.ts'
 import { snapshotsOfJob } from './snapshots.ts'
 
 /** Together they stay well below what one item of a table holds. */
-const STDERR_CHARS_MAX = 131_072
+const STDERR_BYTES_MAX = 131_072
 const RUNS_MAX = 12
 
 /** Where the snapshot goes: the VM as it was just before. */
@@ -36,6 +37,9 @@ export type Taken = {
   readonly freeze: FreezeFacts | null
   /** Runs of scripts whose freeze did not count. */
   readonly failedRuns: readonly ScriptRun[]
+  /** What capture tried to get into the guest; empty where it had nothing to do there. */
+  readonly attempts: readonly ChannelAttempt[]
+  readonly warnings: readonly string[]
 }
 
 /** @throws BackupError `snapshot-vanished`, `snapshot-doubled`, `snapshot-time`, `disk-missing`: all pass when the snapshot is made anew */
@@ -45,6 +49,7 @@ export async function recordOf(target: Target, taken: Taken, cancel: Cancel): Pr
   const state = await session.readSnapshot(snapshot, cancel)
   const after = await session.readVm(vm.moref, cancel)
   const entry = entryOf(target, snapshot, after)
+  const startedMeanwhile = vm.powerState === 'poweredOff' && after.powerState !== 'poweredOff'
   checkDisks(target, state, after)
   const vss = await vssProofOf({ session, vm: vm.moref, entry, quiesce: taken.rung.quiesce }, cancel)
   const config = await session.captureConfig({ vm: vm.moref, snapshot }, cancel)
@@ -52,8 +57,8 @@ export async function recordOf(target: Target, taken: Taken, cancel: Cancel): Pr
     snapshotName: name,
     snapshot,
     takenAt: takenAtOf(entry),
-    powerState: vm.powerState,
-    grade: gradeOf(target, taken, { entry, vss }),
+    powerState: startedMeanwhile ? after.powerState : vm.powerState,
+    grade: gradeOf(target, taken, { entry, vss, startedMeanwhile }),
     config,
     disks: state.disks.filter((disk) => !isLeftOut(disk, job)),
     excludedDisks: job.excludedDisks,
@@ -110,12 +115,18 @@ function isLeftOut(disk: SnapshotState['disks'][number], job: Job): boolean {
   return job.excludedDisks.some((excluded) => excluded.key === disk.key) || isExcluded(disk, job.policy)
 }
 
-type Evidence = { readonly entry: VmSnapshot; readonly vss: VssProof | null }
+type Evidence = {
+  readonly entry: VmSnapshot
+  readonly vss: VssProof | null
+  /** Whether a VM that was off before the snapshot was not off any more after it. */
+  readonly startedMeanwhile: boolean
+}
 
 /** No more than what is proven: a snapshot that is not marked as quiesced, or without a manifest of VSS, counts for less. */
-function gradeOf({ job, vm }: Target, taken: Taken, { entry, vss }: Evidence): GradeRecord {
+function gradeOf({ job, vm }: Target, taken: Taken, evidence: Evidence): GradeRecord {
+  const { entry, vss } = evidence
   const { rung, freeze, fallbacks } = taken
-  const proven = provenGrade(rung, { entry, vss })
+  const proven = provenGrade(rung, evidence)
   return {
     requested: job.policy.consistency.want,
     reached: proven.grade,
@@ -134,12 +145,14 @@ type Proven = {
   readonly doubts: readonly string[]
 }
 
-function provenGrade({ grade, method, quiesce }: Rung, { entry, vss }: Evidence): Proven {
+function provenGrade({ grade, method, quiesce }: Rung, { entry, vss, startedMeanwhile }: Evidence): Proven {
+  if (grade === 'offline' && startedMeanwhile)
+    return { grade: 'crash', method, doubts: ['The VM was started while the snapshot was made'] }
   // What scripts hold needs no word of VMware Tools; they are asked for besides.
   if (method === 'scripts' || grade === 'offline' || grade === 'crash') return { grade, method, doubts: [] }
   if (!entry.quiesced) return { grade: 'crash', method: 'none', doubts: ['The snapshot is not marked as quiesced'] }
-  if (quiesce.kind !== 'windows' || vss === null || vss.absence === null) return { grade, method, doubts: [] }
-  return { grade: 'filesystem', method: 'tools', doubts: [vss.absence] }
+  if (quiesce.kind !== 'windows' || vss === null || vss.writers.length > 0) return { grade, method, doubts: [] }
+  return { grade: 'filesystem', method: 'tools', doubts: [vss.absence ?? 'No application took part in the snapshot'] }
 }
 
 function proofOf({ job, vm }: Pick<Target, 'job' | 'vm'>, taken: Taken, vss: VssProof | null): GradeProof | null {
@@ -148,7 +161,8 @@ function proofOf({ job, vm }: Pick<Target, 'job' | 'vm'>, taken: Taken, vss: Vss
   const { family } = vm.guest
   return {
     family: family === 'linux' || family === 'windows' ? family : null,
-    attempts: guest?.attempts ?? [],
+    // The way that froze, or failed to; prepare's own only where capture tried none.
+    attempts: taken.attempts.length > 0 ? taken.attempts : (guest?.attempts ?? []),
     user: guest?.workspace?.user ?? null,
     elevated: guest?.workspace?.elevated ?? null,
     scripts: cutRuns([...taken.failedRuns, ...(taken.freeze?.runs ?? [])]),
@@ -159,13 +173,13 @@ function proofOf({ job, vm }: Pick<Target, 'job' | 'vm'>, taken: Taken, vss: Vss
 
 /** What a job's record can carry: the last runs, and of their output what fits. */
 function cutRuns(runs: readonly ScriptRun[]): readonly ScriptRun[] {
-  let leftChars = STDERR_CHARS_MAX
+  let leftBytes = STDERR_BYTES_MAX
   return runs
     .slice(-RUNS_MAX)
     .toReversed()
     .map((run) => {
-      const stderr = run.stderr.slice(0, leftChars)
-      leftChars -= stderr.length
+      const stderr = cutToJsonBytes(run.stderr, leftBytes)
+      leftBytes -= Buffer.byteLength(JSON.stringify(stderr)) - 2
       return { ...run, stderr }
     })
     .toReversed()

@@ -10,8 +10,10 @@ import { recordOf, type Taken, type Target } from './capture-record.ts'
 import { climbDown } from './climb.ts'
 import { owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
+import { addEvidence, evidenceOf } from './evidence.ts'
 import { enterGuest } from './guest/enter-guest.ts'
 import { collectWriters } from './guest/vss-writers.ts'
+import { accessNotice } from './guest/way-in.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
 import { ladderFor } from './ladder.ts'
@@ -19,6 +21,8 @@ import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
 export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
+  // Everything, the last thaw too, must fit the time of one invocation.
+  const endMs = deps.clock.monotonicMs() + deps.limits.captureMs
   if (call.tookOver) {
     const job = await hold.update((each) => ({ ...each, attempt: each.attempt + 1 }), call)
     if (job.attempt > job.policy.attemptsMax) return movedBy({ kind: 'failed', outcome: interruptedTooOften(job) })
@@ -41,13 +45,17 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
 
   const name = snapshotNameOf({ job: hold.job().id, purpose: 'backup', attempt: hold.job().attempt })
   await owe(hold, { kind: 'snapshot', name }, call)
-  const taken = await snapshotWithGuest({ session, vm, name, job: hold.job() }, hold, { deps, call })
-  if ('outcome' in taken) return movedBy({ kind: 'failed', outcome: taken.outcome })
+  const taken = await snapshotWithGuest({ session, vm, name, job: hold.job() }, hold, { deps, call, endMs })
+  if ('outcome' in taken) {
+    await addEvidence(hold, evidenceOf(taken.failedRuns), call)
+    return movedBy({ kind: 'failed', outcome: taken.outcome })
+  }
   const target: Target = { session, vm, name, job: hold.job() }
   const record = await recordOf(target, taken, call)
   const { grade } = record
   const { reached, freezeMs, snapshotMs } = grade
   deps.log.info('snapshot.taken', { snapshot: name, grade: reached, freezeMs, snapshotMs })
+  await addEvidence(hold, evidenceOf([...taken.failedRuns, ...(taken.freeze?.runs ?? [])]), call)
   if (!gradeSatisfies(reached, target.job.policy.consistency.require))
     return movedBy({ kind: 'failed', outcome: gradeNotReached(target.job, grade) })
   return movedBy({
@@ -58,15 +66,15 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
   })
 }
 
-type Call = { readonly deps: StageDeps; readonly call: StageCall }
+type Call = { readonly deps: StageDeps; readonly call: StageCall; readonly endMs: number }
 
 /** The channel is opened before anything is frozen and stays open until the guest is thawed: a thaw needs no login. */
-async function snapshotWithGuest(target: Target, hold: JobHold, { deps, call }: Call) {
+async function snapshotWithGuest(target: Target, hold: JobHold, { deps, call, endMs }: Call) {
   const at = { session: target.session, vm: target.vm, job: target.job }
   await using entered = await enterGuest(at, hold, { deps, cancel: call })
 
   const ladder = ladderFor({ vm: target.vm, policy: target.job.policy, guest: target.job.guest })
-  return await climbDown(
+  const taken = await climbDown(
     {
       target,
       ladder,
@@ -74,16 +82,18 @@ async function snapshotWithGuest(target: Target, hold: JobHold, { deps, call }: 
       guest: entered.guest,
       whyNotFreezable: entered.reason,
       deps,
+      endMs,
       onQuiesceFault: () =>
         collectWriters({ ...at, channel: entered.guest?.channel ?? null }, hold, { deps, cancel: call }),
     },
     call,
   )
+  return { ...taken, attempts: entered.attempts, warnings: entered.warnings }
 }
 
 /** What an operator should hear of a point that is good, and not as good as it was wanted. */
 function noticesOf(job: Job, taken: Taken, grade: GradeRecord): readonly Notice[] {
-  const notices: Notice[] = []
+  const notices: Notice[] = taken.warnings.map(accessNotice)
   const wanted = job.policy.consistency.want
   const failed = taken.freeze?.runs.find((run) => run.stage === 'post-thaw' && !run.succeeded)
   if (failed !== undefined) {

@@ -22,6 +22,8 @@ export type Climb = {
   readonly guest: FreezableGuest | null
   readonly whyNotFreezable: string | null
   readonly deps: StageDeps
+  /** By deps.clock.monotonicMs(): when the capture must be over. */
+  readonly endMs: number
   /** Called when applications in the guest could not be quiesced. */
   readonly onQuiesceFault: () => Promise<void>
 }
@@ -32,30 +34,36 @@ const RESERVE_MS = 30_000
 /** What one try of a rung gave. */
 type Try =
   | { readonly kind: 'taken'; readonly snapshot: Moref; readonly snapshotMs: number; readonly freeze: Taken['freeze'] }
-  | { readonly kind: 'again'; readonly reason: string }
-  | { readonly kind: 'no-scripts'; readonly reason: string }
+  | { readonly kind: 'again' | 'no-scripts'; readonly reason: string; readonly byScripts: boolean }
 
 type State = {
   readonly fallbacks: string[]
   readonly failedRuns: ScriptRun[]
   scripts: boolean
-  readonly endMs: number
+  /** Whether the last try failed by its scripts or their freeze, not by quiescing. */
+  lostByScripts: boolean
 }
 
+export type NotTaken = { readonly outcome: Outcome; readonly failedRuns: readonly ScriptRun[] }
+
 /** @throws what is neither the guest's quiescing nor its scripts: the caller's frame tries again */
-export async function climbDown(climb: Climb, cancel: Cancel): Promise<Taken | { readonly outcome: Outcome }> {
-  const { ladder, deps, guest, whyNotFreezable } = climb
+export async function climbDown(
+  climb: Climb,
+  cancel: Cancel,
+): Promise<Omit<Taken, 'attempts' | 'warnings'> | NotTaken> {
+  const { ladder, guest, whyNotFreezable } = climb
   const state: State = {
     fallbacks: [...ladder.fallbacks, ...(whyNotFreezable === null ? [] : [whyNotFreezable])],
     failedRuns: [],
     scripts: guest !== null,
-    endMs: deps.clock.monotonicMs() + deps.limits.captureMs,
+    lostByScripts: guest === null,
   }
   for (const rung of ladder.rungs) {
     const taken = await tryRung(rung, climb, { state, cancel })
     if (taken !== null) return { ...taken, rung, fallbacks: state.fallbacks, failedRuns: state.failedRuns }
   }
-  return { outcome: notReached(climb.target.job, { reasons: state.fallbacks, scriptsLost: !state.scripts }) }
+  const why = { reasons: state.fallbacks, scriptsLost: state.lostByScripts }
+  return { outcome: notReached(climb.target.job, why), failedRuns: state.failedRuns }
 }
 
 type Context = { readonly state: State; readonly cancel: Cancel }
@@ -65,9 +73,10 @@ async function tryRung(rung: Rung, climb: Climb, { state, cancel }: Context) {
   const triesMax = rung.quiesce.kind === 'none' && !rung.scripts ? 1 : limits.quiesceTries
   for (let tries = 1; tries <= triesMax; tries++) {
     if (rung.scripts && !state.scripts) return null
-    const late = whyNoTime(rung, climb, state)
-    if (late !== null) {
-      state.fallbacks.push(late)
+    const never = whyNoFreeze(rung, climb)
+    if (never !== null) {
+      state.fallbacks.push(never)
+      state.lostByScripts = true
       return null
     }
     const result = await tryOnce(rung, climb, { state, cancel })
@@ -79,6 +88,7 @@ async function tryRung(rung: Rung, climb: Climb, { state, cancel }: Context) {
       message: result.reason,
     })
     await removeRemains(climb.target, climb.deps, cancel)
+    state.lostByScripts = result.byScripts
     if (result.kind === 'no-scripts') {
       state.scripts = false
       state.fallbacks.push(result.reason)
@@ -92,8 +102,10 @@ async function tryRung(rung: Rung, climb: Climb, { state, cancel }: Context) {
 }
 
 /** A freeze must not begin that could outlast this invocation: its thaw would be left to the guest's timer. */
-function whyNoTime({ scripts }: Rung, { guest, target, deps }: Climb, { endMs }: State): string | null {
+function whyNoFreeze({ scripts }: Rung, { guest, target, deps, endMs, hold }: Climb): string | null {
   if (!scripts || guest === null) return null
+  const { freezes } = hold.job()
+  if (freezes >= deps.limits.freezesMax) return `The guest was frozen ${freezes} times already, which must be enough`
   const leftMs = endMs - deps.clock.monotonicMs() - RESERVE_MS
   const neededMs = freezeBudgetMs(target.job.policy, guest.workspace, deps)
   return leftMs >= neededMs
@@ -103,24 +115,36 @@ function whyNoTime({ scripts }: Rung, { guest, target, deps }: Climb, { endMs }:
 
 async function tryOnce(rung: Rung, climb: Climb, { state, cancel }: Context): Promise<Try> {
   const { deps, guest, hold } = climb
-  const limited = { signal: withTimeLimit(cancel.signal, state.endMs - deps.clock.monotonicMs()) }
+  const limited = { signal: withTimeLimit(cancel.signal, climb.endMs - deps.clock.monotonicMs()) }
   let snapshotMs = 0
+  let ofSnapshot: unknown = null
   const make = async (): Promise<Moref> => {
     const startedMs = deps.clock.monotonicMs()
-    const snapshot = await snapshotNow(climb.target, rung, limited)
-    snapshotMs = Math.round(deps.clock.monotonicMs() - startedMs)
-    return snapshot
+    try {
+      return await snapshotNow(climb.target, rung, limited)
+    } catch (error) {
+      ofSnapshot = error
+      throw error
+    } finally {
+      snapshotMs = Math.round(deps.clock.monotonicMs() - startedMs)
+    }
   }
   try {
-    if (!rung.scripts || guest === null) return { kind: 'taken', snapshot: await make(), snapshotMs, freeze: null }
-    return judged(await whileFrozen({ guest, hold, deps }, make, limited), { state, snapshotMs })
+    if (!rung.scripts || guest === null) {
+      const snapshot = await make()
+      return { kind: 'taken', snapshot, snapshotMs, freeze: null }
+    }
+    const held = await whileFrozen({ guest, hold, deps }, make, limited)
+    return judged(held, { state, snapshotMs })
   } catch (error) {
     cancel.signal.throwIfAborted()
     if (hasCode(error, 'snapshot-quiesce-failed')) {
       if (climb.target.vm.guest.family === 'windows') await climb.onQuiesceFault()
-      return { kind: 'again', reason: messageOf(error) }
+      return { kind: 'again', reason: messageOf(error), byScripts: false }
     }
-    if (rung.scripts && isGuestFault(error)) return { kind: 'no-scripts', reason: messageOf(error) }
+    // A snapshot that failed or took too long is no fault of the guest.
+    if (error !== ofSnapshot && isGuestFault(error))
+      return { kind: 'no-scripts', reason: messageOf(error), byScripts: true }
     throw error
   }
 }
@@ -128,8 +152,7 @@ async function tryOnce(rung: Rung, climb: Climb, { state, cancel }: Context): Pr
 function judged(held: Held<Moref>, { state, snapshotMs }: { readonly state: State; readonly snapshotMs: number }): Try {
   if (held.kind === 'held') return { kind: 'taken', snapshot: held.result, snapshotMs, freeze: held.freeze }
   state.failedRuns.push(...held.runs)
-  const mayHelp = held.kind === 'void' || held.again
-  return { kind: mayHelp ? 'again' : 'no-scripts', reason: held.reason }
+  return { kind: held.again ? 'again' : 'no-scripts', reason: held.reason, byScripts: true }
 }
 
 function snapshotNow({ session, vm, name, job }: Target, rung: Rung, cancel: Cancel): Promise<Moref> {

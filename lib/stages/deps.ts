@@ -48,12 +48,16 @@ export type StageLimits = {
   readonly guestOpenMs: number
   /** The longest that putting something into a guest, or taking it out, may take. */
   readonly guestSetupMs: number
+  /** How late a guest may begin to freeze after it was told to: a call that comes later freezes nothing. */
+  readonly freezeStartMs: number
   /** The longest that one call to thaw may take on its way, besides the script itself. */
   readonly thawCallMs: number
   /** Beyond the limit of a freeze: watch calls the guest after it; a guest that cannot be reached is left to its own timer. */
   readonly thawMarginMs: number
-  /** How often finish tries to clean up in a guest that does not answer. */
-  readonly cleanupTries: number
+  /** How long finish goes on trying to clean up in a guest that does not answer. */
+  readonly cleanupMs: number
+  /** How often one job may freeze its guest, all its tries and attempts together. */
+  readonly freezesMax: number
 }
 
 export const defaultStageLimits: StageLimits = {
@@ -76,9 +80,11 @@ export const defaultStageLimits: StageLimits = {
   guestProbeMs: 3_000,
   guestOpenMs: 20_000,
   guestSetupMs: 120_000,
+  freezeStartMs: 30_000,
   thawCallMs: 30_000,
   thawMarginMs: 1_000,
-  cleanupTries: 3,
+  cleanupMs: 300_000,
+  freezesMax: 12,
 }
 
 export type StageDeps = {

@@ -3,6 +3,7 @@
 import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
+import type { Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
 import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
@@ -52,12 +53,52 @@ async function cleanGuest(
   cancel: Cancel,
 ): Promise<{ readonly notices: readonly Notice[] } | Step> {
   const left = await leaveGuest(hold, { deps, cancel })
-  if (left.kind === 'left') return { notices: left.notices }
-  const { round, vm, owes } = hold.job()
-  if (round + 1 < deps.limits.cleanupTries)
-    return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor: `the guest, to clean up in it: ${left.reason}` }
+  if (left.kind === 'left') return { notices: [] }
+  const job = hold.job()
+  const nowMs = deps.clock.nowMs()
+  const waitsFor = `the guest, to clean up in it: ${left.reason}`
+  // Until its own timer must have thawed it, the guest is not given up.
+  const mayBeFrozen = job.freezeDeadlineMs !== null && nowMs <= job.freezeDeadlineMs + deps.limits.thawCallMs
+  if (mayBeFrozen || nowMs - (job.waitSinceMs ?? nowMs) < deps.limits.cleanupMs)
+    return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
+  const { owes, freezeDeadlineMs } = job
   for (const debt of owes) if (debt.kind === 'guest') await pay(hold, debt, cancel)
-  const message = `Scripts of ours may still lie in the memory of guest "${vm.name}": ${left.reason}`
-  const hint = 'They are gone with its next start; "coldframe-" directories below /run and /dev/shm are ours'
-  return { notices: [{ code: 'guest-left-behind', message, hint }] }
+  await hold.update((each) => ({ ...each, freezeDeadlineMs: null }), cancel)
+  const notices = [leftInGuest(job, left.reason)]
+  if (freezeDeadlineMs !== null) notices.push(neverAsked(job))
+  if (owesPostCommit(job)) notices.push(neverRun(job))
+  return { notices }
+}
+
+function leftInGuest({ vm, guest }: Job, reason: string): Notice {
+  const windows = guest?.workspace?.family === 'windows'
+  return {
+    code: 'guest-left-behind',
+    message: `Scripts of ours may still lie in guest "${vm.name}": ${reason}`,
+    hint: windows
+      ? 'Directories "coldframe-…" in %ProgramData%\\Coldframe are ours and may be removed'
+      : 'They are gone with its next start; directories "coldframe-…" below /run and /dev/shm are ours',
+  }
+}
+
+function owesPostCommit({ guest, times }: Job): boolean {
+  const scripts = guest?.workspace?.scripts ?? []
+  return times.committedAt !== null && scripts.includes('post-commit') && guest?.postCommit === 'not-run'
+}
+
+function neverRun({ vm }: Job): Notice {
+  return {
+    code: 'post-commit-failed',
+    message: `The post-commit script of "${vm.name}" did not run: the guest could not be reached`,
+    hint: 'Logs that it should have truncated are still there',
+  }
+}
+
+function neverAsked({ vm, freezeDeadlineMs }: Job): Notice {
+  const at = isoTime(freezeDeadlineMs ?? 0)
+  return {
+    code: 'thaw-unconfirmed',
+    message: `Guest "${vm.name}" could not be asked whether it is thawed; its own timer was set to thaw it by ${at}`,
+    hint: 'Look whether its application runs as it should',
+  }
 }

@@ -24,7 +24,7 @@ export type Ladder = {
 
 type Climber = {
   readonly vm: Pick<VmState, 'powerState' | 'guest'>
-  readonly policy: Pick<Policy, 'consistency' | 'guest'>
+  readonly policy: Pick<Policy, 'consistency' | 'guest' | 'scripts'>
   /** What prepare laid into the guest. */
   readonly guest: GuestState | null
 }
@@ -34,14 +34,23 @@ export function ladderFor({ vm, policy, guest }: Climber): Ladder {
   const { rungs: base, fallbacks } = withoutScripts(vm, policy.consistency)
   const scripted =
     hasFreezeScript(guest) && vm.powerState === 'poweredOn' ? base.map((rung) => withScripts(rung, vm)) : []
-  // Guest processing that is required is never left out, and what it holds is never held in vain.
-  const rungs = policy.guest.mode === 'require' && scripted.length > 0 ? scripted : [...scripted, ...base]
+  // Guest processing that is required is never left out.
+  const required = policy.guest.mode === 'require' && wantsFreeze(vm, policy)
+  const rungs = required ? scripted : [...scripted, ...base]
   const reasons = [...fallbacks, ...whyNoScripts({ vm, policy, guest })]
   return { rungs: rungs.filter(({ grade }) => gradeSatisfies(grade, policy.consistency.require)), fallbacks: reasons }
 }
 
 export function hasFreezeScript(guest: GuestState | null): boolean {
   return guest?.workspace?.scripts.includes('pre-freeze') ?? false
+}
+
+/** Whether the policy has a pre-freeze script for this guest; where its family is not known, for any. */
+function wantsFreeze({ guest }: Climber['vm'], { guest: { mode }, scripts }: Climber['policy']): boolean {
+  if (mode === 'off') return false
+  const { family } = guest
+  const sets = family === 'linux' || family === 'windows' ? [scripts[family]] : [scripts.linux, scripts.windows]
+  return sets.some(({ preFreeze }) => preFreeze !== undefined)
 }
 
 const PLAIN: Rung = { scripts: false, quiesce: { kind: 'none' }, grade: 'crash', method: 'none' }
@@ -71,10 +80,15 @@ function withScripts(rung: Rung, { guest }: Climber['vm']): Rung {
 }
 
 function whyNoScripts({ vm, policy, guest }: Climber): readonly string[] {
-  if (vm.powerState !== 'poweredOn') return []
+  if (hasFreezeScript(guest) && vm.powerState === 'poweredOn') return []
   if (guest !== null && guest.fallback !== null) return [guest.fallback]
-  const needed = policy.consistency.want === 'application' && vm.guest.family !== 'windows'
-  if (!needed || hasFreezeScript(guest)) return []
+  if (wantsFreeze(vm, policy)) {
+    return vm.powerState === 'poweredOn'
+      ? ['The guest was not prepared: the VM was not running then, and is now']
+      : [`Scripts cannot run in the guest: the VM is ${vm.powerState === 'suspended' ? 'suspended' : 'off'}`]
+  }
+  if (policy.consistency.want !== 'application' || vm.guest.family === 'windows' || vm.powerState !== 'poweredOn')
+    return []
   return [
     policy.guest.mode === 'off'
       ? 'Grade "application" needs a pre-freeze script in this guest, and the policy has guest processing off'

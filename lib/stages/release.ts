@@ -17,7 +17,8 @@ import { movedBy, type Step } from './step.ts'
 
 /** Order: no mover reads any more, then the snapshots go, then others may have the VM. */
 export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
-  if (hold.job().freezeDeadlineMs !== null) await thawForRelease(hold, deps, cancel)
+  // Once: a guest that does not answer must not keep the snapshot.
+  if (hold.job().freezeDeadlineMs !== null && hold.job().round === 0) await thawForRelease(hold, deps, cancel)
   for (const debt of hold.job().owes) {
     if (debt.kind !== 'mover') continue
     const busy = await stopMover(hold, debt, { deps, cancel })

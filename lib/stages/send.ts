@@ -11,13 +11,7 @@ const DELAY_MS_MAX = 900_000
 
 /** Notes in the record when the next message counts as lost; null when no stage is left. */
 export function withWake(job: Job, deps: StageDeps, delayMs: number): Job {
-  if (job.nextStage === null) return { ...job, wakeAtMs: null }
-  const nowMs = deps.clock.nowMs()
-  const overdueAtMs = nowMs + delayMs + deps.limits.overdueMs
-  // A freeze that should be over is looked at by watch in its moment.
-  const { freezeDeadlineMs } = job
-  const thawAtMs = freezeDeadlineMs !== null && freezeDeadlineMs > nowMs ? freezeDeadlineMs : overdueAtMs
-  return { ...job, wakeAtMs: Math.min(overdueAtMs, thawAtMs) }
+  return { ...job, wakeAtMs: job.nextStage === null ? null : deps.clock.nowMs() + delayMs + deps.limits.overdueMs }
 }
 
 /** Sends the message that the record says is next; nothing for a job that is done. */

@@ -1,30 +1,34 @@
 // watch: sends again what was lost, each minute (each second on one machine), and thaws guests whose time is over. It never
 // does a stage's work.
 
+import { messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
-import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
-import { planAgainIfOverdue, sendAgainIfOverdue, withWake } from './send.ts'
+import { planAgainIfOverdue, sendAgainIfOverdue } from './send.ts'
 
 const JOBS_MAX = 100
 const RUNS_MAX = 100
-/** How many guests are thawed side by side. */
+/** How many guests one watch thaws side by side. */
 const THAWS_MAX = 20
 
-/** @returns how many messages were sent again */
+/** Both parts, guests first and beside the rest. @returns how many messages were sent again */
 export async function watch(deps: StageDeps, cancel: Cancel): Promise<number> {
+  const thaws = thawKeeper(deps)
+  try {
+    await thaws.look(cancel)
+    return await resend(deps, cancel)
+  } finally {
+    await thaws.over()
+  }
+}
+
+/** @returns how many messages were sent again */
+export async function resend(deps: StageDeps, cancel: Cancel): Promise<number> {
   const nowMs = deps.clock.nowMs()
   let sent = 0
-  const due = await deps.jobStore.dueJobs({ beforeMs: nowMs, limit: JOBS_MAX }, cancel)
-  // Guests first, and beside the rest: they cannot wait.
-  const thawing = thawOverdue(
-    due.filter(({ value }) => value.freezeDeadlineMs !== null && value.freezeDeadlineMs <= nowMs),
-    deps,
-    cancel,
-  )
-  for (const found of due) {
+  for (const found of await deps.jobStore.dueJobs({ beforeMs: nowMs, limit: JOBS_MAX }, cancel)) {
     const { claim } = found.value
     if (claim !== null && deps.isClaimLive(claim, nowMs)) continue
     if (await sendAgainIfOverdue(found, deps, cancel)) sent++
@@ -32,25 +36,50 @@ export async function watch(deps: StageDeps, cancel: Cancel): Promise<number> {
   for (const { id, state, wakeAtMs } of await deps.jobStore.recentRuns({ limit: RUNS_MAX }, cancel)) {
     if (state === 'requested' && (wakeAtMs ?? 0) <= nowMs && (await planAgainIfOverdue(id, deps, cancel))) sent++
   }
-  await thawing
   return sent
 }
 
-/** Whoever holds the job may thaw as well, or be dead: the guest's wrapper takes effect once. */
-async function thawOverdue(overdue: readonly Versioned<Job>[], deps: StageDeps, cancel: Cancel): Promise<void> {
-  await Promise.all(overdue.slice(0, THAWS_MAX).map((found) => thawOne(found, deps, cancel)))
+/** Thaws that run beside everything else: a guest that does not answer takes its time, and nobody waits for it. */
+export type ThawKeeper = {
+  /** Begins to thaw each guest whose deadline has passed and that is not being thawed already. */
+  look(cancel: Cancel): Promise<void>
+  /** Waits for those that run; never throws. */
+  over(): Promise<void>
 }
 
-async function thawOne({ value: job }: Versioned<Job>, deps: StageDeps, cancel: Cancel): Promise<void> {
-  deps.log.warn('freeze.overdue', {
-    job: job.id,
-    vm: job.vm.name,
-    lateMs: deps.clock.nowMs() - (job.freezeDeadlineMs ?? 0),
-  })
-  if (!(await thawJob({ job, by: 'watch' }, deps, cancel))) return
-  const found = await deps.jobStore.jobs.get(job.id, cancel)
-  // A later freeze of the same job is another matter.
-  if (found === null || found.value.freezes !== job.freezes || found.value.freezeDeadlineMs === null) return
-  const value = withWake({ ...found.value, freezeDeadlineMs: null }, deps, 0)
-  await deps.jobStore.jobs.replace(job.id, { value, version: found.version }, cancel)
+export function thawKeeper(deps: StageDeps): ThawKeeper {
+  const running = new Map<string, Promise<void>>()
+  return {
+    look: async (cancel) => {
+      const nowMs = deps.clock.nowMs()
+      for (const { value: job } of await deps.jobStore.dueJobs({ beforeMs: nowMs, limit: JOBS_MAX }, cancel)) {
+        const isOverdue = job.freezeDeadlineMs !== null && job.freezeDeadlineMs <= nowMs
+        if (!isOverdue || running.has(job.id) || running.size >= THAWS_MAX) continue
+        running.set(
+          job.id,
+          thawOne(job, deps, cancel).finally(() => running.delete(job.id)),
+        )
+      }
+    },
+    over: async () => {
+      await Promise.all(running.values())
+    },
+  }
+}
+
+/** Whoever holds the job may thaw as well, or be dead: the guest's wrapper takes effect once. Never throws. */
+async function thawOne(job: Job, deps: StageDeps, cancel: Cancel): Promise<void> {
+  const { id, vm, freezeDeadlineMs, freezes } = job
+  deps.log.warn('freeze.overdue', { job: id, vm: vm.name, lateMs: deps.clock.nowMs() - (freezeDeadlineMs ?? 0) })
+  try {
+    if (!(await thawJob({ job, by: 'watch' }, deps, cancel))) return
+    const found = await deps.jobStore.jobs.get(id, cancel)
+    // A later freeze of the same job is another matter.
+    if (found === null || found.value.freezes !== freezes || found.value.freezeDeadlineMs === null) return
+    const value = { ...found.value, freezeDeadlineMs: null }
+    await deps.jobStore.jobs.replace(id, { value, version: found.version }, cancel)
+  } catch (error) {
+    // It is still due: the next look tries again.
+    deps.log.warn('freeze.thaw-not-noted', { job: id, message: messageOf(error) })
+  }
 }

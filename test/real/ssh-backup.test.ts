@@ -30,7 +30,7 @@ async function openPlace(options: AccountOptions): Promise<Place> {
   const folder = await mkdtemp('/dev/shm/coldframe-ssh-')
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   await chmod(folder, 0o1777)
-  const made = stack.use(await newGuestWorld({ limits: { guestOpenMs: 20_000, cleanupTries: 1 } }))
+  const made = stack.use(await newGuestWorld({ limits: { guestOpenMs: 20_000, cleanupMs: 0 } }))
   made.tools = 'absent'
   const hostKeys = Object.values(guest.sshd.fingerprints)
   made.world.accounts.set('account', credentialsOf(account.user, { privateKey: guest.key.privateKey, hostKeys }))

@@ -15,14 +15,18 @@ type Case = {
   readonly mode?: 'require' | 'try' | 'off'
   readonly scripts?: readonly ScriptStage[]
   readonly fallback?: string
+  /** Whether the policy names a pre-freeze script for Linux, whatever lies in the guest. */
+  readonly named?: true
 }
+
+const bundle = { bundle: 'scripts/a.sh', sha256: '0', entry: 'a.sh', timeoutMs: 1, successCodes: [0], elevated: false }
 
 function guestState({ scripts, fallback, family }: Case): GuestState | null {
   if (scripts === undefined && fallback === undefined) return null
   const place = { channel: 'ssh', address: '192.0.2.1', user: 'a', elevated: false, path: '/run/x' } as const
   const known = family === 'windows' ? 'windows' : 'linux'
   const workspace = scripts === undefined ? null : ({ ...place, family: known, scripts } as const)
-  return { attempts: [], workspace, fallback: fallback ?? null }
+  return { attempts: [], workspace, fallback: fallback ?? null, postCommit: 'not-run' }
 }
 
 function ladder(one: Case) {
@@ -44,6 +48,7 @@ function ladder(one: Case) {
     policy: {
       consistency: { ...base.consistency, want: one.want, require: one.require },
       guest: { ...base.guest, mode: one.mode ?? 'off' },
+      scripts: { ...base.scripts, linux: one.named === true ? { preFreeze: bundle } : {} },
     },
     guest: guestState(one),
   })
@@ -86,7 +91,7 @@ describe('ladderFor()', () => {
     ],
     [
       'required guest processing is never left out',
-      { want: 'application', require: 'crash', mode: 'require', scripts: freeze },
+      { want: 'application', require: 'crash', mode: 'require', scripts: freeze, named: true },
       'scripts+tools:application scripts+none:application',
     ],
     [
@@ -120,6 +125,8 @@ describe('ladderFor()', () => {
   })
 
   it('says why the better rungs are missing', () => {
+    const unprepared = ladder({ want: 'application', require: 'crash', mode: 'try', named: true })
+    expect(unprepared.fallbacks).toEqual(['The guest was not prepared: the VM was not running then, and is now'])
     const { fallbacks } = ladder({ want: 'application', require: 'crash', mode: 'try', fallback: 'Nobody answered' })
     expect(fallbacks).toEqual(['Nobody answered'])
     expect(ladder({ want: 'application', require: 'crash' }).fallbacks[0]).toContain('guest processing off')

@@ -2,6 +2,8 @@
 
 import { messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
+import type { ChannelAttempt } from '../../model/guest.ts'
+import type { Job } from '../../model/job.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
 import { thawGuest } from './freeze.ts'
@@ -14,6 +16,9 @@ export type EnteredGuest = AsyncDisposable & {
   readonly guest: FreezableGuest | null
   /** Why a guest that was prepared cannot be frozen now. */
   readonly reason: string | null
+  /** What was tried to get in, and what is to know of it. */
+  readonly attempts: readonly ChannelAttempt[]
+  readonly warnings: readonly string[]
 }
 
 /** Whatever an earlier try of this job froze is thawed first. */
@@ -24,29 +29,41 @@ export async function enterGuest(
 ): Promise<EnteredGuest> {
   const workspace = hold.job().guest?.workspace ?? null
   if (workspace === null) return nobody(null)
-  const limited = { signal: withTimeLimit(cancel.signal, deps.limits.guestSetupMs) }
+  // An earlier freeze may have to be thawed first.
+  const postThawMs = hold.job().policy.scripts[workspace.family].postThaw?.timeoutMs ?? 0
+  const limited = { signal: withTimeLimit(cancel.signal, deps.limits.guestSetupMs + postThawMs) }
+  const attempts: ChannelAttempt[] = []
   try {
     const way = await returnTo({ ...at, workspace }, deps, limited)
-    const { channel } = way
-    if (channel === null) return nobody(`The guest cannot be frozen now. ${whyNoWayIn(way)}`)
+    const { entered, warnings } = way
+    attempts.push(...way.attempts)
+    if (entered === null) return nobody(`The guest cannot be frozen now. ${whyNoWayIn(way)}`, attempts)
+    const { channel } = entered
     try {
       if (hold.job().freezes > 0) {
         await thawGuest(channel, { place: placeOf(workspace), request: { number: 'all', by: 'next-freeze' } }, limited)
-        await hold.update((job) => ({ ...job, freezeDeadlineMs: null }), cancel)
+        if (mayNotBeginAnyMore(hold.job(), deps))
+          await hold.update((job) => ({ ...job, freezeDeadlineMs: null }), cancel)
       }
     } catch (error) {
       await channel[Symbol.asyncDispose]()
       throw error
     }
     const guest = { at, workspace, channel }
-    return { guest, reason: null, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
+    return { guest, reason: null, attempts, warnings, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
   } catch (error) {
     cancel.signal.throwIfAborted()
     if (!isGuestFault(error)) throw error
-    return nobody(`The guest cannot be frozen now: ${messageOf(error)}`)
+    return nobody(`The guest cannot be frozen now: ${messageOf(error)}`, attempts)
   }
 }
 
-function nobody(reason: string | null): EnteredGuest {
-  return { guest: null, reason, [Symbol.asyncDispose]: async () => undefined }
+/** The call of a capture that died may still be on its way; the guest refuses it only once its time is over. */
+function mayNotBeginAnyMore({ freezeDeadlineMs, policy }: Job, { clock, limits }: StageDeps): boolean {
+  if (freezeDeadlineMs === null) return true
+  return clock.nowMs() >= freezeDeadlineMs - policy.scripts.freezeLimitMs - limits.thawMarginMs
+}
+
+function nobody(reason: string | null, attempts: readonly ChannelAttempt[] = []): EnteredGuest {
+  return { guest: null, reason, attempts, warnings: [], [Symbol.asyncDispose]: async () => undefined }
 }

@@ -18,8 +18,8 @@ export type ThawRequest = {
 
 /** Beside the limit: a thaw of an earlier freeze may come first, and killing what hangs takes seconds. */
 const freezeExtraMs = 120_000
-/** A script may take an hour (lib/wire/policy.ts); callers that cannot wait so long end the call. */
-const scriptMs = 65 * 60_000
+/** A script may take ten minutes (lib/wire/policy.ts); what is left of earlier freezes comes first. */
+const scriptMs = 20 * 60_000
 
 /** The guest's monotonic clock in milliseconds, as FreezeRequest.notAfterMs is compared with it. */
 export async function guestNowMs(channel: GuestChannel, place: WrapperPlace, cancel: Cancel): Promise<number> {

@@ -23,8 +23,8 @@ export type Held<Result> =
   /** `result` was there before anybody thawed. */
   | { readonly kind: 'held'; readonly result: Result; readonly freeze: FreezeFacts }
   /** `result` is there, but a thaw may have come before it. */
-  | { readonly kind: 'void'; readonly reason: string; readonly runs: readonly ScriptRun[] }
-  /** Nothing was done: the guest was not frozen, or not for long enough. */
+  | { readonly kind: 'void'; readonly reason: string; readonly again: boolean; readonly runs: readonly ScriptRun[] }
+  /** Nothing was done: the guest was not frozen, or not for long enough. `again`: another freeze may go better. */
   | {
       readonly kind: 'not-frozen'
       readonly reason: string
@@ -37,9 +37,6 @@ export type FreezeFacts = {
   readonly thawedBy: ThawedBy
   readonly runs: readonly ScriptRun[]
 }
-
-/** How late the guest may begin to freeze after it was told to: a call that comes later freezes nothing. */
-const START_MS = 30_000
 
 export type Holding = { readonly guest: FreezableGuest; readonly hold: JobHold; readonly deps: StageDeps }
 
@@ -54,15 +51,16 @@ export async function whileFrozen<Result>(
 ): Promise<Held<Result>> {
   const { guest, hold, deps } = holding
   const { freezeLimitMs } = hold.job().policy.scripts
+  const { freezeStartMs, thawMarginMs } = deps.limits
   const place = placeOf(guest.workspace)
-  const notAfterMs = (await guestNowMs(guest.channel, place, cancel)) + START_MS
+  const notAfterMs = (await guestNowMs(guest.channel, place, cancel)) + freezeStartMs
   // Written before anything is frozen: whoever comes after a death knows until when the guest may be held.
-  const deadlineMs = deps.clock.nowMs() + START_MS + freezeLimitMs + deps.limits.thawMarginMs
+  const deadlineMs = deps.clock.nowMs() + freezeStartMs + freezeLimitMs + thawMarginMs
   const { freezes: number } = await hold.update(
     (job) => ({ ...job, freezes: job.freezes + 1, freezeDeadlineMs: deadlineMs }),
     cancel,
   )
-  let done: Done<Result> = { kind: 'nothing' }
+  let done: Done<Result>
   try {
     const startedMs = deps.clock.nowMs()
     const answer = await freezeGuest(
@@ -82,16 +80,13 @@ export async function whileFrozen<Result>(
 }
 
 type Done<Result> =
-  | { readonly kind: 'nothing' }
   | { readonly kind: 'failed'; readonly error: unknown }
   | { readonly kind: 'frozen'; readonly answer: FreezeAnswer; readonly result: { readonly value: Result } | null }
 
 type Thaw = ThawAnswer | { readonly unknown: string }
 
 /** Pure: what the two answers of the guest make of what was done between them. */
-function judge<Result>(done: Done<Result>, thaw: Thaw): Held<Result> {
-  if (done.kind !== 'frozen') return { kind: 'not-frozen', reason: 'nothing was frozen', again: true, runs: [] }
-  const { answer, result } = done
+function judge<Result>({ answer, result }: Extract<Done<Result>, { kind: 'frozen' }>, thaw: Thaw): Held<Result> {
   const after = 'unknown' in thaw ? [] : [thaw.postThaw].filter((run) => run !== null)
   if (answer.kind === 'late' || answer.kind === 'no-timer')
     return { kind: 'not-frozen', reason: answer.reason, again: answer.kind === 'late', runs: after }
@@ -108,11 +103,11 @@ function judge<Result>(done: Done<Result>, thaw: Thaw): Held<Result> {
     }
   }
   if ('unknown' in thaw)
-    return { kind: 'void', reason: `Whether the freeze held cannot be told: ${thaw.unknown}`, runs }
+    return { kind: 'void', reason: `Whether the freeze held cannot be told: ${thaw.unknown}`, again: false, runs }
   if (thaw.by === 'capture')
     return { kind: 'held', result: result.value, freeze: { heldMs: thaw.heldMs, thawedBy: thaw.by, runs } }
   const reason = `The guest was thawed by ${thaw.by ?? 'nobody we know'} after ${thaw.heldMs} ms, before the snapshot was made for certain`
-  return { kind: 'void', reason, runs }
+  return { kind: 'void', reason, again: true, runs }
 }
 
 function whyFailed({ exitCode, timedOut, elapsedMs, stderr }: ScriptRun): string {
@@ -157,9 +152,9 @@ async function thawSurely({ guest, deps, number, policy }: Thawing): Promise<Tha
     deps.log.warn('guest.thaw-failed', { channel: channel.kind, message: messageOf(error) })
     const cancel = { signal: AbortSignal.timeout(limitMs) }
     try {
-      const way = await returnTo({ ...at, workspace }, deps, cancel)
-      if (way.channel === null) return { unknown: messageOf(error) }
-      await using other = way.channel
+      const way = await returnTo({ ...at, workspace, persist: true }, deps, cancel)
+      if (way.entered === null) return { unknown: messageOf(error) }
+      await using other = way.entered.channel
 
       return await thawGuest(other, thaw, cancel)
     } catch (second) {

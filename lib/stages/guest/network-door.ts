@@ -3,9 +3,9 @@
 
 import { createHash } from 'node:crypto'
 import { isoTime } from '../../base/clock.ts'
-import { hasCode } from '../../base/errors.ts'
-import type { Cancel } from '../../base/time-limit.ts'
-import type { GuestFamily, GuestTrust } from '../../model/guest.ts'
+import { BackupError, hasCode } from '../../base/errors.ts'
+import { type Cancel, isAbort } from '../../base/time-limit.ts'
+import type { GuestFamily, GuestTrust, LearnedPins } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
 import type { GuestChannel, GuestCredentials, PinRule } from '../../ports/guest.ts'
 import type { StageDeps } from '../deps.ts'
@@ -39,7 +39,7 @@ export async function openNetworkDoor(
   const given = kind === 'ssh' ? account.hostKeys : account.certificates
   const firstSeen = job.policy.guest.hostKey === 'first-seen'
   if (given.length > 0) return withRule(request, { pins: given, firstSeen: false }, { deps, cancel })
-  const kept = pinsIn(await deps.jobStore.guests.get(job.vm.vmId, cancel).then((found) => found?.value ?? null), kind)
+  const kept = await keptPins(request, { deps, cancel })
   if (kept.length > 0) return withKept(request, kept, { deps, cancel })
   const read = firstSeen ? [] : await readThroughTools(request, cancel)
   if (read.length > 0) {
@@ -82,9 +82,12 @@ function what(kind: 'ssh' | 'winrm'): string {
   return kind === 'ssh' ? 'host key' : 'certificate'
 }
 
-function pinsIn(trust: GuestTrust | null, kind: 'ssh' | 'winrm'): readonly string[] {
-  if (trust === null) return []
-  return kind === 'ssh' ? trust.hostKeys : trust.certificates
+/** What was trusted as first seen counts only while the policy allows that. */
+async function keptPins({ kind, job }: NetworkDoorRequest, { deps, cancel }: Call): Promise<readonly string[]> {
+  const trust = (await deps.jobStore.guests.get(job.vm.vmId, cancel))?.value ?? null
+  const learned = kind === 'ssh' ? trust?.hostKeys : trust?.certificates
+  if (learned === null || learned === undefined) return []
+  return learned.learned === 'first-seen' && job.policy.guest.hostKey === 'pinned' ? [] : learned.pins
 }
 
 /** OpenSSH's public host keys are readable to every account; WinRM's certificate lies where only Windows' own tools look. */
@@ -108,14 +111,8 @@ async function readThroughTools(request: NetworkDoorRequest, cancel: Cancel): Pr
     )
     return exitCode === 0 ? fingerprintsOf(stdout) : []
   } catch (error) {
-    cancel.signal.throwIfAborted()
-    // Then the key stays unknown, and the error of the network's own way says so.
-    if (
-      hasCode(error, 'guest-unreachable') ||
-      hasCode(error, 'guest-login-refused') ||
-      hasCode(error, 'vcenter-permission')
-    )
-      return []
+    // Whatever it was, the key stays unknown, and the error of the network's own way says so.
+    if (error instanceof BackupError || isAbort(error)) return []
     throw error
   }
 }
@@ -133,14 +130,14 @@ export function fingerprintsOf(publicKeys: string): readonly string[] {
 /** Another job of this moment may have written the same VM's record: then its word stands. */
 async function keep(
   { kind, job }: NetworkDoorRequest,
-  { pins, learned }: { readonly pins: readonly string[]; readonly learned: GuestTrust['learned'] },
+  { pins, learned }: Pick<LearnedPins, 'pins' | 'learned'>,
   { deps, cancel }: Call,
 ): Promise<void> {
   const { guests } = deps.jobStore
   const found = await guests.get(job.vm.vmId, cancel)
-  const before: GuestTrust = found?.value ?? { hostKeys: [], certificates: [], learned, at: '' }
-  const own = kind === 'ssh' ? { hostKeys: pins } : { certificates: pins }
-  const value: GuestTrust = { ...before, ...own, learned, at: isoTime(deps.clock.nowMs()) }
+  const own: LearnedPins = { pins, learned, at: isoTime(deps.clock.nowMs()) }
+  const before: GuestTrust = found?.value ?? { hostKeys: null, certificates: null }
+  const value: GuestTrust = kind === 'ssh' ? { ...before, hostKeys: own } : { ...before, certificates: own }
   if (found === null) await guests.create(job.vm.vmId, value, cancel)
   else await guests.replace(job.vm.vmId, { value, version: found.version }, cancel)
 }

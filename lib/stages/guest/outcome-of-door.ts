@@ -19,6 +19,7 @@ const LACKS: ReadonlySet<string> = new Set([
   'vcenter-permission',
   'vcenter-unsupported',
   'guest-elevation-refused',
+  'host-certificate',
 ])
 
 /** @returns null for an error that is not the guest's: vCenter is away, or the code is broken */
@@ -27,8 +28,16 @@ export function outcomeOfDoor(error: unknown): Exclude<ChannelAttempt['outcome']
   if (!(error instanceof BackupError)) return null
   if (REFUSALS.has(error.code)) return 'refused'
   if (LACKS.has(error.code)) return 'impossible'
-  return error.code.startsWith('guest-') ? 'unreachable' : null
+  return error.code.startsWith('guest-') || TOOLS_FAULTS.has(error.code) ? 'unreachable' : null
 }
+
+/** What vCenter, or the host that takes files for a guest, answers to guest operations that it knows no better word for. */
+const TOOLS_FAULTS: ReadonlySet<string> = new Set([
+  'vcenter-fault',
+  'vcenter-http-status',
+  'vcenter-object-gone',
+  'vcenter-reply-malformed',
+])
 
 /** The guest may know a newer password or key than the one that was read. */
 export function isStaleAccount(error: unknown): boolean {
@@ -42,5 +51,5 @@ export function isStaleAccount(error: unknown): boolean {
 export function isGuestFault(error: unknown): boolean {
   if (isAbort(error)) return true
   if (!(error instanceof BackupError)) return false
-  return /^(guest|script|secret|credentials|host)-/.test(error.code) || error.code === 'vcenter-permission'
+  return /^(guest|script|secret|credentials)-/.test(error.code) || LACKS.has(error.code) || TOOLS_FAULTS.has(error.code)
 }

@@ -15,7 +15,7 @@ import type { JobHold } from '../hold.ts'
 import { dynamicDiskNotices } from './dynamic-disks.ts'
 import { loadScripts, scriptsFor } from './load-scripts.ts'
 import { isGuestFault } from './outcome-of-door.ts'
-import { findWayIn, whyNoWayIn } from './way-in.ts'
+import { accessNotice, findWayIn, whyNoWayIn } from './way-in.ts'
 import { installWorkspace, removeByToken } from './workspace.ts'
 import type { LoadedScript } from './wrapper.ts'
 
@@ -67,11 +67,11 @@ async function layInto(laying: Laying, hold: JobHold, { deps, cancel }: Call): P
   const { session, vm, attempts } = laying
   const way = await findWayIn({ session, vm, job: hold.job() }, deps, cancel)
   attempts.push(...way.attempts)
-  if (way.channel === null) return withoutScripts(hold.job(), whyNoWayIn(way), attempts)
-  await using channel = way.channel
+  if (way.entered === null) return withoutScripts(hold.job(), whyNoWayIn(way), attempts)
+  await using channel = way.entered.channel
 
   const elevated = scriptsFor(hold.job().policy, laying.family).some(([, script]) => script.elevated)
-  const identity = await channel.whoAmI(cancel)
+  const { identity } = way.entered
   if (elevated && !identity.elevated) {
     const why = identity.whyNot ?? 'the account is not elevated'
     return withoutScripts(hold.job(), `Scripts that need elevation cannot run as "${identity.user}": ${why}`, attempts)
@@ -86,9 +86,8 @@ async function layInto(laying: Laying, hold: JobHold, { deps, cancel }: Call): P
     path,
     scripts: laying.scripts.map(({ stage }) => stage),
   }
-  const access = way.warnings.map((message) => ({ code: 'guest-access', message, hint: 'docs/GUESTS.md tells more' }))
-  const notices = [...access, ...(await dynamicDiskNotices(channel, hold.job(), cancel))]
-  return { guest: { attempts, workspace, fallback: null }, notices }
+  const notices = [...way.warnings.map(accessNotice), ...(await dynamicDiskNotices(channel, hold.job(), cancel))]
+  return { guest: { attempts, workspace, fallback: null, postCommit: 'not-run' }, notices }
 }
 
 type Installing = Laying & { readonly channel: GuestChannel; readonly elevated: boolean }
@@ -124,5 +123,5 @@ function withoutScripts({ vm, policy }: Job, reason: string, attempts: readonly 
   if (policy.guest.mode === 'require')
     return { outcome: { kind: 'failed', code: 'guest-processing-failed', message, hint } }
   const notice = { code: 'guest-processing-failed', message, hint }
-  return { guest: { attempts, workspace: null, fallback: reason }, notices: [notice] }
+  return { guest: { attempts, workspace: null, fallback: reason, postCommit: 'not-run' }, notices: [notice] }
 }

@@ -28,14 +28,18 @@ export async function thawJob(
 
     const vm = await vmOfGuest(session, job, limited)
     if (vm === null) return true
-    const way = await returnTo({ session, vm, job, workspace }, deps, limited)
-    if (way.channel === null) {
+    const way = await returnTo({ session, vm, job, workspace, persist: true }, deps, limited)
+    if (way.entered === null) {
       log.warn('guest.thaw-failed', { message: whyNoWayIn(way) })
       return false
     }
-    await using channel = way.channel
+    await using channel = way.entered.channel
 
-    const answer = await thawGuest(channel, { place: placeOf(workspace), request: { number: 'all', by } }, limited)
+    const answer = await thawGuest(
+      channel,
+      { place: placeOf(workspace), request: { number: 'all', by, close: by === 'release' } },
+      limited,
+    )
     log.info('guest.thawed', { thawedBy: answer.by, heldMs: answer.heldMs })
     return true
   } catch (error) {

@@ -2,9 +2,9 @@
 
 import { messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
-import { EVIDENCE_CHARS_MAX } from '../../model/job.ts'
 import type { GuestChannel } from '../../ports/guest.ts'
 import type { StageDeps } from '../deps.ts'
+import { addEvidence } from '../evidence.ts'
 import type { JobHold } from '../hold.ts'
 import { findWayIn, type GuestAt, whyNoWayIn } from './way-in.ts'
 
@@ -22,8 +22,7 @@ export async function collectWriters(
   if (evidence.some(({ name }) => name === NAME)) return
   const text = await listWriters(asked, deps, { signal: withTimeLimit(cancel.signal, LIMIT_MS) })
   cancel.signal.throwIfAborted()
-  const entry = { name: NAME, text: text.slice(0, EVIDENCE_CHARS_MAX) }
-  await hold.update((job) => ({ ...job, evidence: [...job.evidence, entry] }), cancel)
+  await addEvidence(hold, [{ name: NAME, text }], cancel)
 }
 
 async function listWriters(
@@ -34,8 +33,8 @@ async function listWriters(
   try {
     if (asked.channel !== null) return await ask(asked.channel, cancel)
     const way = await findWayIn(asked, deps, cancel)
-    if (way.channel === null) return `Not collected. ${whyNoWayIn(way)}`
-    await using channel = way.channel
+    if (way.entered === null) return `Not collected. ${whyNoWayIn(way)}`
+    await using channel = way.entered.channel
 
     return await ask(channel, cancel)
   } catch (error) {

@@ -3,9 +3,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { hasCode, messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
-import type { ChannelAttempt, ChannelKind, GuestFamily, GuestWorkspace } from '../../model/guest.ts'
+import type { ChannelAttempt, ChannelKind, GuestFamily, GuestIdentity, GuestWorkspace } from '../../model/guest.ts'
 import { chooseAddresses } from '../../model/guest-address.ts'
 import type { Job } from '../../model/job.ts'
+import type { Notice } from '../../model/outcome.ts'
 import type { VmState } from '../../model/vm.ts'
 import type { GuestChannel, GuestCredentials } from '../../ports/guest.ts'
 import type { VsphereSession } from '../../ports/vsphere.ts'
@@ -15,14 +16,16 @@ import { isStaleAccount, outcomeOfDoor } from './outcome-of-door.ts'
 
 /** The guest of a job's VM, as vCenter describes it now. */
 export type GuestAt = {
+  /** Whether other ways are tried in spite of a refusal: for a thaw and for clean-up, which must not wait for an answer. */
+  readonly persist?: boolean
   readonly session: VsphereSession
   readonly vm: Pick<VmState, 'moref' | 'name' | 'guest'>
   readonly job: Pick<Job, 'vm' | 'policy'>
 }
 
 export type WayIn = {
-  /** The caller disposes it; null when every way failed. */
-  readonly channel: GuestChannel | null
+  /** The caller disposes the channel; null when every way failed. */
+  readonly entered: Entered | null
   /** In the order in which they were tried. */
   readonly attempts: readonly ChannelAttempt[]
   readonly warnings: readonly string[]
@@ -42,11 +45,14 @@ export async function findWayIn(at: GuestAt, deps: StageDeps, cancel: Cancel): P
       way === 'network'
         ? await overNetwork(search, deps, cancel)
         : await tryDoor(search, { kind: 'vix', host: null }, { deps, cancel })
-    if (found !== null && 'channel' in found)
-      return { channel: found.channel, attempts: search.attempts, warnings: search.warnings, refused: false }
-    if (found !== null) return { channel: null, attempts: search.attempts, warnings: search.warnings, refused: true }
+    if (found !== null) return wayOf(search, found)
   }
-  return { channel: null, attempts: search.attempts, warnings: search.warnings, refused: false }
+  return wayOf(search, null)
+}
+
+function wayOf({ attempts, warnings }: Search, found: Found): WayIn {
+  const refused = found !== null && 'refused' in found
+  return { entered: refused ? null : found, attempts, warnings, refused }
 }
 
 /**
@@ -64,11 +70,19 @@ export async function returnTo(
   const port = kind === 'vix' ? null : await portOf(at, kind, { deps, cancel })
   const host = address === null || port === null ? null : { address, port }
   const found = await tryDoor(search, { kind, host }, { deps, cancel })
-  const { attempts, warnings } = search
-  if (found !== null && 'channel' in found) return { channel: found.channel, attempts, warnings, refused: false }
-  if (found !== null) return { channel: null, attempts, warnings, refused: true }
+  const way = wayOf(search, found)
+  if (found !== null) return way
   const others = await findWayIn(at, deps, cancel)
-  return { ...others, attempts: [...attempts, ...others.attempts], warnings: [...warnings, ...others.warnings] }
+  return {
+    ...others,
+    attempts: [...way.attempts, ...others.attempts],
+    warnings: [...way.warnings, ...others.warnings],
+  }
+}
+
+/** A way in that worked, and that the operator should know of. */
+export function accessNotice(message: string): Notice {
+  return { code: 'guest-access', message, hint: 'docs/GUESTS.md tells more' }
 }
 
 /** @returns null when the guest's memory, and what lay there, is gone: the VM is off, removed, or another one by now */
@@ -103,44 +117,58 @@ type Search = {
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
 type Door = { readonly kind: ChannelKind; readonly host: Host | null }
-type Found = { readonly channel: GuestChannel } | { readonly refused: true } | null
+type Entered = { readonly channel: GuestChannel; readonly identity: GuestIdentity }
+type Found = Entered | { readonly refused: true } | null
 
 function nowhere(order: readonly ('network' | 'vix')[], reason: string): WayIn {
   const attempts = order.map((way): ChannelAttempt => {
     return { channel: way === 'vix' ? 'vix' : 'ssh', address: null, outcome: 'impossible', reason }
   })
-  return { channel: null, attempts, warnings: [], refused: false }
+  return { entered: null, attempts, warnings: [], refused: false }
 }
 
 /** All addresses are asked at once; those that answer are tried in the order of their rank. */
 async function overNetwork(search: Search, deps: StageDeps, cancel: Cancel): Promise<Found> {
   const { at, family } = search
   const { guest, name } = at.vm
-  const kind = family === 'windows' ? 'winrm' : 'ssh'
+  const [first, ...others] = kindsFor(family, await accountOf(at, { deps, cancel }))
   const { addresses, left } = chooseAddresses(guest, at.job.policy.guest.subnets)
-  for (const { address, reason } of left) note(search, { kind, address }, { outcome: 'impossible', reason })
+  for (const { address, reason } of left) note(search, { kind: first, address }, { outcome: 'impossible', reason })
   if (addresses.length === 0) {
     const reason = guest.toolsRunning
       ? `VMware Tools report no address of "${name}" that can be used`
       : 'VMware Tools do not run, so the address is not known'
-    if (left.length === 0) note(search, { kind, address: null }, { outcome: 'impossible', reason })
+    if (left.length === 0) note(search, { kind: first, address: null }, { outcome: 'impossible', reason })
     return null
   }
-  const port = await portOf(at, kind, { deps, cancel })
-  const doors = addresses.map(({ address }) => ({ address, port }))
-  const answers = await deps.guests.probe(doors, { budgetMs: deps.limits.guestProbeMs }, cancel)
-  const open: Host[] = []
-  for (const [index, host] of doors.entries()) {
-    const answer = answers[index]
-    if (answer?.kind === 'answers') open.push(host)
-    else
-      note(search, { kind, address: host.address }, { outcome: 'unreachable', reason: answer?.reason ?? 'no answer' })
+  const doors: (Door & { readonly kind: 'ssh' | 'winrm'; readonly host: Host })[] = []
+  for (const kind of [first, ...others]) {
+    const port = await portOf(at, kind, { deps, cancel })
+    doors.push(...addresses.map(({ address }) => ({ kind, host: { address, port } })))
   }
-  for (const host of open) {
-    const found = await tryDoor(search, { kind, host }, { deps, cancel })
+  const hosts = doors.map(({ host }) => host)
+  const answers = await deps.guests.probe(hosts, { budgetMs: deps.limits.guestProbeMs }, cancel)
+  for (const [index, { kind, host }] of doors.entries()) {
+    const answer = answers[index]
+    if (answer?.kind === 'answers') continue
+    note(search, { kind, address: host.address }, { outcome: 'unreachable', reason: answer?.reason ?? 'no answer' })
+  }
+  for (const [index, door] of doors.entries()) {
+    if (answers[index]?.kind !== 'answers') continue
+    const found = await tryDoor(search, door, { deps, cancel })
     if (found !== null) return found
   }
   return null
+}
+
+/** Windows answers WinRM; OpenSSH there is asked as well where the account has a key for it, or knows its host key. */
+function kindsFor(
+  family: GuestFamily,
+  account: GuestCredentials | null,
+): readonly ['ssh' | 'winrm', ...('ssh' | 'winrm')[]] {
+  if (family === 'linux') return ['ssh']
+  const knowsSsh = account !== null && (account.privateKey !== null || account.hostKeys.length > 0)
+  return knowsSsh ? ['winrm', 'ssh'] : ['winrm']
 }
 
 async function portOf(at: GuestAt, kind: 'ssh' | 'winrm', { deps, cancel }: Call): Promise<number> {
@@ -185,7 +213,7 @@ function failed(search: Search, place: Place, { error, cancel }: { readonly erro
   const outcome = outcomeOfDoor(error)
   if (outcome === null) throw error
   note(search, place, { outcome, reason: messageOf(error) })
-  return outcome === 'refused' ? { refused: true as const } : null
+  return outcome === 'refused' && search.at.persist !== true ? { refused: true as const } : null
 }
 
 async function openDoor(
@@ -202,14 +230,26 @@ async function openDoor(
       note(search, { kind: 'vix', address: null }, { outcome: 'impossible', reason })
       return null
     }
+    const entered = await proven(channel, limited)
     note(search, { kind: 'vix', address: null }, { outcome: 'opened', reason: 'opened through VMware Tools' })
-    return { channel }
+    return entered
   }
   const ask = () => throughTools({ at, family, account }, limited)
   const opened = await openNetworkDoor({ kind, host, family, account, job: at.job, throughTools: ask }, deps, limited)
+  const entered = await proven(opened.channel, limited)
   note(search, { kind, address: host.address }, { outcome: 'opened', reason: opened.how })
   search.warnings.push(...opened.warnings)
-  return { channel: opened.channel }
+  return entered
+}
+
+/** A login is not yet a way in: programs may not run, or their files not get through (the host's port, for VMware Tools). */
+async function proven(channel: GuestChannel, cancel: Cancel): Promise<Entered> {
+  try {
+    return { channel, identity: await channel.whoAmI(cancel) }
+  } catch (error) {
+    await channel[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /** @returns null when the account has no password */

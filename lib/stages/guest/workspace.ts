@@ -20,8 +20,8 @@ import type { WrapperReply } from './wrapper-reply.ts'
 
 /** Copies, digests and unpacks up to 64 MiB a script. */
 const installMs = 10 * 60_000
-/** A script may take an hour (lib/wire/policy.ts); callers that cannot wait so long end the call. */
-const scriptMs = 65 * 60_000
+/** A script may take ten minutes (lib/wire/policy.ts); what is left of earlier freezes comes first. */
+const scriptMs = 20 * 60_000
 
 /**
  * Makes the workspace: a fresh directory in memory-backed storage that only the account, or root, can enter.

@@ -136,7 +136,7 @@ describe('a snapshot with scripts', () => {
   })
 
   it('whose guest went away in the middle of pre-freeze is taken without it, and the timer thaws', async () => {
-    await using made = await newGuestWorld({ limits: { cleanupTries: 1, thawCallMs: 500 } })
+    await using made = await newGuestWorld({ limits: { cleanupMs: 0, thawCallMs: 500 } })
 
     made.onOpen = (channel) =>
       cutAt(

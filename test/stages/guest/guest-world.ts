@@ -43,6 +43,7 @@ const FAST: Partial<StageLimits> = {
   againMostMs: 100,
   quiesceWaitMs: 20,
   guestOpenMs: 5_000,
+  freezeStartMs: 5_000,
   thawCallMs: 10_000,
   thawMarginMs: 100,
 }

@@ -120,7 +120,7 @@ async function look(setting: Setting = {}) {
   const way = await findWayIn({ session, vm: await session.readVm(vm.moref, cancel), job }, deps, cancel)
   const trust = (await world.jobStore.guests.get(vm.vmId, cancel))?.value ?? null
   const tried = way.attempts.map(({ channel, address, outcome }) => `${channel} ${address ?? '-'} ${outcome}`)
-  return { way, kind: way.channel?.kind ?? null, tried, trust, world, side }
+  return { way, kind: way.entered?.channel.kind ?? null, tried, trust, world, side }
 }
 
 describe('findWayIn()', () => {
@@ -158,7 +158,7 @@ describe('findWayIn()', () => {
   it('does not go round a refusal by another way in', async () => {
     const { way, tried } = await look({ side: guestSide({ password: 'changed' }) })
     expect(tried).toEqual(['ssh 192.0.2.1 refused'])
-    expect(way).toMatchObject({ channel: null, refused: true })
+    expect(way).toMatchObject({ entered: null, refused: true })
     expect(whyNoWayIn(way)).toContain('guest-login-refused')
     expect((await look({ guest: { order: ['vix', 'network'] }, side: guestSide({ tools: 'refused' }) })).tried).toEqual(
       ['vix - refused'],
@@ -192,7 +192,7 @@ describe('findWayIn()', () => {
   it('goes into Windows by WinRM', async () => {
     const { kind, trust } = await look({ family: 'windows' })
     expect(kind).toBe('winrm')
-    expect(trust).toMatchObject({ certificates: ['ab'.repeat(32)], hostKeys: [] })
+    expect(trust).toMatchObject({ certificates: { pins: ['ab'.repeat(32)] }, hostKeys: null })
   })
 
   it('uses a key for VMware Tools only with an account of theirs', async () => {
@@ -211,7 +211,7 @@ describe('host keys', () => {
   it('are read through VMware Tools and pinned, where none is known', async () => {
     const { kind, trust, side } = await look({ guest: { hostKey: 'pinned' } })
     expect(kind).toBe('ssh')
-    expect(trust).toMatchObject({ hostKeys: [FINGERPRINT], learned: 'vix' })
+    expect(trust).toMatchObject({ hostKeys: { pins: [FINGERPRINT], learned: 'vix' } })
     expect(side.rules).toEqual([{ pins: [FINGERPRINT], firstSeen: false }])
   })
 
@@ -224,26 +224,35 @@ describe('host keys', () => {
   it('are trusted as first seen only if the policy says so, with a warning, and pinned from then on', async () => {
     const first = await look()
     expect(first.way.warnings[0]).toContain('first seen')
-    expect(first.trust).toMatchObject({ hostKeys: [FINGERPRINT], learned: 'first-seen' })
+    expect(first.trust).toMatchObject({ hostKeys: { pins: [FINGERPRINT], learned: 'first-seen' } })
     const later = await look({ world: first.world, side: guestSide({ hostKey: OTHER, tools: 'absent' }) })
     expect(later.tried).toEqual(['ssh 192.0.2.1 refused'])
   })
 
   it('that changed are accepted only when the guest itself says so through VMware Tools', async () => {
     const first = await look({ side: guestSide({ hostKey: OTHER }) })
-    expect(first.trust?.hostKeys).toEqual([OTHER])
+    expect(first.trust?.hostKeys?.pins).toEqual([OTHER])
     const honest = await look({ world: first.world, side: guestSide({ hostKey: FINGERPRINT }) })
     expect(honest.kind).toBe('ssh')
     expect(honest.way.warnings[0]).toContain('changed')
-    expect(honest.trust).toMatchObject({ hostKeys: [FINGERPRINT], learned: 'vix' })
+    expect(honest.trust).toMatchObject({ hostKeys: { pins: [FINGERPRINT], learned: 'vix' } })
     const imposter = await look({ world: honest.world, side: guestSide({ hostKey: OTHER }) })
     expect(imposter.tried).toEqual(['ssh 192.0.2.1 refused'])
-    expect(imposter.trust?.hostKeys).toEqual([FINGERPRINT])
+    expect(imposter.trust?.hostKeys?.pins).toEqual([FINGERPRINT])
   })
 
   it('that the operator pins beat everything that was learned', async () => {
     const pinned = { ...account, hostKeys: [OTHER] }
     expect((await look({ secrets: [pinned] })).tried).toEqual(['ssh 192.0.2.1 refused'])
     expect((await look({ secrets: [pinned], side: guestSide({ hostKey: OTHER }) })).kind).toBe('ssh')
+  })
+
+  it('that were trusted as first seen are not pinned once the policy asks for pins', async () => {
+    const first = await look()
+    const world = first.world
+    const silent = guestSide({ tools: 'absent' })
+    expect((await look({ world, guest: { hostKey: 'pinned' }, side: silent })).tried).toEqual(['ssh 192.0.2.1 refused'])
+    const asked = await look({ world, guest: { hostKey: 'pinned' } })
+    expect(asked.trust?.hostKeys).toMatchObject({ pins: [FINGERPRINT], learned: 'vix' })
   })
 })
