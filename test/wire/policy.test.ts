@@ -202,6 +202,17 @@ guest:
     ['a freeze that outlasts its stage', guest('scripts: {freezeLimit: 10m}'), '1 s to 9 m'],
     ['a subnet that is none', 'name: a\nguest: {mode: try, subnets: {only: [all]}}', '192.0.2.0/24'],
     ['a secret whose name is a path', 'name: a\nguest: {mode: try, credentials: ../x}', 'must be a name'],
+    ['scripts without an account', guest(`scripts: {linux: {preFreeze: ${bundle}}}`), 'guest.credentials'],
+    [
+      'guest processing that is required and does nothing',
+      'name: a\nguest: {mode: require, credentials: x}',
+      'needs a script',
+    ],
+    [
+      'overrides that nobody asks',
+      `name: a\nguest: {mode: off, overrides: [{match: {name: x}, linux: {preFreeze: ${bundle}}}]}`,
+      'change nothing while',
+    ],
     [
       'an override that changes nothing',
       'name: a\nguest: {mode: try, overrides: [{match: {name: x}}]}',
