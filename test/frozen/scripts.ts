@@ -3,28 +3,24 @@
 import { createHash } from 'node:crypto'
 import { defaultPolicy, type Policy, type ScriptBundle } from '../../lib/model/policy.ts'
 import { cancel, type World } from '../stages/world.ts'
-import type { Plan } from './plan.ts'
+import type { Ending, Plan } from './plan.ts'
 import { FREEZE_LIMIT_MS } from './site.ts'
 
-/** What pre-freeze does once the guest stands still. */
-const ENDINGS = {
+const ENDING_TEXTS: Readonly<Record<Ending, string>> = {
   plain: '',
-  /** Something that must stay alive while the guest is frozen, such as a client that holds a lock. */
+  // Something that must stay alive while the guest is frozen, such as a client that holds a lock.
   holder: 'sleep 600 &',
   slow: 'sleep 0.7',
   hangs: 'sleep 600 & sleep 600',
   fails: 'exit 3',
-} as const
-
-export type Ending = keyof typeof ENDINGS
-export const ENDING_NAMES = ['plain', 'holder', 'slow', 'hangs', 'fails'] as const satisfies readonly Ending[]
+}
 
 const freezeText = (ending: Ending) => `#!/bin/sh
 read -r up rest < /proc/uptime
 echo "freeze $COLDFRAME_FREEZE $up" >> "$HOME/log"
 guest-writes hold || exit 9
 echo "held $COLDFRAME_FREEZE" >> "$HOME/log"
-${ENDINGS[ending]}
+${ENDING_TEXTS[ending]}
 `
 
 // Who called for this thaw is the wrapper's own record of it.

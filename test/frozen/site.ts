@@ -47,7 +47,7 @@ const ACCOUNT: GuestCredentials = {
   winrmPort: 5986,
 }
 
-/** Claims lapse fast, so that a successor takes over while the guest may still be frozen. */
+/** Claims lapse fast, so that a successor takes over while the guest may still be frozen, and watch is called soon after. */
 const LIMITS: Partial<StageLimits> = {
   claimMs: 900,
   overdueMs: 300,
@@ -60,8 +60,10 @@ const LIMITS: Partial<StageLimits> = {
   guestProbeMs: 300,
   guestOpenMs: 3_000,
   guestSetupMs: 20_000,
+  freezeStartMs: 1_000,
   thawCallMs: 5_000,
   thawMarginMs: 100,
+  cleanupMs: 500,
   moverMarginMs: 500,
 }
 
@@ -142,9 +144,15 @@ export async function openSite(options: { readonly seed: number; readonly snapsh
       const text = await readFile(join(root, 'home', 'log'), 'utf8').catch(() => '')
       return text.split('\n').filter((line) => line !== '')
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: async () => {
+      over.abort(new DOMException('The run is over', 'AbortError'))
+      await tasks.settled()
+      await owned.disposeAsync()
+    },
   }
-  world.tasks = memoryTasks((request, { signal }) => runMover(site, request, signal))
+  const over = new AbortController()
+  const tasks = memoryTasks((request, { signal }) => runMover(site, request, AbortSignal.any([signal, over.signal])))
+  world.tasks = tasks
   return site
 }
 

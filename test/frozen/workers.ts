@@ -3,7 +3,7 @@
 
 import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { systemClock } from '../../lib/base/clock.ts'
-import { defaultEngineLimits, runEngine } from '../../lib/compose/engine.ts'
+import { defaultEngineLimits, type EngineParts, runEngine } from '../../lib/compose/engine.ts'
 import type { MessageQueue } from '../../lib/ports/queue.ts'
 import type { ProcessChannel } from '../kit/process-guest.ts'
 import { type Process, wrapped, wrappedGuests, wrappedVsphere } from '../stages/chaos.ts'
@@ -31,54 +31,11 @@ export type Worker = AsyncDisposable & {
 }
 
 export async function startWorker(site: Site, options: WorkerOptions): Promise<Worker> {
-  const { world } = site
   const wire = await openWire({ port: site.port })
   const channels = new Set<ProcessChannel>()
-  let fallen = false
-  const process: Process = {
-    name: options.name,
-    stop: new AbortController(),
-    dead: false,
-    onDeath: () => {
-      if (process.dead) {
-        wire.set('dead')
-        for (const channel of channels) channel.cut('left')
-      } else {
-        wire.set('still')
-        void process.paused?.then(() => wire.set('open'))
-      }
-      fall()
-    },
-  }
-  const fall = () => {
-    if (!fallen) options.onFall()
-    fallen = true
-  }
-  process.stop.signal.addEventListener('abort', fall)
-  const around = world.chaos.around(process)
-  const whole = world.depsOf(process)
-  const settings = { ...site.settings, url: `https://127.0.0.1:${wire.port}/sdk` }
-  const parts = {
-    deps: {
-      ...whole,
-      clock: { ...whole.clock, nowMs: () => systemClock.nowMs() + options.skewMs },
-      vsphere: wrappedVsphere(openVsphere(settings), around),
-      guests: wrappedGuests(networkOf(site, channels), around),
-    },
-    queue: queueOf(site, { around, works: options.works }),
-    engineId: options.name,
-    runningMax: 4,
-    limits: {
-      ...defaultEngineLimits,
-      idleMs: 20,
-      visibilityMs: 3_000,
-      watchMs: options.watches ? 200 : 3_600_000,
-      againMs: 40,
-    },
-    isEnding: () => false,
-  }
-  const running = runEngine(parts, { signal: process.stop.signal })
-  running.catch((error: unknown) => world.log.error('engine.ended', error))
+  const process = processOf(options, { wire, channels })
+  const running = runEngine(partsOf(site, options, { process, wire, channels }), { signal: process.stop.signal })
+  running.catch((error: unknown) => site.world.log.error('engine.ended', error))
   const stop = async () => {
     process.stop.abort(new DOMException('The process stops', 'AbortError'))
     await process.paused
@@ -99,10 +56,61 @@ export async function startWorker(site: Site, options: WorkerOptions): Promise<W
     },
     stop,
     [Symbol.asyncDispose]: async () => {
-      fallen = true
       await stop()
       await wire[Symbol.asyncDispose]()
     },
+  }
+}
+
+type Lines = { readonly wire: Wire; readonly channels: ReadonlySet<ProcessChannel> }
+
+/** What it means for its connections that it dies or stands still. */
+function processOf({ name, onFall }: WorkerOptions, { wire, channels }: Lines): Process {
+  let fallen = false
+  const fall = () => {
+    if (!fallen) onFall()
+    fallen = true
+  }
+  const process: Process = {
+    name,
+    stop: new AbortController(),
+    dead: false,
+    onDeath: () => {
+      if (process.dead) {
+        wire.set('dead')
+        for (const channel of channels) channel.cut('left')
+      } else {
+        wire.set('still')
+        void process.paused?.then(() => wire.set('open'))
+      }
+      fall()
+    },
+  }
+  process.stop.signal.addEventListener('abort', fall)
+  return process
+}
+
+type Inside = { readonly process: Process; readonly wire: Wire; readonly channels: Set<ProcessChannel> }
+
+function partsOf(site: Site, { name, works, watches, skewMs }: WorkerOptions, inside: Inside): EngineParts {
+  const { world, settings } = site
+  const { process, wire, channels } = inside
+  const around = world.chaos.around(process)
+  const deps = world.depsOf(process)
+  const url = `https://127.0.0.1:${wire.port}/sdk`
+  const times = { idleMs: 20, visibilityMs: 3_000, watchMs: watches ? 200 : 3_600_000, againMs: 40 }
+  return {
+    deps: {
+      ...deps,
+      clock: { ...deps.clock, nowMs: () => systemClock.nowMs() + skewMs },
+      vsphere: wrappedVsphere(openVsphere({ ...settings, url }), around),
+      guests: wrappedGuests(networkOf(site, channels), around),
+    },
+    queue: queueOf(site, { around, works }),
+    engineId: name,
+    runningMax: 4,
+    limits: { ...defaultEngineLimits, ...times },
+    isEnding: () => false,
   }
 }
 
