@@ -1,6 +1,8 @@
 // A stream of a guest's shell: whatever start-up files and sudo print, then, after a mark, what the program prints.
 
 const NOISE_BYTES_MAX = 4096
+/** A mark's line holds a word and a number; a longer one is not ours, but somebody's who repeats what we have said. */
+const LINE_BYTES_MAX = 4096
 
 export type MarkedStream = {
   push(chunk: Uint8Array): void
@@ -58,6 +60,11 @@ export function markedStream(options: {
         if (mark === undefined) break
         const at = pending.indexOf(mark)
         const end = at < 0 ? -1 : pending.indexOf('\n', at)
+        if (at >= 0 && (end < 0 ? pending.length : end) - at > LINE_BYTES_MAX) {
+          addNoise(pending.subarray(0, at + mark.length))
+          pending = pending.subarray(at + mark.length)
+          continue
+        }
         if (end < 0) {
           // Only what may still become a mark is kept: noise has no limit.
           const settled = at < 0 ? Math.max(0, pending.length - mark.length) : at

@@ -171,6 +171,17 @@ describe('marks in a stream', () => {
     stream.push(Buffer.from('MARK\nout'))
     expect(Buffer.from(stream.bytes()).toString()).toBe('out')
   })
+
+  it('a line of a mark that does not end takes no memory, and is no mark', () => {
+    const seen: number[] = []
+    const stream = markedStream({ marks: ['MARK', 'NEXT'], bytesMax: 10, onMark: (index) => seen.push(index) })
+    stream.push(Buffer.from('MARK 1'))
+    for (let turn = 0; turn < 100; turn++) stream.push(Buffer.alloc(32_768, 'y'))
+    expect(stream.noise(0).length).toBeLessThan(10_000)
+    stream.push(Buffer.from(`${'y'.repeat(5000)} MARK ${'z'.repeat(5000)}\nMARK 2\nNEXT\nout`))
+    expect({ seen, lines: stream.lines }).toEqual({ seen: [0, 1], lines: ['2', ''] })
+    expect(Buffer.from(stream.bytes()).toString()).toBe('out')
+  })
 })
 
 it('the line of sudoers escapes what sudoers(5) asks to escape in a name', () => {
