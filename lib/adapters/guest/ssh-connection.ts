@@ -75,7 +75,7 @@ async function connectOnce(
   attempt: Attempt,
   { times, signal }: Cancel & { readonly times: SshTimes },
 ): Promise<SshConnection> {
-  const { address, port, credentials, rule, methods, seen } = attempt
+  const { address, port, credentials, methods, seen } = attempt
   const door = { address, port }
   const limit = withTimeLimit(signal, times.connectMs)
   const lost = new AbortController()
@@ -89,7 +89,9 @@ async function connectOnce(
   const login = startLogin(methods, { refuse })
   // For as long as it lives: an error event without a listener ends the process.
   client.on('error', lose)
-  for (const event of ['end', 'close'] as const) client.on(event, () => lose(new Error('the guest closed the connection')))
+  const ended = (): void => lose(new Error('the guest closed the connection'))
+  client.on('end', ended)
+  client.on('close', ended)
   client.on('change password', () => refuse('the guest wants another password first'))
 
   let socket: Socket | undefined
@@ -148,9 +150,9 @@ function keyJudge({ address, port, rule, seen }: Attempt) {
     trusted: () => trusted ?? '',
     /** Who has shown a key that is not pinned does not become a guest that is merely away by breaking off. */
     afterStranger: (error: unknown): unknown =>
-      seen.length === 0 || trusted !== undefined || verdict !== undefined
+      seen.length === 0 || trusted !== undefined
         ? error
-        : changedHostKey(door, { seen, pins: rule.pins, cause: error }),
+        : (verdict ?? changedHostKey(door, { seen, pins: rule.pins, cause: error })),
     verify: (bytes: Buffer): boolean => {
       const key = readHostKey(bytes)
       const judgement = judgeHostKey(key, rule)
@@ -264,7 +266,8 @@ function loginError(
   const { door, user, tried } = about
   // "Too many authentication failures" comes as the reason of a disconnect.
   const failed = tried.length > 0 && /authentication failure/i.test(messageOf(error))
-  if (!failed && !(error instanceof RefusedLogin)) return unreachable(door, { reason: reasonOfSocket(error), cause: error })
+  if (!failed && !(error instanceof RefusedLogin))
+    return unreachable(door, { reason: reasonOfSocket(error), cause: error })
   const why = error instanceof RefusedLogin ? error.message : `the guest refused the ${tried.join(' and the ')}`
   return new BackupError(`Cannot log in as "${user}" at "${door.address}" port ${door.port}: ${why}`, {
     code: 'guest-login-refused',

@@ -1,0 +1,128 @@
+// Logging in over ssh to servers that no OpenSSH is: they break off, count passwords, and ask what only people can answer.
+
+import type { AuthContext, Connection } from 'ssh2'
+import { describe, expect, it } from 'vitest'
+import { credentialsOf } from '../../kit/guest-credentials.ts'
+import { anyKey, openStrangeSshd } from '../../kit/strange-sshd.ts'
+
+const cancel = { signal: new AbortController().signal }
+const request = { args: [], environment: {}, workingDirectory: null, timeoutMs: 5000, elevated: false }
+const password = credentialsOf('backup', { password: 'hunter2' })
+
+/** Answers each try to log in, and keeps what was tried. */
+function asking(answer: (context: AuthContext) => void) {
+  const tried: string[] = []
+  const follow = (connection: Connection): void => {
+    connection.on('authentication', (context) => {
+      tried.push(context.method)
+      answer(context)
+    })
+  }
+  return { tried, follow }
+}
+
+const refused = (why: string) => ({
+  code: 'guest-login-refused',
+  kind: 'refused',
+  message: expect.stringContaining(why),
+})
+
+describe('a strange server over ssh', () => {
+  it('that shows a key which is not pinned stays a stranger when it breaks off afterwards', async () => {
+    const { follow } = asking((context) => context.accept())
+    await using server = await openStrangeSshd({ follow, connectionsMax: 1 })
+
+    const rule = { pins: [`SHA256:${'A'.repeat(43)}`], firstSeen: false }
+    const credentials = credentialsOf('root', { privateKey: anyKey() })
+    await expect(server.enter({ credentials, rule }, cancel)).rejects.toMatchObject({
+      code: 'guest-host-key-changed',
+      facts: { pinned: rule.pins, seen: expect.stringMatching(/^SHA256:/) },
+    })
+    expect(server.count()).toBe(2)
+  })
+
+  it('hears a wrong password once', async () => {
+    const { tried, follow } = asking((context) => context.reject(['password', 'keyboard-interactive']))
+    await using server = await openStrangeSshd({ follow })
+
+    await expect(server.enter({ credentials: password }, cancel)).rejects.toMatchObject(refused('refused the password'))
+    expect(tried).toEqual(['none', 'password'])
+  })
+
+  it('that takes no password hears none', async () => {
+    const { tried, follow } = asking((context) => context.reject(['publickey', 'hostbased']))
+    await using server = await openStrangeSshd({ follow })
+
+    const takes = 'takes no password (it offers "publickey", "hostbased")'
+    await expect(server.enter({ credentials: password }, cancel)).rejects.toMatchObject(refused(`guest ${takes}`))
+    expect(tried).toEqual(['none'])
+    const both = credentialsOf('backup', { password: 'hunter2', privateKey: anyKey() })
+    await expect(server.enter({ credentials: both }, cancel)).rejects.toMatchObject({
+      ...refused(`refused the key and ${takes}`),
+      facts: expect.objectContaining({ tried: ['key'] }),
+    })
+  })
+
+  it.each([
+    ['a second question', [['Password: '], ['Verification code: ']], 1],
+    ['two questions at once', [['Password: ', 'Verification code: ']], 0],
+    ['a new password', [['New password: ']], 0],
+    ['a new password after the old one', [['Password: '], ['Current password: ']], 1],
+  ] as const)('that asks %s gets no answer but the one', async (_name, rounds, answersMax) => {
+    const answers: string[] = []
+    const { follow } = asking((context) => {
+      if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
+      const ask = ([round, ...later]: readonly (readonly string[])[]): void => {
+        if (round === undefined) return context.accept()
+        const prompts = round.map((prompt) => ({ prompt, echo: false }))
+        context.prompt(prompts, (given) => {
+          answers.push(...given)
+          ask(later)
+        })
+      }
+      ask(rounds)
+    })
+    await using server = await openStrangeSshd({ follow })
+
+    const asked = rounds.at(-1)?.at(-1)?.trim() ?? ''
+    const error = await server.enter({ credentials: password }, cancel).catch((reason: unknown) => reason)
+    expect(error).toMatchObject(refused(asked))
+    expect(JSON.stringify(error)).not.toContain('hunter2')
+    expect(answers).toEqual(Array.from({ length: answersMax }, () => 'hunter2'))
+  })
+
+  it('that wants another password first is a refusal', async () => {
+    const { follow } = asking((context) => {
+      if (context.method === 'password') context.requestChange('Choose another', () => undefined)
+      else context.reject(['password'])
+    })
+    await using server = await openStrangeSshd({ follow })
+
+    await expect(server.enter({ credentials: password }, cancel)).rejects.toMatchObject(refused('another password'))
+  })
+
+  it('that lets everybody in is warned of', async () => {
+    const { follow } = asking((context) => context.accept())
+    await using server = await openStrangeSshd({ follow })
+
+    const { channel, warnings } = await server.enter({ credentials: password }, cancel)
+    await channel[Symbol.asyncDispose]()
+    expect(warnings).toEqual([expect.stringContaining('anybody can')])
+  })
+
+  it.each(['this end', 'the guest'] as const)(
+    'a call right after %s has ended the connection is told so',
+    async (who) => {
+      const { follow } = asking((context) => context.accept())
+      await using server = await openStrangeSshd({ follow })
+      const { channel } = await server.enter({ credentials: credentialsOf('root', { privateKey: anyKey() }) }, cancel)
+
+      if (who === 'this end') void channel[Symbol.asyncDispose]()
+      else server.endAll()
+      const gone = { code: 'guest-unreachable', retry: 'later' }
+      await expect(channel.run({ ...request, program: 'true' }, cancel)).rejects.toMatchObject(gone)
+      await expect(channel.get({ path: '/tmp/x', bytesMax: 1 }, cancel)).rejects.toMatchObject(gone)
+      await channel[Symbol.asyncDispose]()
+    },
+  )
+})
