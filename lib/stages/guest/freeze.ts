@@ -79,6 +79,7 @@ export async function thawGuest(
   return {
     by: by === '-' ? null : thawedBy(by, reply),
     heldMs: Math.max(0, wholeNumber(held, reply)),
+    lostHolder: reply.has('lost') ? wholeNumber(reply.text('lost') ?? '', reply) : null,
     postThaw: await completeRun(channel, { reply, place }, cancel),
   }
 }

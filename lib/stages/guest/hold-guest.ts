@@ -104,6 +104,10 @@ function judge<Result>({ answer, result }: Extract<Done<Result>, { kind: 'frozen
   }
   if ('unknown' in thaw)
     return { kind: 'void', reason: `Whether the freeze held cannot be told: ${thaw.unknown}`, again: false, runs }
+  if (thaw.lostHolder !== null) {
+    const reason = `Process ${thaw.lostHolder}, which pre-freeze named as holding the guest, had ended before the thaw`
+    return { kind: 'void', reason, again: true, runs }
+  }
   if (thaw.by === 'capture')
     return { kind: 'held', result: result.value, freeze: { heldMs: thaw.heldMs, thawedBy: thaw.by, runs } }
   const reason = `The guest was thawed by ${thaw.by ?? 'nobody we know'} after ${thaw.heldMs} ms, before the snapshot was made for certain`

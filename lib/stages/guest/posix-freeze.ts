@@ -5,6 +5,8 @@ export const posixFreeze = `# A freeze has the directory f/<number>:
 #   timer            pid and birth of the timer, clock when it was armed
 #   thaw             who came first to thaw, and the clock
 #   end              the thaw is complete
+#   holders          pid and birth of each process that pre-freeze named as holding the guest
+#   lost             the first of them that had ended before the thaw
 #   reserve          room for the thaw's own records, should somebody fill the storage meanwhile
 
 cmd_freeze() {
@@ -36,8 +38,27 @@ cmd_freeze() {
     report "$d/pre-freeze" pre-freeze > "$d/report"
     answer "thawed-early $rest" "$d/report"
   fi
+  keep_holders "$d"
   if report "$d/pre-freeze" pre-freeze > "$d/report"; then answer held "$d/report"; fi
   answer script-failed "$d/report"
+}
+
+# Notes who holds the guest, as pre-freeze wrote it into $COLDFRAME_HOLDERS: numbers of processes, one a line.
+keep_holders() {
+  local pid
+  [ -f "$1/pre-freeze.holders" ] || return 0
+  while read -r pid || [ -n "$pid" ]; do
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    if look "$pid"; then printf '%s %s\\n' "$pid" "$p_born" >> "$1/holders"; else claim "$1/lost" "$pid"; fi
+  done < "$1/pre-freeze.holders"
+}
+
+note_lost() {
+  local pid born
+  [ -f "$1/holders" ] || return 0
+  while read -r pid born; do
+    alive "$pid" "$born" || claim "$1/lost" "$pid"
+  done < "$1/holders"
 }
 
 # Answers "late" when the freeze $1 must not begin any more, or not after $2 on the clock.
@@ -132,7 +153,7 @@ cmd_timer() {
 # could not be completed.
 thaw_one() {
   local d="f/$1" pid born session ms rest try
-  t_by='-' t_held=0 t_run=''
+  t_by='-' t_held=0 t_run='' t_lost=''
   mkdir "$d" 2>/dev/null
   rm -f "$d/reserve"
   clock
@@ -140,6 +161,10 @@ thaw_one() {
   read -r pid born session ms rest < "$d/pre-freeze.run" || refuse guest-wrapper-refused "No record of freeze $1 can be kept"
   [ "$pid" != 0 ] || return 0
   claim "$d/thaw" "$2 $now"
+  # Before anything is ended: whether the freeze held until now.
+  [ -e "$d/end" ] || [ -e "$d/post-thaw.1.run" ] || note_lost "$d"
+  line_of "$d/lost"
+  t_lost=$line
   [ -e "$d/end" ] || complete_thaw "$@" || return 1
   for try in 1 2 3; do
     [ ! -f "$d/post-thaw.$try.run" ] || t_run="$d/post-thaw.$try"
@@ -184,22 +209,23 @@ end_for() {
 
 # Thaws freeze $1, or every one ("all") that began and was not thawed; with $3 "close" none may begin any more.
 cmd_thaw() {
-  local other number by='-' held=0 run='' last=0
+  local other number by='-' held=0 run='' lost='' last=0
   [ "$3" != close ] || claim closed "$2"
   if [ "$1" != all ]; then
     thaw_one "$1" "$2" || refuse guest-thaw-failed "The post-thaw script of freeze $1 could not be run"
-    by=$t_by held=$t_held run=$t_run
+    by=$t_by held=$t_held run=$t_run lost=$t_lost
   else
     for other in f/*; do
       [ "$other" != 'f/*' ] || continue
       number=\${other#f/}
       thaw_one "$number" "$2" || refuse guest-thaw-failed "The post-thaw script of freeze $number could not be run"
       [ "$t_by" != - ] && [ "$number" -gt "$last" ] || continue
-      last=$number by=$t_by held=$t_held run=$t_run
+      last=$number by=$t_by held=$t_held run=$t_run lost=$t_lost
     done
   fi
   begin
   printf 'thawed %s %s\\n' "$by" "$held"
+  [ -z "$lost" ] || printf 'lost %s\\n' "$lost"
   [ -z "$run" ] || report "$run" post-thaw
   printf 'end\\n'
 }

@@ -57,6 +57,9 @@ cmd_script() {
   COLDFRAME_STAGE=$1 COLDFRAME_FREEZE=$3 TMPDIR="$W/t"
   export COLDFRAME_STAGE COLDFRAME_FREEZE TMPDIR
   run="$W/$2"
+  # Where pre-freeze may name the processes that hold the guest.
+  COLDFRAME_HOLDERS="$run.holders"
+  export COLDFRAME_HOLDERS
   line_of "s/$1.entry"
   cd "b/$1" || exit 1
   {

@@ -54,6 +54,11 @@ export type ThawAnswer = {
   readonly by: ThawedBy | null
   /** From the start of pre-freeze to the start of the thaw, on the guest's monotonic clock; 0 when it never began. */
   readonly heldMs: number
+  /**
+   * The first process that pre-freeze had named as holding the guest and that had ended before the thaw: then nothing held it.
+   * Null when all lived, or none was named.
+   */
+  readonly lostHolder: number | null
   /** Null when there is no post-thaw script or nothing was to be thawed. */
   readonly postThaw: ScriptRun | null
 }

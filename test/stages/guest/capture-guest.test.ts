@@ -173,6 +173,18 @@ describe('a snapshot with scripts', () => {
     await expectClean(made)
   })
 
+  it('whose lock was lost before the thaw is void', async () => {
+    await using made = await newGuestWorld({ limits: { quiesceTries: 1 } })
+
+    made.vm.mishaps.snapshotTakesMs = 700
+    const linux = await scripts(made, { freeze: 'sleep 0.2 &\necho $! >> "$COLDFRAME_HOLDERS"' })
+    const job = await backUpGuest(made, guestPolicy({ scripts: { linux } }))
+    expect(job.outcome).toMatchObject({ kind: 'warning', code: 'grade-lower' })
+    expect(job.outcome?.message).toContain('which pre-freeze named as holding the guest')
+    expect((await pointOfJob(made.world, job))?.body.grade).toMatchObject({ reached: 'filesystem' })
+    await expectClean(made)
+  })
+
   it('counts exit codes as the policy says, and stderr never', async () => {
     await using made = await newGuestWorld()
 

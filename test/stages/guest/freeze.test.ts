@@ -50,6 +50,22 @@ for (const shell of guestShells) {
       expect(await guest.thaw({ number: 7 })).toMatchObject({ by: 'capture', postThaw: null })
     })
 
+    it('says whether a process that pre-freeze named held the guest until the thaw', async () => {
+      const named = (holder: string) =>
+        script('pre-freeze', `${holder} &\necho $! >> "$COLDFRAME_HOLDERS"\necho "$!" >> "$DISK/pids"`)
+      await using faithful = await open({ scripts: [named('sleep 600'), ...thaw] })
+
+      expect(await faithful.freeze()).toMatchObject({ kind: 'held' })
+      expect(await faithful.thaw()).toMatchObject({ by: 'capture', lostHolder: null })
+      await using faithless = await open({ scripts: [named('sleep 0.3'), ...thaw] })
+
+      expect(await faithless.freeze()).toMatchObject({ kind: 'held' })
+      await delay(700)
+      const answer = await faithless.thaw()
+      expect(answer).toMatchObject({ by: 'capture', lostHolder: expect.any(Number) })
+      expect(await faithless.thaw({ by: 'release' })).toMatchObject({ by: 'capture', lostHolder: answer.lostHolder })
+    })
+
     it('ten thaws at once take effect once and give the same facts', async () => {
       await using guest = await open({ scripts: recording })
 
@@ -64,7 +80,7 @@ for (const shell of guestShells) {
     it('a thaw that comes before its freeze keeps it from ever beginning', async () => {
       await using guest = await open({ scripts: recording })
 
-      expect(await guest.thaw()).toEqual({ by: null, heldMs: 0, postThaw: null })
+      expect(await guest.thaw()).toEqual({ by: null, heldMs: 0, lostHolder: null, postThaw: null })
       expect(await guest.freeze()).toMatchObject({
         kind: 'late',
         reason: expect.stringContaining('freeze 1 began or was thawed before'),

@@ -297,7 +297,9 @@ it('a job whose guest may still be frozen is not done before its timer must have
 
 describe('watch', () => {
   it('thaws what is overdue also while whoever froze it is alive and says so', async () => {
-    await using made = await newGuestWorld({ limits: { claimMs: 60_000, overdueMs: 60_000, freezeStartMs: 100, quiesceTries: 1 } })
+    await using made = await newGuestWorld({
+      limits: { claimMs: 60_000, overdueMs: 60_000, freezeStartMs: 100, quiesceTries: 1 },
+    })
 
     const linux = await scripts(made)
     // The snapshot takes much longer than the freeze may, and this guest's own timer is gone.

@@ -94,7 +94,7 @@ describe('the wrapper for Windows', () => {
     const freeze = { number: 1, limitMs: 2000, notAfterMs: 5 }
     expect(await freezeGuest(channel, { place, request: freeze }, cancel)).toMatchObject({ kind: 'held' })
     const thawed = await thawGuest(channel, { place, request: { number: 'all', by: 'watch', close: true } }, cancel)
-    expect(thawed).toEqual({ by: 'capture', heldMs: 15, postThaw: null })
+    expect(thawed).toEqual({ by: 'capture', heldMs: 15, lostHolder: null, postThaw: null })
     await removeWorkspace(channel, place, cancel)
 
     expect(put).toEqual([`C:\\Temp\\d\\coldframe-${token}.ps1`, 'C:\\Temp\\d\\bundle-pre-freeze'])
