@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasCode } from '../../lib/base/errors.ts'
 import type { GuestChannel, ProgramRequest } from '../../lib/ports/guest.ts'
 
@@ -12,12 +12,14 @@ export type GuestCommand = { readonly program: string; readonly args: readonly s
 /** Programs that a guest of this kind can run, and what it can carry. */
 export type GuestKind = {
   /**
-   * Prints a line "argument <hex of UTF-8>" for each of its arguments, "word <hex>" for the variable WORD (empty when unset) and
-   * "directory <hex>" for the directory it runs in; complains on stderr; exits with 3.
+   * Prints a line "argument <hex of UTF-8>" for each of its arguments, "word <hex>" for each of the variables W0, W1, … until one is not
+   * set, and "directory <hex>" for the directory it runs in; complains on stderr; exits with 3.
    */
   readonly echo: GuestCommand
   /** Never ends; its grandchild, which ignores polite signals, makes the file of its argument longer ten times a second. */
   readonly heart: GuestCommand
+  /** Prints "gone", exits with 4 and leaves a child behind that prints "still here" until the file of its argument is gone. */
+  readonly chatty: GuestCommand
   /** Prints as many "x" as its argument says on each stream, and exits with 0. */
   readonly loud: GuestCommand
   /** Prints "elevated" or "plain". */
@@ -74,7 +76,8 @@ export const posixGuest: GuestKind = {
     args: [
       '-c',
       `for one in "$@"; do printf 'argument %s\\n' "$(printf %s "$one" | ${hex})"; done
-      printf 'word %s\\n' "$(printf %s "\${WORD-}" | ${hex})"
+      i=0; while eval "test \\"\\\${W$i+set}\\" = set"; do
+      eval "w=\\$W$i"; printf 'word %s\\n' "$(printf %s "$w" | ${hex})"; i=$((i + 1)); done
       printf 'directory %s\\n' "$(pwd | tr -d '\\n' | ${hex})"
       echo 'not quite' >&2; exit 3`,
       'echo-words',
@@ -83,6 +86,10 @@ export const posixGuest: GuestKind = {
   heart: {
     program: '/bin/sh',
     args: ['-c', '/bin/sh -c "$1" child "$2" "$3" & wait', 'heart', '/bin/sh -c "$1" grandchild "$2" & wait', beat],
+  },
+  chatty: {
+    program: '/bin/sh',
+    args: ['-c', 'while test -e "$1"; do echo still here; sleep 0.1; done & echo gone; exit 4', 'chatty'],
   },
   loud: {
     program: '/bin/sh',
@@ -100,91 +107,100 @@ export const posixGuest: GuestKind = {
 
 export function guestChannelContract(name: string, open: () => Promise<OpenedGuest>): void {
   describe(`guest channel: ${name}`, { timeout: 120_000 }, () => {
-    describe('programs', () => programContract(open))
+    describe('programs', () => programContract(sharedGuest(open)))
     describe('ends', { concurrent: true }, () => endContract(open))
-    describe('files', () => fileContract(open))
+    describe('files', () => fileContract(sharedGuest(open)))
   })
 }
 
-function programContract(open: () => Promise<OpenedGuest>): void {
-  it('runs a program in a directory, and gives both streams and the exit code', async () => {
-    await using guest = await open()
+/** One guest for all tests of a block. */
+function sharedGuest(open: () => Promise<OpenedGuest>): () => OpenedGuest {
+  let guest: OpenedGuest | undefined
+  beforeAll(async () => {
+    guest = await open()
+  })
+  afterAll(() => guest?.[Symbol.asyncDispose]())
+  return () => {
+    if (guest === undefined) throw new Error('The guest was not opened')
+    return guest
+  }
+}
 
-    const directory = await guest.channel.makeDirectory(cancel)
-    const request = { ...plain, ...guest.kind.echo, environment: { WORD: 'freeze' }, workingDirectory: directory }
-    const { exitCode, timedOut, stdout, stderr } = await guest.channel.run(request, cancel)
+function programContract(opened: () => OpenedGuest): void {
+  it('runs a program in a directory, and gives both streams and the exit code', async () => {
+    const { channel, kind } = opened()
+    await using folder = await directoryIn(channel)
+
+    const request = { ...plain, ...kind.echo, environment: { W0: 'freeze' }, workingDirectory: folder.path }
+    const { exitCode, timedOut, stdout, stderr } = await channel.run(request, cancel)
     expect({ exitCode, timedOut }).toEqual({ exitCode: 3, timedOut: false })
-    expect(wordsOf(stdout)).toEqual({ args: [], word: 'freeze', directory })
+    expect(wordsOf(stdout)).toEqual({ args: [], words: ['freeze'], directory: folder.path })
     expect(stderr).toContain('not quite')
-    await guest.channel.remove(directory, cancel)
   })
 
-  it('hands over every argument as it is', async () => {
-    await using guest = await open()
-
-    const { args } = guest.kind.awkward
-    const result = await guest.channel.run(extended(guest.kind.echo, args), cancel)
-    expect(wordsOf(result.stdout).args).toEqual(args)
+  it('hands over every argument and every value of the environment as it is', async () => {
+    const { channel, kind } = opened()
+    const { args, values } = kind.awkward
+    const result = await channel.run({ ...extended(kind.echo, args), environment: variablesOf(values) }, cancel)
+    expect(wordsOf(result.stdout)).toMatchObject({ args, words: values })
     expect(result.exitCode).toBe(3)
   })
 
-  it('hands over every value of the environment as it is', async () => {
-    await using guest = await open()
-
-    for (const value of guest.kind.awkward.values) {
-      const result = await guest.channel.run({ ...plain, ...guest.kind.echo, environment: { WORD: value } }, cancel)
-      expect(wordsOf(result.stdout).word).toBe(value)
-    }
-  })
-
   it('says whether it is elevated, and what it says is what programs get', async () => {
-    await using guest = await open()
-
-    const { user, elevated, whyNot } = await guest.channel.whoAmI(cancel)
+    const { channel, kind } = opened()
+    const { user, elevated, whyNot } = await channel.whoAmI(cancel)
     expect(user).not.toBe('')
     expect(whyNot === null).toBe(elevated)
-    const request = { ...plain, ...guest.kind.rights, elevated: true }
-    if (elevated) expect((await guest.channel.run(request, cancel)).stdout.trim()).toBe('elevated')
+    const request = { ...plain, ...kind.rights, elevated: true }
+    if (elevated) expect((await channel.run(request, cancel)).stdout.trim()).toBe('elevated')
     else {
-      const refusal = await guest.channel.run(request, cancel).catch((error: unknown) => error)
+      const refusal = await channel.run(request, cancel).catch((error: unknown) => error)
       expect(refusal).toMatchObject({ code: 'guest-elevation-refused' })
-      const unelevated = await guest.channel.run({ ...request, elevated: false }, cancel)
+      const unelevated = await channel.run({ ...request, elevated: false }, cancel)
       expect(unelevated.stdout.trim()).toBe('plain')
     }
   })
 
   it('elevated programs get their arguments, environment and directory too', async () => {
-    await using guest = await open()
+    const { channel, kind } = opened()
+    if (!(await channel.whoAmI(cancel)).elevated) return
+    await using folder = await directoryIn(channel)
 
-    if (!(await guest.channel.whoAmI(cancel)).elevated) return
-    const directory = await guest.channel.makeDirectory(cancel)
-    const { args, values } = guest.kind.awkward
-    const word = values.join('')
-    const request = { ...extended(guest.kind.echo, args), environment: { WORD: word }, workingDirectory: directory }
-    const result = await guest.channel.run({ ...request, elevated: true }, cancel)
-    expect(wordsOf(result.stdout)).toEqual({ args, word, directory })
+    const { args, values } = kind.awkward
+    const environment = variablesOf(values)
+    const request = { ...extended(kind.echo, args), environment, workingDirectory: folder.path, elevated: true }
+    const result = await channel.run(request, cancel)
+    expect(wordsOf(result.stdout)).toEqual({ args, words: values, directory: folder.path })
     expect(result.exitCode).toBe(3)
-    await guest.channel.remove(directory, cancel)
   })
 
   it('cuts both streams at 64 KiB and lets the program end', async () => {
-    await using guest = await open()
-
-    const { exitCode, stdout, stderr } = await guest.channel.run(extended(guest.kind.loud, ['300000']), cancel)
+    const { channel, kind } = opened()
+    const { exitCode, stdout, stderr } = await channel.run(extended(kind.loud, ['300000']), cancel)
     expect(exitCode).toBe(0)
     expect(stdout.length).toBe(65_536)
     expect(stderr.length).toBe(65_536)
   })
 
-  it('says that a program is missing, and so is its directory', async () => {
-    await using guest = await open()
+  it('a program is over when it ends, whatever goes on printing behind it', async () => {
+    const { channel, kind } = opened()
+    await using folder = await directoryIn(channel)
 
-    const missing = { ...plain, program: guest.kind.missingProgram, args: [] }
-    await expect(guest.channel.run(missing, cancel)).rejects.toMatchObject({ code: 'guest-program-missing' })
-    const gone = await guest.channel.makeDirectory(cancel)
-    await guest.channel.remove(gone, cancel)
-    const nowhere = { ...plain, ...guest.kind.echo, workingDirectory: gone }
-    await expect(guest.channel.run(nowhere, cancel)).rejects.toMatchObject({ code: 'guest-path-missing' })
+    const path = `${folder.path}/while-this-is-here`
+    await channel.put({ path, bytes: bytesOf(1), executable: false }, cancel)
+    const { exitCode, timedOut, stdout } = await channel.run(extended(kind.chatty, [path]), cancel)
+    expect({ exitCode, timedOut }).toEqual({ exitCode: 4, timedOut: false })
+    expect(stdout).toContain('gone')
+  })
+
+  it('says that a program is missing, and so is its directory', async () => {
+    const { channel, kind } = opened()
+    const missing = { ...plain, program: kind.missingProgram, args: [] }
+    await expect(channel.run(missing, cancel)).rejects.toMatchObject({ code: 'guest-program-missing' })
+    const gone = await channel.makeDirectory(cancel)
+    await channel.remove(gone, cancel)
+    const nowhere = { ...plain, ...kind.echo, workingDirectory: gone }
+    await expect(channel.run(nowhere, cancel)).rejects.toMatchObject({ code: 'guest-path-missing' })
   })
 }
 
@@ -196,23 +212,21 @@ function endContract(open: () => Promise<OpenedGuest>): void {
       await using guest = await open()
 
       if (elevated && !(await guest.channel.whoAmI(cancel)).elevated) return
-      await using file = await heartFile(guest)
-
-      const request = { ...extended(guest.kind.heart, [file.path]), timeoutMs: 2000, elevated }
-      expect(await guest.channel.run(request, cancel)).toMatchObject({ timedOut: true, exitCode: null })
-      await expectStopped(guest, file.path)
+      await onceItBeats(guest, async (path, ms) => {
+        const request = { ...extended(guest.kind.heart, [path]), timeoutMs: ms, elevated }
+        expect(await guest.channel.run(request, cancel)).toMatchObject({ timedOut: true, exitCode: null })
+      })
     })
 
     it(`a signal ends ${who} with all its descendants, and the channel stays of use`, async () => {
       await using guest = await open()
 
       if (elevated && !(await guest.channel.whoAmI(cancel)).elevated) return
-      await using file = await heartFile(guest)
-
-      const request = { ...extended(guest.kind.heart, [file.path]), elevated }
-      const signal = AbortSignal.any([AbortSignal.timeout(2000)])
-      await expect(guest.channel.run(request, { signal })).rejects.toMatchObject({ name: 'TimeoutError' })
-      await expectStopped(guest, file.path)
+      await onceItBeats(guest, async (path, ms) => {
+        const request = { ...extended(guest.kind.heart, [path]), timeoutMs: 60_000, elevated }
+        const run = guest.channel.run(request, { signal: AbortSignal.timeout(ms) })
+        await expect(run).rejects.toMatchObject({ name: 'TimeoutError' })
+      })
       expect((await guest.channel.run({ ...plain, ...guest.kind.echo }, cancel)).exitCode).toBe(3)
     })
   }
@@ -227,9 +241,9 @@ function endContract(open: () => Promise<OpenedGuest>): void {
   })
 }
 
-function fileContract(open: () => Promise<OpenedGuest>): void {
+function fileContract(opened: () => OpenedGuest): void {
   it('keeps files byte for byte, of any size', async () => {
-    await using guest = await open()
+    const guest = opened()
     await using folder = await directoryIn(guest.channel)
 
     for (const size of [0, 1, 70_000, guest.kind.largeBytes]) {
@@ -242,7 +256,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
   })
 
   it('replaces a file whole, with a shorter one too', async () => {
-    await using guest = await open()
+    const guest = opened()
     await using folder = await directoryIn(guest.channel)
 
     const path = `${folder.path}/replaced`
@@ -253,7 +267,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
   })
 
   it('keeps names as they are', async () => {
-    await using guest = await open()
+    const guest = opened()
     await using folder = await directoryIn(guest.channel)
 
     for (const [index, name] of guest.kind.awkward.names.entries()) {
@@ -270,7 +284,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
   })
 
   it('tells what is absent from what is too large', async () => {
-    await using guest = await open()
+    const guest = opened()
     await using folder = await directoryIn(guest.channel)
 
     const path = `${folder.path}/file`
@@ -285,8 +299,7 @@ function fileContract(open: () => Promise<OpenedGuest>): void {
   })
 
   it('makes a new directory each time, and removes one with everything in it; what is absent is no error', async () => {
-    await using guest = await open()
-
+    const guest = opened()
     const { channel } = guest
     const directory = await channel.makeDirectory(cancel)
     const other = await channel.makeDirectory(cancel)
@@ -308,11 +321,15 @@ function extended({ program, args }: GuestCommand, more: readonly string[]): Pro
   return { ...plain, program, args: [...args, ...more] }
 }
 
-function wordsOf(stdout: string): { args: string[]; word: string | undefined; directory: string | undefined } {
+function variablesOf(values: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(values.map((value, index) => [`W${index}`, value]))
+}
+
+function wordsOf(stdout: string): { args: string[]; words: string[]; directory: string | undefined } {
   const lines = stdout.split(/\r?\n/).map((line) => line.split(' '))
   const decoded = (key: string) =>
     lines.filter(([name]) => name === key).map(([, text = '']) => Buffer.from(text, 'hex').toString('utf8'))
-  return { args: decoded('argument'), word: decoded('word')[0], directory: decoded('directory')[0] }
+  return { args: decoded('argument'), words: decoded('word'), directory: decoded('directory')[0] }
 }
 
 async function directoryIn(channel: GuestChannel): Promise<AsyncDisposable & { readonly path: string }> {
@@ -320,18 +337,23 @@ async function directoryIn(channel: GuestChannel): Promise<AsyncDisposable & { r
   return { path, [Symbol.asyncDispose]: () => channel.remove(path, cancel) }
 }
 
-async function heartFile({ channel }: OpenedGuest): Promise<AsyncDisposable & { readonly path: string }> {
-  const directory = await directoryIn(channel)
-  const path = `${directory.path}/beats`
-  return { path, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() }
-}
+/** Runs a heart for a second, or for longer where its grandchild did not come to beat so soon; then it must be still. */
+async function onceItBeats({ channel }: OpenedGuest, run: (path: string, ms: number) => Promise<void>): Promise<void> {
+  await using folder = await directoryIn(channel)
 
-async function expectStopped({ channel }: OpenedGuest, path: string): Promise<void> {
+  const path = `${folder.path}/beats`
   const beats = async () => (await channel.get({ path, bytesMax: 10_000 }, cancel)).byteLength
-  const atEnd = await beats().catch((error: unknown) => {
-    if (hasCode(error, 'guest-path-missing')) return 0
-    throw error
-  })
+  const beatsOrNone = () =>
+    beats().catch((error: unknown) => {
+      if (hasCode(error, 'guest-path-missing')) return 0
+      throw error
+    })
+  let atEnd = 0
+  for (const ms of [1000, 4000, 16_000]) {
+    await run(path, ms)
+    atEnd = await beatsOrNone()
+    if (atEnd > 0) break
+  }
   expect(atEnd, 'the grandchild was running').toBeGreaterThan(0)
   await delay(700)
   expect(await beats()).toBe(atEnd)

@@ -16,6 +16,8 @@ export type AccountOptions = {
   readonly sudo?: 'allowed' | 'password' | 'terminal' | 'none'
   /** Default: none can log in with a password. */
   readonly password?: string
+  /** Its password must be changed before anything else. */
+  readonly expired?: boolean
   /** Default /bin/bash. */
   readonly shell?: string
   /** Files in the home directory, by name. */
@@ -35,13 +37,14 @@ export function accountsSkip(): string | undefined {
 /** Gone when disposed, or when this process ends; what a killed process left is removed by the next one. */
 export async function openAccount(options: AccountOptions = {}): Promise<GuestAccount> {
   removeAbandoned()
-  const { sudo = 'none', password, shell = '/bin/bash', files = {} } = options
+  const { sudo = 'none', password, expired = false, shell = '/bin/bash', files = {} } = options
   const user = `cf${process.pid.toString(36)}${randomInt(36 ** 4).toString(36)}`
   const remove = () => removeAccount(user)
   process.once('exit', remove)
   // "*" is no password at all, while "!" would lock the account for keys too.
   const hash = password === undefined ? '*' : hashOf(password)
   await retrying('useradd', ['-m', '-c', `${mark} ${process.pid}`, '-s', shell, '-p', hash, user])
+  if (expired) await retrying('chage', ['-d', '0', user])
   const { uid, home } = entryOf(user)
   for (const [name, text] of Object.entries(files)) {
     const path = join(home, name)

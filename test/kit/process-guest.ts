@@ -1,8 +1,8 @@
 // A Linux guest made of processes of this machine: its programs are real and run in a private directory. The guest outlives
 // the channels into it, also those of other processes: openProcessGuest() makes it, processChannel() goes in.
 //
-// Channels are as strict as a real sshd: a program's call ends only when its streams are closed as well, and what the
-// program left in a session of its own goes on.
+// Channels are stricter than real ones: a program's call ends when its streams are closed as well, or long after its exit, and what
+// the program left in a session of its own goes on.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -19,6 +19,8 @@ import type { GuestChannel, ProgramRequest, ProgramResult } from '../../lib/port
 import { descendantsOf, killAll } from './process-tree.ts'
 
 const streamBytesMax = 64 * 1024
+/** Real channels wait a second for streams that descendants hold: who leaves them open by mistake shall notice. */
+const drainMs = 4000
 
 /** Where a guest lies; plain data, so that another process can go into the same guest. */
 export type GuestPlace = {
@@ -177,7 +179,8 @@ async function runProgram(state: State, request: ProgramRequest, { signal }: Can
   const child = start(state, request)
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
   const end = await endOf(child, { request, signal, cut: state.cut.signal })
-  if (end !== 'closed' && !(end === 'cut' && state.running === 'left')) await killTree(child)
+  const isLeft = end === 'closed' || end === 'drained' || (end === 'cut' && state.running === 'left')
+  if (!isLeft) await killTree(child)
   if (end !== 'closed') for (const stream of [child.stdout, child.stderr]) stream?.destroy()
   if (end === 'cancelled') signal.throwIfAborted()
   if (end === 'cut') throw unreachableGuest()
@@ -199,7 +202,7 @@ function collect(stream: Readable | null): () => string {
 type Limits = { readonly request: ProgramRequest; readonly signal: AbortSignal; readonly cut: AbortSignal }
 
 function endOf(child: ChildProcess, { request, signal, cut }: Limits) {
-  return new Promise<'closed' | 'limit' | 'cancelled' | 'cut'>((resolve, reject) => {
+  return new Promise<'closed' | 'drained' | 'limit' | 'cancelled' | 'cut'>((resolve, reject) => {
     const cancelled = () => resolve('cancelled')
     const wasCut = () => resolve('cut')
     const timer = setTimeout(() => resolve('limit'), request.timeoutMs)
@@ -210,6 +213,13 @@ function endOf(child: ChildProcess, { request, signal, cut }: Limits) {
       signal.removeEventListener('abort', cancelled)
       cut.removeEventListener('abort', wasCut)
     }
+    child.once('exit', () => {
+      const late = setTimeout(() => {
+        leave()
+        resolve('drained')
+      }, drainMs)
+      child.once('close', () => clearTimeout(late))
+    })
     child.once('close', () => {
       leave()
       resolve('closed')

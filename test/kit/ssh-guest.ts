@@ -17,7 +17,9 @@ export type SshGuest = AsyncDisposable & {
 
 /** @param user whose sessions they are; default: the account of this process */
 export async function openSshGuest(options: SshdOptions & { readonly user?: string } = {}): Promise<SshGuest> {
-  const sshd = await openSshd(options)
+  // What the start-up files of a developer's own shell do, they would do for each program of a test.
+  const home = options.user === undefined ? { HOME: '/nonexistent' } : {}
+  const sshd = await openSshd({ ...options, environment: { ...home, ...options.environment } })
   const key = await makeKey('ed25519')
   const user = options.user ?? sshd.user
   await sshd.authorize(user, key.publicKey)

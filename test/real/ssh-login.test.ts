@@ -177,6 +177,25 @@ describe.skipIf(peerSkip('sshd'))('login over ssh', () => {
       expect(warnings).toHaveLength(1)
     })
 
+    it('that has expired is refused, and no new one is made up', async () => {
+      await using account = await openAccount({ password: 'too old', expired: true })
+      for (const settings of [['UsePAM yes', 'KbdInteractiveAuthentication yes'], ['PasswordAuthentication yes']]) {
+        await using server = await openSshGuest({ settings })
+
+        const credentials = credentialsOf(account.user, { password: 'too old' })
+        const error = await refusal(
+          enter(server, { credentials }).then(async ({ channel }) => {
+            await using own = channel
+
+            return await own.whoAmI(cancel)
+          }),
+        )
+        expect(error).toMatchObject({ code: 'guest-login-refused', kind: 'refused' })
+        expect(error).toMatchObject({ message: expect.stringMatching(/password has expired|Current password/) })
+        expect(told(error)).not.toContain('too old')
+      }
+    })
+
     it('falls back from a key that is refused to the password', async () => {
       await using account = await openAccount({ password: 'second' })
       await using server = await openSshGuest({ settings: ['PasswordAuthentication yes'] })

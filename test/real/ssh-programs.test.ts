@@ -63,13 +63,33 @@ describe.skipIf(peerSkip('sshd') || accountsSkip() !== undefined)('programs over
     })
   })
 
-  it('an account whose login shell runs nothing is named', async () => {
+  it('an account that is turned away by its login shell is refused, with a sentence', async () => {
     await using guest = await openGuest({ shell: '/usr/sbin/nologin' })
 
     await expect(guest.channel.whoAmI(cancel)).rejects.toMatchObject({
-      code: 'guest-shell-failed',
-      message: expect.stringContaining(guest.account.user),
+      code: 'guest-login-refused',
+      kind: 'refused',
+      message: expect.stringMatching(new RegExp(`"${guest.account.user}".*its login shell turns everybody away`)),
     })
+    await using silent = await openGuest({ shell: '/bin/false' })
+
+    await expect(silent.channel.whoAmI(cancel)).rejects.toMatchObject({
+      code: 'guest-shell-failed',
+      message: expect.stringContaining(silent.account.user),
+    })
+  })
+
+  it('an account whose password has expired is refused, with a sentence, even with a key', async () => {
+    await using guest = await openGuest({ password: 'old', expired: true }, { settings: ['UsePAM yes'] })
+
+    const refusal = {
+      code: 'guest-login-refused',
+      kind: 'refused',
+      message: expect.stringContaining('its password has expired'),
+      hint: expect.stringContaining('passwd'),
+    }
+    await expect(guest.channel.whoAmI(cancel)).rejects.toMatchObject(refusal)
+    await expect(guest.channel.makeDirectory(cancel)).rejects.toMatchObject(refusal)
   })
 
   for (const [sudo, words] of [

@@ -8,9 +8,9 @@ import { fileRefused, pathMissing, tooLarge } from './guest-path.ts'
 
 /** How files are carried; each call names whole files, and nothing is renamed or checked here. */
 export type FileDoor = {
-  /** Makes or empties the file, for its owner alone. */
+  /** Makes or empties the file. A mode of null leaves its rights to its directory. */
   write(
-    file: { readonly path: string; readonly bytes: Uint8Array; readonly mode: number },
+    file: { readonly path: string; readonly bytes: Uint8Array; readonly mode: number | null },
     cancel: Cancel,
   ): Promise<void>
   read(file: { readonly path: string; readonly bytesMax: number }, cancel: Cancel): Promise<Uint8Array>
@@ -36,10 +36,10 @@ export function sftpFiles(sftp: SFTPWrapper, toServer: (path: string) => string)
         { runningMax: BLOCKS_MAX, signal },
       )
       // The mode given when a file is opened counts only for new ones, and less the umask.
-      await answer(path, (done) => sftp.fchmod(file.handle, mode, done))
+      if (mode !== null) await answer(path, (done) => sftp.fchmod(file.handle, mode, done))
     },
     read: async ({ path, bytesMax }, { signal }) => {
-      await using file = await openFile(sftp, { path, name: toServer(path), flags: 'r', mode: 0o600 })
+      await using file = await openFile(sftp, { path, name: toServer(path), flags: 'r', mode: null })
 
       const size = await sizeOf(sftp, { path, handle: file.handle })
       if (size > bytesMax) throw tooLarge(path, bytesMax)
@@ -85,10 +85,10 @@ async function withRest(
 
 async function openFile(
   sftp: SFTPWrapper,
-  file: { readonly path: string; readonly name: string; readonly flags: 'r' | 'w'; readonly mode: number },
+  file: { readonly path: string; readonly name: string; readonly flags: 'r' | 'w'; readonly mode: number | null },
 ): Promise<AsyncDisposable & { readonly handle: Buffer }> {
   const handle = await new Promise<Buffer>((resolve, reject) => {
-    sftp.open(file.name, file.flags, { mode: file.mode }, (error, opened) =>
+    sftp.open(file.name, file.flags, file.mode === null ? {} : { mode: file.mode }, (error, opened) =>
       error === undefined ? resolve(opened) : reject(translate(file.path, error)),
     )
   })

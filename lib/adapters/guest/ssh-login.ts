@@ -82,7 +82,11 @@ function answerOnce(password: string, { refuse }: { readonly refuse: (why: strin
     const [first, ...others] = prompts
     const fits = first !== undefined && others.length === 0 && first.echo !== true && !/\bnew\b/i.test(first.prompt)
     if (!fits || answered) {
-      const asked = prompts.map(({ prompt }) => prompt.trim()).join(' ')
+      const asked = prompts
+        .map(({ prompt }) => prompt)
+        .join(' ')
+        .replaceAll(/\s+/g, ' ')
+        .trim()
       return refuse(`the guest asks ${quote(asked)}, which only a person can answer`)
     }
     answered = true

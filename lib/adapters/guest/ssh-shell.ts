@@ -19,6 +19,8 @@ export type ScriptRequest = {
   readonly stdoutBytesMax: number
   /** From the moment the script begins. */
   readonly timeoutMs: number
+  /** What descendants still print after the exit code is taken for this long; they may hold the streams for ever. */
+  readonly drainMs: number
 }
 
 export type ScriptEnd = {
@@ -44,8 +46,8 @@ export type ShellDialect = {
 
 export type SshShell = {
   /**
-   * @throws BackupError `guest-unreachable`, `guest-elevation-refused`, `guest-shell-failed` (the login shell runs no commands);
-   * when the signal ends it, the signal's reason, after everything the script started is killed
+   * @throws BackupError `guest-unreachable`, `guest-elevation-refused`, `guest-login-refused` (the account is closed),
+   * `guest-shell-failed` (the login shell runs no commands); when the signal ends it, the signal's reason, after everything the script started is killed
    */
   run(request: ScriptRequest, cancel: Cancel): Promise<ScriptEnd>
 }
@@ -53,8 +55,10 @@ export type SshShell = {
 export const STREAM_BYTES_MAX = 65_536
 /** How long a login shell and sudo may take until a script begins. */
 const BEGIN_MS = 30_000
-/** After its exit code, a program's descendants may hold its streams for ever: what comes within this time is still taken. */
-const DRAIN_MS = 1000
+/** For programs: what they printed themselves and is kept comes right behind the exit code. */
+export const PROGRAM_DRAIN_MS = 1000
+/** For scripts of ours, which leave nobody behind: a slow network may carry the rest of a file for a while. */
+export const OWN_DRAIN_MS = 60_000
 /** Two seconds of politeness, three without, and the way there; a silent network must not hold up whoever wants to thaw. */
 const KILL_MS = 10_000
 
@@ -128,23 +132,12 @@ function followCall(
   const stdout = markedStream({ marks, bytesMax: request.stdoutBytesMax, onMark })
   const stderr = markedStream({ marks, bytesMax: STREAM_BYTES_MAX, onMark: () => undefined })
   let drain: NodeJS.Timeout | undefined
-  let exited = false
-  const waitForSilence = (): void => {
-    clearTimeout(drain)
-    if (exited) drain = setTimeout(() => ended.resolve('ended'), DRAIN_MS)
-  }
-  channel.on('data', (chunk: Buffer) => {
-    stdout.push(chunk)
-    waitForSilence()
-  })
-  channel.stderr.on('data', (chunk: Buffer) => {
-    stderr.push(chunk)
-    waitForSilence()
-  })
+  channel.on('data', (chunk: Buffer) => stdout.push(chunk))
+  channel.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
   channel.on('exit', (code: number | null) => {
     exitCode = code
-    exited = true
-    waitForSilence()
+    // Not prolonged by what comes: a daemon may go on printing.
+    drain ??= setTimeout(() => ended.resolve('ended'), request.drainMs)
   })
   // Writing to a script that has ended is no error: its exit code says how it ended.
   channel.on('error', () => undefined)
@@ -237,7 +230,8 @@ function killer(
     const endedWithin = async (ms: number) => (await firstOf([call.ended], withTimeLimit(signal, ms))) === 'ended'
     try {
       const text = (mark: Mark): string => dialect.kill(session ?? 0, mark)
-      const base = { elevated: request.elevated, input: null, stdoutBytesMax: STREAM_BYTES_MAX, timeoutMs: KILL_MS }
+      const limits = { stdoutBytesMax: STREAM_BYTES_MAX, timeoutMs: KILL_MS, drainMs: PROGRAM_DRAIN_MS }
+      const base = { elevated: request.elevated, input: null, ...limits }
       if (session !== null) await shell.run({ ...base, text }, { signal })
     } catch {
       for (const name of ['TERM', 'KILL']) {
@@ -269,6 +263,8 @@ function notBegun(
   }
   if (greeted && request.elevated) return elevationRefused(user, stderr.noise(1))
   const said = stderr.noise(0) || stdout.noise(0)
+  const closed = closedAccounts.find(({ words }) => words.test(said))
+  if (closed !== undefined) return accountClosed(user, { door, said, ...closed })
   const words = said === '' ? `exit code ${exitCode() ?? 'unknown'}` : quote(said)
   return new BackupError(
     `Cannot run anything as "${user}" at "${door.address}": its login shell ran no command (${words})`,
@@ -277,6 +273,36 @@ function notBegun(
       kind: 'refused',
       hint: `Give "${user}" a login shell such as /bin/sh, and no forced command`,
       facts: { address: door.address, user },
+    },
+  )
+}
+
+/** What sshd, PAM and nologin(8) say of accounts that let themselves be logged in to and then do nothing. */
+const closedAccounts = [
+  {
+    words: /password (has )?expired|password change required|required to change your password/i,
+    why: 'its password has expired',
+    hint: 'Give the account a new password in the guest ("passwd"), or none that expires ("chage -M -1")',
+  },
+  {
+    words: /account is (currently )?not available/i,
+    why: 'its login shell turns everybody away',
+    hint: 'Give the account a login shell such as /bin/sh in the guest ("usermod -s /bin/sh")',
+  },
+]
+
+function accountClosed(
+  user: string,
+  about: { readonly door: SshConnection['door']; readonly said: string; readonly why: string; readonly hint: string },
+): BackupError {
+  const { door, said, why, hint } = about
+  return new BackupError(
+    `Cannot use the account "${user}" at "${door.address}": ${why} (${quote(said.replaceAll(/\s+/g, ' '))})`,
+    {
+      code: 'guest-login-refused',
+      kind: 'refused',
+      hint,
+      facts: { address: door.address, port: door.port, user },
     },
   )
 }

@@ -2,36 +2,34 @@
 // alike, and the script itself comes on standard input, so neither reads it. Written from the documents of OpenSSH for Windows
 // and PowerShell; never run against a real Windows.
 
-import { createHash } from 'node:crypto'
 import { BackupError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Cancel } from '../../base/time-limit.ts'
-import type { GuestChannel, ProgramRequest, ProgramResult } from '../../ports/guest.ts'
-import { damaged, fileRefused, pathMissing, refuseRemoval } from './guest-path.ts'
+import type { GuestChannel, ProgramRequest } from '../../ports/guest.ts'
+import { fileRefused, pathMissing, refuseRemoval } from './guest-path.ts'
 import type { Mark } from './posix-script.ts'
 import type { SshConnection } from './ssh-connection.ts'
-import { sftpFiles } from './ssh-files.ts'
-import { type SshShell, STREAM_BYTES_MAX, sshShell } from './ssh-shell.ts'
+import { decodeStream, ownScripts, programMissing, runProgram } from './ssh-program.ts'
+import { sshShell } from './ssh-shell.ts'
+import { checkedFiles, sftpDoor } from './ssh-transfer.ts'
 import { commandLineOf } from './winrm-arguments.ts'
-
-const OWN_SCRIPT_MS = 600_000
 
 export function windowsChannel(connection: SshConnection, { random }: { readonly random: Random }): GuestChannel {
   const dialect = { bootstrap, kill: (session: number, mark: Mark) => script(killCommands(session), mark) }
   const shell = sshShell(connection, { random, dialect })
   const token = () => Buffer.from(random.bytes(16)).toString('hex')
-  const own = async (commands: string, { signal }: Cancel) => {
-    const request = { elevated: false, input: null, stdoutBytesMax: STREAM_BYTES_MAX, timeoutMs: OWN_SCRIPT_MS }
-    const end = await shell.run({ ...request, text: (mark) => script(commands, mark) }, { signal })
-    return { word: end.word, text: decode(end.stdout).trim(), stderr: decode(end.stderr).trim() }
+  const scripts = ownScripts(shell, { connection, text: (commands, { mark }) => script(commands, mark) })
+  const own = async (commands: string, cancel: Cancel) => {
+    const { word, stdout, stderr } = await scripts(commands, cancel)
+    return { word, text: decodeStream(stdout).trim(), stderr: decodeStream(stderr).trim() }
   }
-  const files = async (cancel: Cancel) => sftpFiles(await connection.sftp(cancel), serverPath)
   const digest = async (path: string, cancel: Cancel): Promise<string> => {
     const { word, text, stderr } = await own(digestCommands(path), cancel)
     if (word === 'absent') throw pathMissing(path)
     if (!/^[0-9a-f]{64}$/.test(text)) throw fileRefused(path, `the guest cannot compute its SHA-256 ${stderr}`.trim())
     return text
   }
+  const door = sftpDoor(connection, { toServer: serverPath, otherwise: null })
   return {
     kind: 'ssh',
     family: 'windows',
@@ -46,7 +44,15 @@ export function windowsChannel(connection: SshConnection, { random }: { readonly
         whyNot: elevated ? null : `"${user}" has no elevated token: an administrator's account has one over ssh`,
       }
     },
-    run: (request, { signal }) => runProgram(shell, { request, signal }),
+    run: (request, cancel) => {
+      const { program, workingDirectory } = request
+      const refusals = {
+        missing: () => programMissing(program),
+        absent: () => pathMissing(workingDirectory ?? ''),
+        plain: () => notElevated(program),
+      }
+      return runProgram(shell, { request, text: (mark) => script(programCommands(request), mark), refusals }, cancel)
+    },
     makeDirectory: async (cancel) => {
       const { text, stderr } = await own(
         `$d=Join-Path ([IO.Path]::GetTempPath()) 'coldframe-${token()}'; [void][IO.Directory]::CreateDirectory($d); begin 'made'; $d`,
@@ -55,26 +61,23 @@ export function windowsChannel(connection: SshConnection, { random }: { readonly
       if (text === '') throw fileRefused('the temporary directory', `a directory in it cannot be made ${stderr}`.trim())
       return text
     },
-    put: async ({ path, bytes }, cancel) => {
-      const draft = path.replace(/[^\\/]*$/, `.coldframe-${token()}`)
-      await (await files(cancel)).write({ path: draft, bytes, mode: 0o700 }, cancel)
-      const [needed, found] = [sha256(bytes), await digest(draft, cancel)]
-      if (found !== needed) throw damaged(path, { needed, found })
-      const move = `begin 'ready'; Move-Item -Force -LiteralPath ${quote(draft)} -Destination ${quote(path)} -ErrorAction Stop; 'moved'`
-      const { text, stderr } = await own(move, cancel)
-      if (text !== 'moved') throw fileRefused(path, stderr)
-    },
-    get: async ({ path, bytesMax }, cancel) => {
-      const bytes = await (await files(cancel)).read({ path, bytesMax }, cancel)
-      const [needed, found] = [await digest(path, cancel), sha256(bytes)]
-      if (found !== needed) throw damaged(path, { needed, found })
-      return bytes
-    },
+    ...checkedFiles(door, {
+      draftOf: (path) => path.replace(/[^\\/]*$/, `.coldframe-${token()}`),
+      place: async (draft, cancel) => {
+        const { word, text, stderr } = await own(placeCommands(draft), cancel)
+        if (word === 'damaged') return { kind: 'damaged', found: text }
+        if (word !== 'placed') throw fileRefused(draft.to, `${text} ${stderr}`.trim())
+        return { kind: 'placed' }
+      },
+      discard: (draft, cancel) => own(`begin 'ready'; ${removal(draft)}`, cancel),
+      digest,
+      modeOf: () => null,
+    }),
     digest,
     remove: async (path, cancel) => {
       refuseRemoval(path, 'windows')
       const { word, stderr } = await own(
-        `Remove-Item -Recurse -Force -LiteralPath ${quote(path)} -ErrorAction SilentlyContinue
+        `${removal(path)}
 if (Test-Path -LiteralPath ${quote(path)}) { begin 'left' } else { begin 'gone' }`,
         cancel,
       )
@@ -84,29 +87,12 @@ if (Test-Path -LiteralPath ${quote(path)}) { begin 'left' } else { begin 'gone' 
   }
 }
 
-async function runProgram(
-  shell: SshShell,
-  { request, signal }: Cancel & { readonly request: ProgramRequest },
-): Promise<ProgramResult> {
-  const { elevated, timeoutMs, program, workingDirectory } = request
-  const base = { elevated, input: null, stdoutBytesMax: STREAM_BYTES_MAX, timeoutMs }
-  const end = await shell.run({ ...base, text: (mark) => script(programCommands(request), mark) }, { signal })
-  if (end.word === 'missing') {
-    throw new BackupError(`Cannot run "${program}" in the guest: there is no such program`, {
-      code: 'guest-program-missing',
-      facts: { program },
-    })
-  }
-  if (end.word === 'absent') throw pathMissing(workingDirectory ?? '')
-  if (end.word === 'plain') {
-    throw new BackupError(`Cannot run "${program}" elevated: the account has no elevated token`, {
-      code: 'guest-elevation-refused',
-      kind: 'refused',
-      hint: 'Use an account of the group Administrators',
-    })
-  }
-  const { exitCode, timedOut, stdout, stderr } = end
-  return { exitCode, timedOut, stdout: decode(stdout), stderr: decode(stderr) }
+function notElevated(program: string): BackupError {
+  return new BackupError(`Cannot run "${program}" elevated: the account has no elevated token`, {
+    code: 'guest-elevation-refused',
+    kind: 'refused',
+    hint: 'Use an account of the group Administrators',
+  })
 }
 
 function bootstrap({ greeting }: { readonly greeting: string }): string {
@@ -152,8 +138,27 @@ function killCommands(session: number): string {
 
 function digestCommands(path: string): string {
   return `if (Test-Path -PathType Leaf -LiteralPath ${quote(path)}) { begin 'ready' } else { begin 'absent'; exit 0 }
-$f=[IO.File]::OpenRead(${quote(path)}); $h=[Security.Cryptography.SHA256]::Create().ComputeHash($f); $f.Close()
-[BitConverter]::ToString($h).Replace('-', '').ToLowerInvariant()`
+${sumOf(path)}; $sum`
+}
+
+/** Sets $sum to a file's SHA-256. */
+function sumOf(path: string): string {
+  return `$f=[IO.File]::OpenRead(${quote(path)}); $h=[Security.Cryptography.SHA256]::Create().ComputeHash($f); $f.Close()
+$sum=[BitConverter]::ToString($h).Replace('-', '').ToLowerInvariant()`
+}
+
+/** Checks the draft and gives it its name. A directory of that name must not swallow it, as Move-Item would let it. */
+function placeCommands(draft: { readonly from: string; readonly to: string; readonly needed: string }): string {
+  const [from, to] = [quote(draft.from), quote(draft.to)]
+  return `${sumOf(draft.from)}
+if ($sum -ne '${draft.needed}') { begin 'damaged'; $sum; exit 0 }
+if (Test-Path -PathType Container -LiteralPath ${to}) { begin 'refused'; 'it is a directory'; exit 0 }
+try { Move-Item -Force -LiteralPath ${from} -Destination ${to} -ErrorAction Stop } catch { begin 'refused'; $_.Exception.Message; exit 0 }
+begin 'placed'`
+}
+
+function removal(path: string): string {
+  return `Remove-Item -Recurse -Force -LiteralPath ${quote(path)} -ErrorAction SilentlyContinue`
 }
 
 /** A string of PowerShell that stands for exactly this text; it takes typographic quotes for quotes too. */
@@ -164,12 +169,4 @@ function quote(text: string): string {
 /** "C:\\a" is "/C:/a" to OpenSSH's SFTP server. */
 function serverPath(path: string): string {
   return `/${path.replaceAll('\\', '/')}`
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes, { stream: bytes.byteLength >= STREAM_BYTES_MAX })
 }

@@ -1,13 +1,17 @@
-// Logging in over ssh to servers that no OpenSSH is: they break off, count passwords, and ask what only people can answer.
+// Servers over ssh that no OpenSSH is: they break off, count passwords, ask what only people can answer, and speak nonsense.
 
 import type { AuthContext, Connection } from 'ssh2'
 import { describe, expect, it } from 'vitest'
+import { hasCode } from '../../../lib/base/errors.ts'
+import { isAbort } from '../../../lib/base/time-limit.ts'
 import { credentialsOf } from '../../kit/guest-credentials.ts'
 import { anyKey, openStrangeSshd } from '../../kit/strange-sshd.ts'
 
 const cancel = { signal: new AbortController().signal }
 const request = { args: [], environment: {}, workingDirectory: null, timeoutMs: 5000, elevated: false }
 const password = credentialsOf('backup', { password: 'hunter2' })
+
+const anyAccount = credentialsOf('root', { privateKey: anyKey() })
 
 /** Answers each try to log in, and keeps what was tried. */
 function asking(answer: (context: AuthContext) => void) {
@@ -33,8 +37,7 @@ describe('a strange server over ssh', () => {
     await using server = await openStrangeSshd({ follow, connectionsMax: 1 })
 
     const rule = { pins: [`SHA256:${'A'.repeat(43)}`], firstSeen: false }
-    const credentials = credentialsOf('root', { privateKey: anyKey() })
-    await expect(server.enter({ credentials, rule }, cancel)).rejects.toMatchObject({
+    await expect(server.enter({ credentials: anyAccount, rule }, cancel)).rejects.toMatchObject({
       code: 'guest-host-key-changed',
       facts: { pinned: rule.pins, seen: expect.stringMatching(/^SHA256:/) },
     })
@@ -115,7 +118,7 @@ describe('a strange server over ssh', () => {
     async (who) => {
       const { follow } = asking((context) => context.accept())
       await using server = await openStrangeSshd({ follow })
-      const { channel } = await server.enter({ credentials: credentialsOf('root', { privateKey: anyKey() }) }, cancel)
+      const { channel } = await server.enter({ credentials: anyAccount }, cancel)
 
       if (who === 'this end') void channel[Symbol.asyncDispose]()
       else server.endAll()
@@ -123,6 +126,50 @@ describe('a strange server over ssh', () => {
       await expect(channel.run({ ...request, program: 'true' }, cancel)).rejects.toMatchObject(gone)
       await expect(channel.get({ path: '/tmp/x', bytesMax: 1 }, cancel)).rejects.toMatchObject(gone)
       await channel[Symbol.asyncDispose]()
+    },
+  )
+
+  const VERSION = [0, 0, 0, 5, 2, 0, 0, 0, 3]
+  it.each([
+    ['nothing', []],
+    ['a status without an end', [0, 0, 0, 2, 101, 0]],
+    ['data without a length', [0, 0, 0, 6, 103, 0, 0, 0, 0, 9]],
+    ['a packet of no kind', [0, 0, 0, 5, 250, 0, 0, 0, 0]],
+    ['a packet without end', [255, 255, 255, 255, 1, 2, 3]],
+  ] as const)(
+    'whose SFTP answers %s holds nobody beyond the time limit, and no session stays open',
+    async (_name, answer) => {
+      let open = 0
+      const follow = (connection: Connection): void => {
+        connection.on('authentication', (context) => context.accept())
+        connection.on('session', (accept) => {
+          accept().on('subsystem', (take) => {
+            const stream = take()
+            open++
+            stream.on('close', () => open--)
+            stream.once('data', () => {
+              stream.write(Buffer.from(VERSION))
+              stream.on('data', () => answer.length > 0 && stream.write(Buffer.from(answer)))
+            })
+          })
+        })
+      }
+      await using server = await openStrangeSshd({ follow })
+
+      for (const family of ['linux', 'windows'] as const) {
+        const { channel } = await server.enter({ credentials: anyAccount, family }, cancel)
+        const path = family === 'windows' ? 'C:\\x' : '/tmp/x'
+        const calls = [
+          () => channel.get({ path, bytesMax: 100 }, { signal: AbortSignal.timeout(500) }),
+          () => channel.put({ path, bytes: Buffer.from('x'), executable: false }, { signal: AbortSignal.timeout(500) }),
+        ]
+        for (const call of calls) {
+          const error = await call().catch((reason: unknown) => reason)
+          expect(isAbort(error) || hasCode(error, 'guest-unreachable')).toBe(true)
+        }
+        await channel[Symbol.asyncDispose]()
+      }
+      await expect.poll(() => open, { timeout: 10_000 }).toBe(0)
     },
   )
 })

@@ -11,7 +11,9 @@ const programs = new Map<string, MemoryProgram>([
     'echo',
     async ({ args, environment, workingDirectory }) => {
       const lines = args.map((arg) => `argument ${hex(arg)}`)
-      lines.push(`word ${hex(environment['WORD'] ?? '')}`, `directory ${hex(workingDirectory ?? '/')}`)
+      for (let index = 0; environment[`W${index}`] !== undefined; index++)
+        lines.push(`word ${hex(environment[`W${index}`] ?? '')}`)
+      lines.push(`directory ${hex(workingDirectory ?? '/')}`)
       return { ...ended, exitCode: 3, stdout: lines.join('\n'), stderr: 'not quite\n' }
     },
   ],
@@ -24,6 +26,7 @@ const programs = new Map<string, MemoryProgram>([
       return ended
     },
   ],
+  ['chatty', async () => ({ ...ended, exitCode: 4, stdout: 'gone\n' })],
   [
     'loud',
     async ({ args: [count] }) => ({ ...ended, stdout: 'x'.repeat(Number(count)), stderr: 'x'.repeat(Number(count)) }),
@@ -35,6 +38,7 @@ const kind: GuestKind = {
   ...posixGuest,
   echo: { program: 'echo', args: [] },
   heart: { program: 'heart', args: [] },
+  chatty: { program: 'chatty', args: [] },
   loud: { program: 'loud', args: [] },
   rights: { program: 'rights', args: [] },
 }
