@@ -251,8 +251,13 @@ export function retryReading<Result>(
     retryable: (error) =>
       hasCode(error, 'vcenter-connection-lost') ||
       hasCode(error, 'vcenter-timeout') ||
-      (error instanceof BackupError && error.code === 'vcenter-http-status' && error.retry === 'later'),
+      isBusy(error) ||
+      (error instanceof BackupError && isBusy(error.cause)),
   })
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof BackupError && error.code === 'vcenter-http-status' && error.retry === 'later'
 }
 
 function readServiceContent(content: VimRecord): ServiceContent & { readonly sessionManager: Ref } {

@@ -137,11 +137,17 @@ function translated(
     })
   }
   const meaning = meanings[fault]
-  if (meaning === undefined) return error
+  if (meaning === undefined) return error.code === 'vcenter-fault' ? unknownFault(error) : error
   const { reason, ...options } = meaning
   return new BackupError(`${what}: ${reason} (${fault})`, {
     ...options,
     facts: { fault, vm: account.vm, user: account.user },
     cause: error,
   })
+}
+
+/** Something went wrong in the guest, or with it: vCenter itself has answered. */
+function unknownFault(error: BackupError): BackupError {
+  const { kind, retry, facts, message } = error
+  return new BackupError(message, { code: 'guest-operation-failed', kind, retry, facts, cause: error })
 }

@@ -118,13 +118,23 @@ async function exchange(
     return reply
   } catch (error) {
     if (hasCode(error, 'host-certificate') || hasCode(error, 'vcenter-unreachable')) hosts.forget(place)
-    if (hasCode(error, 'vcenter-unreachable')) throw hostUnreachable(error, { what, server })
-    if (hasCode(error, 'vcenter-reply-malformed')) throw tooLong(error, { what, server })
-    throw error
+    throw translated(error, { what, server })
   }
 }
 
 type Where = { readonly what: string; readonly server: string }
+
+/** The host speaks as a vCenter would; for the caller it is a part of the guest. Its certificate keeps its own code. */
+function translated(error: unknown, where: Where): unknown {
+  if (hasCode(error, 'vcenter-unreachable')) return hostUnreachable(error, where)
+  if (hasCode(error, 'vcenter-reply-malformed')) return tooLong(error, where)
+  if (hasCode(error, 'vcenter-connection-lost')) return brokenOff(error, { ...where, why: 'lost the connection' })
+  if (hasCode(error, 'vcenter-timeout')) return brokenOff(error, { ...where, why: 'did not finish in time' })
+  if (!(error instanceof BackupError) || error.code !== 'vcenter-http-status') return error
+  if (error.retry === 'later')
+    return brokenOff(error, { ...where, why: `answers HTTP status ${String(error.facts['status'])}` })
+  return new BackupError(error.message, { code: 'guest-failed', facts: error.facts, cause: error })
+}
 
 function statusRefused(status: number, { what, server }: Where): BackupError {
   return new BackupError(`${what}: "${server}", which carries files of the guest, answers HTTP status ${status}`, {
@@ -132,6 +142,17 @@ function statusRefused(status: number, { what, server }: Where): BackupError {
     // 503 and the like come from a busy host; everything else stays as it is: an address serves once, and never moves.
     retry: status === 429 || status >= 500 ? 'later' : 'no',
     facts: { status, server },
+  })
+}
+
+function brokenOff(cause: unknown, { what, server, why }: Where & { readonly why: string }): BackupError {
+  const message = `${what}: "${server}", which carries files of the guest, ${why}`
+  const status = cause instanceof BackupError ? cause.facts['status'] : undefined
+  return new BackupError(message, {
+    code: 'guest-unreachable',
+    retry: 'later',
+    facts: { server, ...(status === undefined ? {} : { status }) },
+    cause,
   })
 }
 

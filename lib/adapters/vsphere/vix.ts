@@ -102,7 +102,7 @@ async function makeRunsDirectory(
     try {
       return await makePrivateDirectory(inside, { prefix: RUNS_PREFIX, parent: storage }, cancel)
     } catch (error) {
-      const elsewhere = ['guest-path-missing', 'guest-path-refused', 'vcenter-fault'].some((code) =>
+      const elsewhere = ['guest-path-missing', 'guest-path-refused', 'guest-operation-failed'].some((code) =>
         hasCode(error, code),
       )
       if (!elsewhere) throw error

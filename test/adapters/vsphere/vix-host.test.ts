@@ -242,6 +242,22 @@ describe('a file of a guest', () => {
     })
   })
 
+  it.each([
+    ['answers 503', () => ({ status: 503, body: '' }), 'HTTP status 503'],
+    ['breaks off', () => ({ body: 'xyz', cutAt: 1 }), 'lost the connection'],
+  ] as const)('whose host %s again and again cannot reach the guest for now', (_name, answer, words) =>
+    withGuest(
+      { addressOf: (path) => `https://*${path}`, answers: { 'PUT /guestFile': answer } },
+      async (channel, asked) => {
+        const error = await failureOf(channel.put(file, cancel))
+        expect(error).toMatchObject({ code: 'guest-unreachable', retry: 'later' })
+        expect(error.message).toContain(words)
+        expect(error.cause).toMatchObject({ code: expect.stringMatching(/^vcenter-/) })
+        expect(asked.filter(({ call }) => call === 'PUT /guestFile').length).toBeGreaterThan(2)
+      },
+    ),
+  )
+
   it('is not followed to another place', () =>
     withGuest(
       {
@@ -252,7 +268,7 @@ describe('a file of a guest', () => {
       },
       async (channel) => {
         expect(await failureOf(channel.put(file, cancel))).toMatchObject({
-          code: 'vcenter-http-status',
+          code: 'guest-failed',
           facts: { status: 307 },
         })
       },
@@ -316,6 +332,16 @@ describe('guest operations', () => {
       expect(error).toMatchObject({ code: 'guest-login-refused', kind: 'refused' })
     },
   )
+
+  it.each([
+    ['SystemError', 'later'],
+    ['SomethingNew', 'no'],
+  ])('that meet %s have failed in the guest, and vCenter has not', async (name, retry) => {
+    const answers = { ValidateCredentialsInGuest: () => fault(name) }
+    const error = await failureOf(withGuest({ addressOf: () => '', answers }, async () => undefined))
+    expect(error).toMatchObject({ code: 'guest-operation-failed', retry, facts: { fault: name } })
+    expect(error.cause).toMatchObject({ code: 'vcenter-fault' })
+  })
 
   it('send name and password with each call, of the declared type, and show the password in no error', () =>
     withGuest(

@@ -19,8 +19,6 @@ export type VixKit = AsyncDisposable & {
   calls(): Readonly<Record<string, number>>
 }
 
-const cancel = { signal: AbortSignal.timeout(120_000) }
-
 export async function openVixKit(
   options: SimVcenterOptions & {
     readonly account?: GuestAccount
@@ -29,6 +27,7 @@ export async function openVixKit(
   } = {},
 ): Promise<VixKit> {
   const { account = plainAccount, vmName = 'app-01', clock = systemClock, ...rest } = options
+  const cancel = { signal: AbortSignal.timeout(120_000) }
   const stack = new AsyncDisposableStack()
   try {
     const sim = stack.use(await openSimVcenter({ accounts: [plainAccount, rootAccount], ...rest }))

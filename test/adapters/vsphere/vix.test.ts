@@ -237,7 +237,7 @@ describe('a file of a guest', () => {
     for (const status of [302, 400, 401, 404, 405]) {
       kit.sim.arm('/guestFile', { kind: 'http-status', status })
       const error = await failureOf(kit.channel.put({ path, bytes: new Uint8Array(1), executable: false }, cancel))
-      expect(error).toMatchObject({ code: 'vcenter-http-status', retry: 'no', facts: { status } })
+      expect(error).toMatchObject({ code: 'guest-failed', retry: 'no', facts: { status } })
       expect(shown(error)).not.toContain('token')
     }
   })
