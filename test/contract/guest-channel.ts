@@ -107,9 +107,10 @@ export const posixGuest: GuestKind = {
 
 export function guestChannelContract(name: string, open: () => Promise<OpenedGuest>): void {
   describe(`guest channel: ${name}`, { timeout: 120_000 }, () => {
-    describe('programs', () => programContract(sharedGuest(open)))
+    // Calls of one channel come one after the other, also where several channels are tested at once.
+    describe('programs', { concurrent: false }, () => programContract(sharedGuest(open)))
     describe('ends', { concurrent: true }, () => endContract(open))
-    describe('files', () => fileContract(sharedGuest(open)))
+    describe('files', { concurrent: false }, () => fileContract(sharedGuest(open)))
   })
 }
 

@@ -111,7 +111,10 @@ function pidsOf(words: string): readonly number[] {
   return pids.filter((pid) => lineOf(pid).endsWith(words)).map(Number)
 }
 
-describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('the script, under $name', ({ shell }) => {
+const named = shells.map((shell, index) => ({ name: shell.join(' '), shell, index }))
+
+// At once: most of their time they wait.
+describe.each(named)('the script, under $name', { concurrent: true }, ({ shell, index }) => {
   it('gives both streams and the exit code', async () => {
     using guest = openGuest()
 
@@ -150,14 +153,14 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('the sc
     const pids = join(guest.directory, 'pids')
     const deaf = 'trap "" TERM; echo $$ >>"$0"; while :; do sleep 1; done'
     const args = ['-c', `echo $$ >>"$0"; sh -c '${deaf}' "$0" & echo begun; wait`, pids]
-    const outcome = await guest.start({ program: 'sh', args, timeoutMs: 500 }, { shell }).outcome()
+    const outcome = await guest.start({ program: 'sh', args, timeoutMs: 1000 }, { shell }).outcome()
     expect(outcome).toMatchObject({ how: 'late', stdout: 'begun\n' })
     for (const pid of await pidsIn(pids, 2)) expect(isAlive(pid)).toBe(false)
   })
 
   it('leaves no timer behind, however short the program was', { timeout: 120_000 }, async () => {
     // On a busy machine the end of the program meets the timer in every moment of its beginning.
-    const timeoutMs = 900_000 + (process.pid % 90_000) * 10 + shell.join('').length
+    const timeoutMs = 900_000 + (process.pid % 90_000) * 10 + index
     const runs = async () => {
       using guest = openGuest()
 
@@ -209,7 +212,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('the sc
   })
 })
 
-describe('the script', () => {
+describe('the script', { concurrent: true }, () => {
   it('runs nothing of itself when it came short', () => {
     using guest = openGuest()
 
@@ -281,7 +284,7 @@ describe('the script', () => {
       'echo $$ >>"$0"; sh -c \'trap "" TERM; echo $$ >>"$0"; sleep 300 & wait; sleep 300\' "$0" & wait',
       pids,
     ]
-    const outcome = await guest.start({ program: 'sh', args, timeoutMs: 500 }, { path }).outcome()
+    const outcome = await guest.start({ program: 'sh', args, timeoutMs: 1000 }, { path }).outcome()
     expect(outcome.how).toBe('late')
     for (const pid of await pidsIn(pids, 2)) expect(isAlive(pid)).toBe(false)
   })

@@ -134,7 +134,7 @@ describe('a program in a guest', () => {
     expect(user).not.toBe('')
   })
 
-  it('is known to have ended also when Tools have forgotten it, and a lost result is an error', async () => {
+  it.concurrent('is known to have ended also when Tools have forgotten it, and a lost result is an error', async () => {
     await using kit = await openVixKit({ exitKeepMs: 0, clock: fastClock(20) })
     expect((await kit.channel.run(sh('sleep 1.5; exit 5'), cancel)).exitCode).toBe(5)
     const runs = await runsIn(kit)
@@ -147,7 +147,7 @@ describe('a program in a guest', () => {
     expect(isAlive(Number(readFileSync(join(runs.temporary, 'pid'), 'utf8')))).toBe(false)
   })
 
-  it('goes on while the session of vCenter ends, several times', async () => {
+  it.concurrent('goes on while the session of vCenter ends, several times', async () => {
     await using kit = await openVixKit()
     const expire = { kind: 'expire-session' } as const
     for (const call of ['CreateTemporaryDirectoryInGuest', 'InitiateFileTransferToGuest', 'StartProgramInGuest'])
@@ -158,7 +158,7 @@ describe('a program in a guest', () => {
     expect(kit.calls()['Login']).toBeGreaterThanOrEqual(5)
   })
 
-  it('is given up soon when Tools go away, and ends by its own limit', async () => {
+  it.concurrent('is given up soon when Tools go away, and ends by its own limit', async () => {
     await using kit = await openVixKit({ clock: fastClock(4) })
     const pids = join((await runsIn(kit)).temporary, 'pid')
     const running = failureOf(kit.channel.run({ ...sh('echo $$ >"$0"; sleep 300', pids), timeoutMs: 6_000 }, cancel))
@@ -171,7 +171,7 @@ describe('a program in a guest', () => {
     await until(() => !isAlive(Number(readFileSync(pids, 'utf8'))))
   })
 
-  it('outlasts Tools that are away for a moment', async () => {
+  it.concurrent('outlasts Tools that are away for a moment', async () => {
     await using kit = await openVixKit()
     const mishap = { kind: 'fault', fault: 'GuestOperationsUnavailable', message: 'restarting' } as const
     kit.sim.arm('InitiateFileTransferFromGuest', mishap, { skip: 1, times: 2 })
