@@ -1,8 +1,7 @@
 // /guestFile?id=&token=: the bytes of a file on their way into a guest (PUT) or out of it (GET). The token is all that is asked
 // for: a host that serves it knows no session of the vCenter.
 
-import { createReadStream, createWriteStream, statSync } from 'node:fs'
-import { Readable } from 'node:stream'
+import { closeSync, createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { SimFault, type SimMishap } from '../machine/types.ts'
 import type { Front } from './front.ts'
@@ -51,8 +50,13 @@ async function receive(
   if (Number(said) !== sizeBytes) return refuse(exchange, 400)
   const upload = open()
   try {
-    await pipeline(Readable.from(chunksOf(request)), createWriteStream(upload.hostPath), { signal })
-    if (statSync(upload.hostPath).size !== sizeBytes) return refuse(exchange, 400)
+    let gotBytes = 0
+    for await (const chunk of chunksOf(request)) {
+      signal.throwIfAborted()
+      upload.write(chunk)
+      gotBytes += chunk.byteLength
+    }
+    if (gotBytes !== sizeBytes) return refuse(exchange, 400)
     upload.finish()
   } finally {
     upload.abandon()
@@ -68,18 +72,17 @@ async function send(
     readonly mishap: SimMishap | null
   },
 ): Promise<boolean> {
-  const { hostPath } = options.transfer
-  const found = statSync(hostPath, { throwIfNoEntry: false })
-  if (found === undefined) throw new SimFault('FileNotFound', 'The file has gone')
-  const sentBytes = options.mishap?.kind === 'short-body' ? Math.floor(found.size / 2) : found.size
+  const { fd, entry } = options.transfer.open()
+  const sentBytes = options.mishap?.kind === 'short-body' ? Math.floor(entry.sizeBytes / 2) : entry.sizeBytes
   response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': sentBytes })
   if (sentBytes === 0) {
+    closeSync(fd)
     response.end()
     return true
   }
   try {
     // Without the exchange's signal: it is aborted also when the response has been sent as a whole.
-    await pipeline(createReadStream(hostPath, { end: sentBytes - 1 }), response)
+    await pipeline(createReadStream('', { fd, start: 0, end: sentBytes - 1 }), response)
     return true
   } catch (error) {
     if (response.destroyed) return false

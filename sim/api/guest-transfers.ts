@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
-import type { GuestUpload } from '../guest/types.ts'
+import type { GuestDownload, GuestUpload } from '../guest/types.ts'
 import type { SimMachine } from '../machine/types.ts'
 import { uuidFrom } from './random-ids.ts'
 
@@ -14,7 +14,12 @@ export type GuestTransfer =
       /** @throws SimFault when the file cannot be written any more */
       readonly open: () => GuestUpload
     }
-  | { readonly kind: 'from-guest'; readonly machine: SimMachine; readonly hostPath: string }
+  | {
+      readonly kind: 'from-guest'
+      readonly machine: SimMachine
+      /** @throws SimFault when the file cannot be read any more */
+      readonly open: () => GuestDownload
+    }
 
 export interface GuestTransfers {
   /** @returns the query of its URL: "id=1&token=…" */

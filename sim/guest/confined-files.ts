@@ -1,12 +1,9 @@
 // The file operations of VMware Tools in a simulated guest, on the files of its private directory.
 
 import {
-  chmodSync,
-  chownSync,
-  closeSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -15,14 +12,14 @@ import {
   type Stats,
   statSync,
   unlinkSync,
-  utimesSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { hexOf } from '../../lib/base/bytes.ts'
 import type { Random } from '../../lib/base/random.ts'
 import { SimFault } from '../machine/types.ts'
-import { asFault, denied, type GuestPaths, need, needRemoval, uidOf } from './guest-paths.ts'
-import type { GuestAccount, GuestEntry, GuestFileChange, GuestFiles } from './types.ts'
+import { asFault, denied, type GuestPaths, mayRead, need, needRemoval, uidOf } from './guest-paths.ts'
+import { applyTo, openNew, openThere, openUpload } from './open-files.ts'
+import type { GuestAccount, GuestEntry, GuestFiles } from './types.ts'
 
 export function confinedFiles(paths: GuestPaths, random: Random): GuestFiles {
   return {
@@ -31,8 +28,8 @@ export function confinedFiles(paths: GuestPaths, random: Random): GuestFiles {
       const name = `${wish.prefix}${hexOf(random.bytes(8))}${wish.suffix}`
       const path = paths.within(wish.directory ?? paths.temporary, name)
       const at = newPlace(paths, { account, path })
-      asFault(path, () => (wish.kind === 'directory' ? mkdirSync(at, 0o700) : closeSync(openSync(at, 'wx', 0o600))))
-      give(account, at)
+      if (wish.kind === 'file') openNew(account, { at, path })[Symbol.dispose]()
+      else makeOwn(account, { at, path, mode: 0o700 })
       return path
     },
     removeDirectory: (account, { path, recursive }) => {
@@ -51,32 +48,31 @@ export function confinedFiles(paths: GuestPaths, random: Random): GuestFiles {
     change: (account, { path, change }) => {
       const at = paths.existing(account, path)
       const uid = uidOf(account)
-      if (uid !== null && asFault(path, () => statSync(at)).uid !== uid) throw denied(path)
-      apply(account, { at, path, change })
+      using file = openThere({ at, path })
+      if (uid !== null && file.found.uid !== uid) throw denied(path)
+      applyTo(account, { fd: file.fd, path, change })
     },
     upload: (account, { path, overwrite, change }) => {
       const { at, found } = writable(paths, { account, path })
       if (found !== undefined && !overwrite) {
         throw new SimFault('FileAlreadyExists', `"${path}" exists in the guest`, { file: path })
       }
-      const hostPath = join(dirname(at), `.transfer-${hexOf(random.bytes(8))}`)
-      asFault(path, () => closeSync(openSync(hostPath, 'wx', 0o600)))
-      return {
-        hostPath,
-        finish: () => {
-          give(account, hostPath)
-          apply(account, { at: hostPath, path, change: { ...change, permissions: change.permissions ?? 0o644 } })
-          asFault(path, () => renameSync(hostPath, at))
-        },
-        abandon: () => rmSync(hostPath, { force: true }),
-      }
+      return openUpload(account, {
+        at,
+        staging: join(dirname(at), `.transfer-${hexOf(random.bytes(8))}`),
+        path,
+        change,
+      })
     },
     download: (account, path) => {
       const at = paths.placeOf(account, path)
-      const found = asFault(path, () => lstatSync(at))
-      if (!found.isFile()) throw notAFile(path)
-      need(account, { at, path, bit: 4 })
-      return { hostPath: at, entry: entryOf({ at, path, found }) }
+      if (!asFault(path, () => lstatSync(at)).isFile()) throw notAFile(path)
+      const file = openThere({ at, path })
+      if (file.found.isFile() && mayRead(account, file.found)) {
+        return { fd: file.fd, entry: entryOf({ at, path, found: file.found }) }
+      }
+      file[Symbol.dispose]()
+      throw file.found.isFile() ? denied(path) : notAFile(path)
     },
   }
 }
@@ -93,8 +89,7 @@ function makeDirectory(
     makeDirectory(paths, account, { path: above, parents })
   }
   const at = newPlace(paths, { account, path })
-  asFault(path, () => mkdirSync(at, 0o755))
-  give(account, at)
+  makeOwn(account, { at, path, mode: 0o755 })
 }
 
 function isThere(paths: GuestPaths, { account, path }: Asked): boolean {
@@ -155,28 +150,14 @@ function entryOf(options: { readonly at: string; readonly path: string; readonly
   }
 }
 
-/** Only root gives files away. */
-function apply(
+/** A new directory of this account. */
+function makeOwn(
   account: GuestAccount,
-  { at, path, change }: { readonly at: string; readonly path: string; readonly change: GuestFileChange },
+  { at, path, mode }: { readonly at: string; readonly path: string; readonly mode: number },
 ): void {
-  const { ownerId, groupId, permissions } = change
-  asFault(path, () => {
-    const found = statSync(at)
-    if (ownerId !== null || groupId !== null) {
-      if (uidOf(account) !== null) throw denied(path)
-      chownSync(at, ownerId ?? found.uid, groupId ?? found.gid)
-    }
-    if (permissions !== null) chmodSync(at, permissions & 0o7777)
-    if (change.modifiedMs !== null || change.accessedMs !== null) {
-      utimesSync(at, (change.accessedMs ?? found.atimeMs) / 1000, (change.modifiedMs ?? found.mtimeMs) / 1000)
-    }
-  })
-}
-
-function give(account: GuestAccount, at: string): void {
+  asFault(path, () => mkdirSync(at, mode))
   const uid = uidOf(account)
-  if (uid !== null) chownSync(at, uid, uid)
+  if (uid !== null) asFault(path, () => lchownSync(at, uid, uid))
 }
 
 function newPlace(paths: GuestPaths, { account, path }: Asked): string {

@@ -105,6 +105,11 @@ export function needRemoval(account: GuestAccount, { at, path }: { readonly at: 
   if (sticky && entry !== undefined && entry.uid !== uid && folder.uid !== uid) throw denied(path)
 }
 
+export function mayRead(account: GuestAccount, found: Stats): boolean {
+  const uid = uidOf(account)
+  return uid === null || (rightsOf(found, uid) & 4) !== 0
+}
+
 function rightsOf(found: Stats, uid: number): number {
   if (found.uid === uid) return found.mode >> 6
   return found.gid === uid ? found.mode >> 3 : found.mode

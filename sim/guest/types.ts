@@ -30,12 +30,14 @@ export type GuestFileChange = {
 
 /** A file that comes in: written beside its place, then moved there as a whole. */
 export type GuestUpload = {
-  /** On this machine. */
-  readonly hostPath: string
+  write(bytes: Uint8Array): void
   /** Puts it in its place. @throws SimFault FileFault */
   finish(): void
+  /** To be called also after finish(): nothing stays open, and nothing half written. */
   abandon(): void
 }
+
+export type GuestDownload = { readonly fd: number; readonly entry: GuestEntry }
 
 /**
  * The files of a guest: those of its private directory, and nothing else of this machine. Every method throws SimFault:
@@ -72,8 +74,8 @@ export interface GuestFiles {
     account: GuestAccount,
     wish: { readonly path: string; readonly overwrite: boolean; readonly change: GuestFileChange },
   ): GuestUpload
-  /** A regular file to read, with its place on this machine. */
-  download(account: GuestAccount, path: string): { readonly hostPath: string; readonly entry: GuestEntry }
+  /** A regular file, open for reading; who asked for it closes `fd`. */
+  download(account: GuestAccount, path: string): GuestDownload
 }
 
 export type GuestProgram = {

@@ -1,5 +1,6 @@
 // GuestFileManager: directories, files and their transfer.
 
+import { closeSync } from 'node:fs'
 import type { GuestEntry, GuestFileChange } from '../../guest/types.ts'
 import { isWindows } from '../../machine/quiescing.ts'
 import { SimFault } from '../../machine/types.ts'
@@ -74,8 +75,10 @@ export const guestFileMethods: Readonly<Record<string, Handler>> = {
   },
   InitiateFileTransferFromGuest: (call) => {
     const guest = enterGuest(call, 'Query')
-    const { hostPath, entry } = guest.system.files.download(guest.account, textAt(call.args, 'guestFilePath'))
-    const query = call.front.transfers.add({ kind: 'from-guest', machine: guest.entity.machine, hostPath })
+    const open = () => guest.system.files.download(guest.account, textAt(call.args, 'guestFilePath'))
+    const { fd, entry } = open()
+    closeSync(fd)
+    const query = call.front.transfers.add({ kind: 'from-guest', machine: guest.entity.machine, open })
     return data('FileTransferInformation', {
       attributes: attributesOf(guest, entry),
       size: entry.sizeBytes,

@@ -1,8 +1,20 @@
 // File operations of guests stay inside the guest's private directory, whatever lies in it.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { openThere } from '../../../sim/guest/open-files.ts'
 import type { GuestFileChange } from '../../../sim/guest/types.ts'
 import { SimFault } from '../../../sim/machine/types.ts'
 import { openGuestKit, plain, root } from './guest-kit.ts'
@@ -61,9 +73,10 @@ describe('files of a guest', () => {
     const path = join(kit.home, 'home', 'a')
     const wish = { path, overwrite: false, change: { ...asItIs, permissions: 0o640, modifiedMs: 86_400_000 } }
     const upload = kit.system.files.upload(plain, wish)
-    writeFileSync(upload.hostPath, 'bytes')
+    upload.write(Buffer.from('bytes'))
     expect(existsSync(path)).toBe(false)
     upload.finish()
+    upload.abandon()
     expect(readFileSync(path, 'utf8')).toBe('bytes')
     expect(kit.system.files.list(plain, path)).toMatchObject([
       { path, type: 'file', sizeBytes: 5, permissions: 0o640, modifiedMs: 86_400_000 },
@@ -73,6 +86,34 @@ describe('files of a guest', () => {
     second.abandon()
     expect(readFileSync(path, 'utf8')).toBe('bytes')
     expect(kit.system.files.list(plain, join(kit.home, 'home')).map((one) => one.path)).toEqual(['.', '..', 'a'])
+  })
+
+  // A program of the guest is as quick as it likes: what it puts in a file's place in the meantime is not followed.
+  it('a link that takes the place of a file on its way leads nowhere', () => {
+    using kit = openGuestKit()
+
+    const outside = join(kit.home, '..', 'outside')
+    writeFileSync(outside, 'precious', { mode: 0o600 })
+    const { files } = kit.system
+    const path = join(kit.home, 'tmp', 'a')
+    const upload = files.upload(root, { path, overwrite: true, change: { ...asItIs, permissions: 0o666 } })
+    const staging = readdirSync(join(kit.home, 'tmp')).find((name) => name.startsWith('.transfer-')) ?? ''
+    rmSync(join(kit.home, 'tmp', staging))
+    symlinkSync(outside, join(kit.home, 'tmp', staging))
+    upload.write(Buffer.from('overwritten'))
+    expect(faultOf(() => upload.finish())).toBe('FileFault')
+    upload.abandon()
+    expect(readFileSync(outside, 'utf8')).toBe('precious')
+    expect(statSync(outside).mode & 0o777).toBe(0o600)
+
+    writeFileSync(path, 'inside')
+    const { fd, entry } = files.download(root, path)
+    rmSync(path)
+    symlinkSync(outside, path)
+    expect([readFileSync(fd, 'utf8'), entry.sizeBytes]).toEqual(['inside', 6])
+    closeSync(fd)
+    expect(faultOf(() => files.download(root, path))).toBe('InvalidArgument')
+    expect(faultOf(() => openThere({ at: path, path }))).toBe('FileFault')
   })
 
   it('temporary directories are new each time and for their account alone', () => {
