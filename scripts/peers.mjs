@@ -35,7 +35,6 @@ const packages = [
   ['fish', '/usr/bin/fish'],
   ['busybox', '/usr/bin/busybox'],
   ['openssl', '/usr/bin/openssl'],
-  ['busybox', '/usr/bin/busybox'],
 ]
 
 if (process.env.COLDFRAME_REAL !== 'skip') {
