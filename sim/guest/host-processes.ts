@@ -1,4 +1,5 @@
-// Processes of this machine that belong to a simulated guest, as Linux's /proc shows them, and their end.
+// Processes of this machine that belong to a simulated guest, as Linux's /proc shows them, and their end. Where there is no /proc (macOS),
+// only those that the simulator started are known, and each is ended with its process group.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 
@@ -24,6 +25,7 @@ export function processesOf(options: {
   readonly pids: ReadonlySet<number>
 }): readonly HostProcess[] {
   const all = everyProcess()
+  if (all === null) return [...options.pids].map(startedHere)
   const own = new Set(
     all
       .filter(
@@ -40,6 +42,8 @@ export function processesOf(options: {
 
 /** Kills them until none is left, also those that are forked meanwhile. Waits for that, without giving way to anything else. */
 export function killAll(find: () => readonly HostProcess[]): void {
+  // What has ended cannot be told from what lives then: one round has to do.
+  if (everyProcess() === null) return find().forEach(({ pid }) => killOne(-pid, 'SIGKILL'))
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const alive = find().filter(({ zombie }) => !zombie)
     if (alive.length === 0) return
@@ -48,7 +52,7 @@ export function killAll(find: () => readonly HostProcess[]): void {
   }
 }
 
-/** False when there is no such process any more. */
+/** A negative pid is that of a process group. False when there is no such process any more. */
 export function killOne(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean {
   try {
     return process.kill(pid, signal)
@@ -62,13 +66,29 @@ export function commandLineOf({ pid, name }: HostProcess): string {
   return textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() || name
 }
 
-/** Whose a process is; -1 when it has gone. */
-export function ownerOf({ pid }: HostProcess): number {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? -1
+/** Whose a process is; null when it has gone, or cannot be seen. */
+export function ownerOf({ pid }: HostProcess): number | null {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? null
 }
 
-function everyProcess(): readonly HostProcess[] {
-  return readdirSync('/proc').flatMap((entry) => (/^[0-9]+$/.test(entry) ? (readProcess(Number(entry)) ?? []) : []))
+/** Null where there is no /proc. */
+function everyProcess(): readonly HostProcess[] | null {
+  const entries = entriesOfProc()?.filter((entry) => /^[0-9]+$/.test(entry)) ?? []
+  // Where it is shown, this process is in it.
+  return entries.length === 0 ? null : entries.flatMap((entry) => readProcess(Number(entry)) ?? [])
+}
+
+function entriesOfProc(): readonly string[] | null {
+  try {
+    return readdirSync('/proc')
+  } catch {
+    return null
+  }
+}
+
+/** A child that has not been reaped, of whom no more is known; each is the first of a session of its own. */
+function startedHere(pid: number): HostProcess {
+  return { pid, parentPid: process.pid, sessionId: pid, zombie: false, name: '' }
 }
 
 /** proc(5), /proc/pid/stat: the name stands in brackets and may hold brackets and blanks itself. */

@@ -119,7 +119,9 @@ export class HostPrograms implements GuestPrograms {
     const found = find()
     if (found === undefined) throw new SimFault('GuestProcessNotFound', `There is no process ${pid}`, { pid })
     const uid = uidOf(account)
-    if (uid !== null && ownerOf(found) !== uid) {
+    const owner = ownerOf(found)
+    const isOwn = owner === null ? this.#started.get(pid)?.owner === account.name : owner === uid
+    if (uid !== null && !isOwn) {
       throw new SimFault('GuestPermissionDenied', `The process ${pid} belongs to another account`)
     }
     killOne(pid, 'SIGTERM')
@@ -160,7 +162,7 @@ export class HostPrograms implements GuestPrograms {
     return {
       name: one.name,
       pid: one.pid,
-      owner: parent?.owner ?? String(ownerOf(one)),
+      owner: parent?.owner ?? String(ownerOf(one) ?? 'unknown'),
       commandLine: commandLineOf(one),
       startedMs: parent?.startedMs ?? this.#clock.nowMs(),
       endedMs: null,

@@ -1,10 +1,12 @@
 // Programs of simulated guests are real: these tests look for them among the processes of this machine.
 
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { manualClock } from '../../../lib/base/clock.ts'
 import { SimFault } from '../../../sim/machine/types.ts'
+import { canMount } from '../../kit/mounts.ts'
 import { startSimProgram } from '../api/sim-program.ts'
 import { guestsDirectory, openGuestKit, plain, root, start } from './guest-kit.ts'
 import { startProgram } from './start-by-soap.ts'
@@ -173,6 +175,28 @@ describe('the simulator', () => {
       await sim[Symbol.asyncDispose]()
       rmSync(directory, { recursive: true, force: true })
     }
+  })
+
+  // As on macOS: a process of its own that sees an empty /proc.
+  it.runIf(canMount())('are ended with their process groups where there is no /proc', () => {
+    const kitPath = join(import.meta.dirname, 'guest-kit.ts')
+    const script = `const { openGuestKit, plain, start } = await import(${JSON.stringify(kitPath)})
+      const kit = openGuestKit()
+      const { programs } = kit.system
+      const short = start(kit.system, 'exit 3')
+      const long = start(kit.system, 'sleep 605 & sleep 605')
+      const stopped = start(kit.system, 'exec sleep 605')
+      const of = (pid) => programs.list(null).find((one) => one.pid === pid)
+      while (of(short).endedMs === null) await new Promise((resolve) => setTimeout(resolve, 5))
+      await programs.terminate(plain, stopped)
+      console.log(JSON.stringify([of(short).exitCode, of(long).endedMs, of(stopped).endedMs !== null]))
+      kit[Symbol.dispose]()`
+    const line = 'mount -t tmpfs none /proc && exec "$0" --input-type=module -e "$1"'
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', '/bin/sh', '-c', line, process.execPath, script], {
+      encoding: 'utf8',
+    })
+    expect({ stdout, stderr }).toEqual({ stdout: '[3,null,true]\n', stderr: '' })
+    expect(running('605')).toEqual([])
   })
 
   it('takes no directory that holds files of others', async () => {
