@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { Client, ClientChannel, ServerHostKeyAlgorithm, SFTPWrapper } from 'ssh2'
 import { systemClock } from '../../base/clock.ts'
 import { BackupError, hasCode, messageOf } from '../../base/errors.ts'
-import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
+import { anySignal, type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { GuestCredentials, NetworkDoor, PinRule } from '../../ports/guest.ts'
 import {
   algorithmsWithout,
@@ -197,7 +197,7 @@ async function openChannel(
     })
     if (!(opened instanceof Error)) return opened
     if (pauseMs > 800) throw unreachable(door, { reason: `it opens no session (${opened.message})`, cause: opened })
-    await systemClock.sleep(pauseMs, { signal: AbortSignal.any([signal, lost]) })
+    await systemClock.sleep(pauseMs, { signal: anySignal([signal, lost]) })
   }
 }
 

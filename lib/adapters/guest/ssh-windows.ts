@@ -5,6 +5,7 @@
 import { BackupError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { GuestIdentity } from '../../model/guest.ts'
 import type { GuestChannel, ProgramRequest } from '../../ports/guest.ts'
 import { fileRefused, pathMissing, refuseRemoval } from './guest-path.ts'
 import type { Mark } from './posix-script.ts'
@@ -36,13 +37,7 @@ export function windowsChannel(connection: SshConnection, { random }: { readonly
     address: connection.door.address,
     whoAmI: async (cancel) => {
       const { text } = await own(`begin 'ready'; ${identity}; $who.Name; [int]$admin`, cancel)
-      const [user = '', admin] = text.split(/\r?\n/)
-      const elevated = admin === '1'
-      return {
-        user,
-        elevated,
-        whyNot: elevated ? null : `"${user}" has no elevated token: an administrator's account has one over ssh`,
-      }
+      return identityOf(text)
     },
     run: (request, cancel) => {
       const { program, workingDirectory } = request
@@ -85,6 +80,13 @@ if (Test-Path -LiteralPath ${quote(path)}) { begin 'left' } else { begin 'gone' 
     },
     [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
   }
+}
+
+function identityOf(text: string): GuestIdentity {
+  const [user = '', admin] = text.split(/\r?\n/)
+  const elevated = admin === '1'
+  const whyNot = elevated ? null : `"${user}" has no elevated token: an administrator's account has one over ssh`
+  return { user, elevated, whyNot }
 }
 
 function notElevated(program: string): BackupError {

@@ -82,10 +82,7 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
       const outputBytesMax = Math.ceil(bytesMax * 1.5) + ANSWER_BYTES_MAX
       const limitMs = transferMs(bytesMax)
       const { lines, answer } = await ask({ name: 'get', data: { path, bytesMax }, limitMs, outputBytesMax }, cancel)
-      const bytes = Buffer.concat(lines.map((line) => Buffer.from(line, 'base64')))
-      const [needed, found] = [read(() => textIn(answer, 'sha256')), createHash('sha256').update(bytes).digest('hex')]
-      if (found !== needed) throw damaged(path, { needed, found })
-      return new Uint8Array(bytes)
+      return wholeFile(path, { lines, needed: read(() => textIn(answer, 'sha256')) })
     },
     digest: async (path, cancel) => {
       const { answer } = await ask({ name: 'digest', data: { path } }, cancel)
@@ -98,6 +95,17 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
     },
     [Symbol.asyncDispose]: () => shell[Symbol.asyncDispose](),
   }
+}
+
+/** @throws BackupError `guest-file-damaged` */
+function wholeFile(
+  path: string,
+  { lines, needed }: { readonly lines: readonly string[]; readonly needed: string },
+): Uint8Array {
+  const bytes = Buffer.concat(lines.map((line) => Buffer.from(line, 'base64')))
+  const found = createHash('sha256').update(bytes).digest('hex')
+  if (found !== needed) throw damaged(path, { needed, found })
+  return new Uint8Array(bytes)
 }
 
 /** What the script itself says went wrong. */
