@@ -27,6 +27,9 @@ function contractOver(name: string, options: SshdOptions, account: AccountOption
   })
 }
 
-contractOver('the account of this process', {}, null)
-contractOver('sudo allowed', {}, { sudo: 'allowed' })
-contractOver('no sudo, no SFTP', { sftp: 'off' }, { sudo: 'none', shell: '/bin/sh' })
+// At once: most of their time they wait.
+describe('the contract of channels', { concurrent: true }, () => {
+  contractOver('the account of this process', {}, null)
+  contractOver('sudo allowed', {}, { sudo: 'allowed' })
+  contractOver('no sudo, no SFTP', { sftp: 'off' }, { sudo: 'none', shell: '/bin/sh' })
+})

@@ -138,8 +138,10 @@ describe.skipIf(peerSkip('sshd'))('files over ssh', { timeout: 60_000 }, () => {
       }
     })
 
-    it('goes on through the shell when start-up files drown SFTP', async () => {
-      for (const noise of ['echo "Welcome to this machine, and to more of it"', 'printf a', 'echo; sleep 1']) {
+    it.each(['echo "Welcome to this machine, and to more of it"', 'printf a', 'echo; sleep 0.3'])(
+      'goes on through the shell when start-up files drown SFTP: %s',
+      { concurrent: true },
+      async (noise) => {
         await using account = await openAccount({ files: { '.bashrc': `${noise}\n` } })
         await using server = await openSshGuest({ sftp: 'external', user: account.user })
         await using channel = await enterChannel(server)
@@ -149,8 +151,8 @@ describe.skipIf(peerSkip('sshd'))('files over ssh', { timeout: 60_000 }, () => {
         await channel.put({ path, bytes: Buffer.from('carried'), executable: false }, cancel)
         expect(Buffer.from(await channel.get({ path, bytesMax: 100 }, cancel)).toString()).toBe('carried')
         await channel.remove(directory, cancel)
-      }
-    })
+      },
+    )
 
     it('makes its directories where TMPDIR says, whatever its name', async () => {
       await using account = await openAccount({ files: { "te mp/it's/x": '' } })

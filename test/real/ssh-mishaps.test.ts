@@ -41,7 +41,7 @@ describe.skipIf(peerSkip('sshd'))('a network that fails, over ssh', { timeout: 6
   })
   afterAll(() => guest?.[Symbol.asyncDispose]())
 
-  it('a connection cut in the middle of a program, a script of ours or a file is told at once', async () => {
+  it.concurrent('a connection cut in the middle of a program, a script of ours or a file is told at once', async () => {
     for (const step of ['run', 'put', 'get', 'digest'] as const) {
       await using proxy = await openTcpProxy(guest.sshd)
       await using channel = await enterChannel(guest, { port: proxy.port })
@@ -68,7 +68,7 @@ describe.skipIf(peerSkip('sshd'))('a network that fails, over ssh', { timeout: 6
     }
   })
 
-  it('a network that goes silent is noticed by itself', async () => {
+  it.concurrent('a network that goes silent is noticed by itself', async () => {
     await using proxy = await openTcpProxy(guest.sshd)
     await using channel = await enterChannel(guest, { port: proxy.port, network: { keepaliveMs: 300 } })
 
@@ -80,7 +80,7 @@ describe.skipIf(peerSkip('sshd'))('a network that fails, over ssh', { timeout: 6
     expect(performance.now() - began).toBeLessThan(15_000)
   })
 
-  it('a caller that gives up while the network is silent waits for the guest a few seconds only', async () => {
+  it.concurrent('a caller that gives up while the network is silent waits for the guest a few seconds only', async () => {
     await using proxy = await openTcpProxy(guest.sshd)
     await using channel = await enterChannel(guest, { port: proxy.port, network: { keepaliveMs: 60_000 } })
 
@@ -94,7 +94,7 @@ describe.skipIf(peerSkip('sshd'))('a network that fails, over ssh', { timeout: 6
     expect(performance.now() - began).toBeLessThan(25_000)
   })
 
-  it('a guest that quits while a program runs is unreachable', async () => {
+  it.concurrent('a guest that quits while a program runs is unreachable', async () => {
     await using server = await openSshGuest()
     await using channel = await enterChannel(server)
 
@@ -102,7 +102,7 @@ describe.skipIf(peerSkip('sshd'))('a network that fails, over ssh', { timeout: 6
     await expect(ended).rejects.toMatchObject(unreachable)
   })
 
-  it('a port where nobody listens, or somebody else does, or nobody speaks, has its own words', async () => {
+  it.concurrent('a port where nobody listens, or somebody else does, or nobody speaks, has its own words', async () => {
     const closed = await freePort('127.0.0.1')
     await expect(enter(guest, { port: closed })).rejects.toMatchObject({
       ...unreachable,

@@ -31,7 +31,10 @@ async function openGuest(account: AccountOptions, server: SshdOptions = {}) {
 
 const noise = 'echo "Welcome; exit 7"; echo complaint >&2; printf "no line end"; echo'
 
-describe.skipIf(peerSkip('sshd') || accountsSkip() !== undefined)('programs over ssh', { timeout: 60_000 }, () => {
+// At once: each has a guest and an account of its own, and most of its time it waits.
+const options = { timeout: 60_000, concurrent: true }
+
+describe.skipIf(peerSkip('sshd') || accountsSkip() !== undefined)('programs over ssh', options, () => {
   const loud: AccountOptions['files'] = { '.bashrc': `${noise}\n`, '.profile': `${noise}\n`, '.zshenv': `${noise}\n` }
 
   it('what start-up files and banners say is no part of a result', async () => {

@@ -33,13 +33,15 @@ describe.skipIf(skip)('a workspace over ssh', { timeout: 120_000 }, () => {
   it.each(['internal', 'off'] as const)(
     'takes a bundle of 64 MiB with names of any alphabet, SFTP %s',
     async (sftp) => {
-      await using account = await openAccount({ sudo: 'allowed' })
-      await using guest = await openSshGuest({ sftp, user: account.user })
-      await using channel = await enterChannel(guest)
       await using stack = new AsyncDisposableStack()
+      // Of its own: other tests look whether anything is left in the usual places.
       const folder = await mkdtemp(join(memory, 'coldframe-size-'))
       stack.defer(() => rm(folder, { recursive: true, force: true }))
       await chmod(folder, 0o1777)
+      await using account = await openAccount({ sudo: 'allowed' })
+      const environment = { COLDFRAME_GUEST_DIRECTORY: folder }
+      await using guest = await openSshGuest({ sftp, user: account.user, environment })
+      await using channel = await enterChannel(guest)
 
       const entry = 'einfrieren größe 日本.sh'
       const bytes = await largeBundle(entry)
@@ -49,10 +51,10 @@ describe.skipIf(skip)('a workspace over ssh', { timeout: 120_000 }, () => {
       const preFreeze = { stage: 'pre-freeze', fileName: 'bündel 日本.tgz', bytes, sha256, entry, ...limits } as const
       const scripts = [preFreeze, thawScript(limits)]
       const token = randomBytes(16).toString('hex')
-      const environment = { DISK: folder, WORT: 'größe, 日本語' }
+      const told = { DISK: folder, WORT: 'größe, 日本語' }
 
       const began = performance.now()
-      const { path } = await installWorkspace(channel, { token, elevated: true, scripts, environment }, cancel)
+      const { path } = await installWorkspace(channel, { token, elevated: true, scripts, environment: told }, cancel)
       process.stderr.write(`64 MiB installed over ssh, SFTP ${sftp}: ${Math.round(performance.now() - began)} ms\n`)
       const place = { family: 'linux', path, elevated: true } as const
       const request = { number: 1, limitMs: 60_000, notAfterMs: (await guestNowMs(channel, place, cancel)) + 60_000 }
@@ -63,7 +65,8 @@ describe.skipIf(skip)('a workspace over ssh', { timeout: 120_000 }, () => {
       expect((await readFile(join(folder, 'size'), 'utf8')).trim()).toBe(String(64 * MiB - 100_000))
       expect(await readFile(join(folder, 'wort'), 'utf8')).toBe('größe, 日本語\n')
       await removeWorkspace(channel, place, cancel)
-      expect(await readdir(dirname(path))).not.toContain(`coldframe-${token}`)
+      expect(dirname(path)).toBe(folder)
+      expect((await readdir(folder)).toSorted()).toEqual(['size', 'wort'])
     },
   )
 })
