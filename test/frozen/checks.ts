@@ -11,6 +11,7 @@ import { checkOneCut } from '../../sim/machine/record.ts'
 import { cancel } from '../stages/world.ts'
 import type { Plan } from './plan.ts'
 import { FREEZE_LIMIT_MS, type Site } from './site.ts'
+import { within } from './within.ts'
 
 export type Freeze = {
   readonly number: number
@@ -31,6 +32,9 @@ export type Report = {
   readonly grade: string | null
   readonly outcome: string
 }
+
+/** How long after everything else the programs of the guest must have ended. */
+const QUIET_MS = 15_000
 
 type Ending = { readonly plan: Plan; readonly job: Job | null; readonly mustEnd: boolean }
 
@@ -76,7 +80,9 @@ async function checkGuest(site: Site, { job, mustEnd }: Ending) {
   if (guest.held && leftFrozen === 0) leftFrozen++
   if (holds.length < (held ?? 0) || holds.length > (begun ?? 0))
     faults.push(`The guest was held ${holds.length} times, by ${begun} freezes of which ${held} succeeded`)
-  for (const line of site.programs()) faults.push(`It still runs in the guest: ${line.slice(0, 300)}`)
+  // Somebody may look into the guest at this very moment: what counts is what stays.
+  const isQuiet = await within(QUIET_MS, () => site.programs().length === 0)
+  for (const line of isQuiet ? [] : site.programs()) faults.push(`It still runs in the guest: ${line.slice(0, 300)}`)
   const left = (await readdir(site.memory)).filter((name) => name.startsWith('coldframe-'))
   const excused = job?.notices.some(({ code }) => code === 'guest-left-behind') ?? false
   if (mustEnd && !excused && left.length > 0) faults.push(`The guest still has ${left.join(', ')}`)

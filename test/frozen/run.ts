@@ -11,6 +11,7 @@ import { check, type Report } from './checks.ts'
 import type { CutPlan, Plan } from './plan.ts'
 import { policyOf } from './scripts.ts'
 import { FREEZE_LIMIT_MS, openSite, type Site, VM } from './site.ts'
+import { within } from './within.ts'
 import { startWorker, type Worker } from './workers.ts'
 
 /** How long a run may take to come to rest; a machine with other work gets there as well. */
@@ -37,6 +38,8 @@ type Play = {
   readonly follow: ReturnType<typeof callFollower>
   struck: boolean
   cutDone: boolean
+  /** Nobody comes any more. */
+  over: boolean
   /** Resolves when the first process falls. */
   readonly fallen: PromiseWithResolvers<void>
 }
@@ -46,9 +49,12 @@ export async function carryOut(plan: Plan): Promise<RunResult> {
   await using site = await openSite({ seed: plan.seed * 1_000_003 + plan.number, snapshotMs: plan.snapshotMs })
   await using stack = new AsyncDisposableStack()
   const play: Play = {
-    ...{ site, plan, workers: [], calls: [], follow: callFollower(), struck: false, cutDone: false },
+    ...{ site, plan, workers: [], calls: [], follow: callFollower(), struck: false, cutDone: false, over: false },
     fallen: Promise.withResolvers(),
   }
+  // Before the workers are stopped, whose fall would call others.
+  using _end = { [Symbol.dispose]: () => endOf(play) }
+
   prepare(play)
   const { world } = site
   world.chaos = chaos((call) => (call.process === 'first' ? strikeAt(play, call) : null))
@@ -86,6 +92,10 @@ export async function carryOut(plan: Plan): Promise<RunResult> {
   }
 }
 
+function endOf(play: Play): void {
+  play.over = true
+}
+
 function prepare({ site, plan }: Play): void {
   const { machine, scenario } = site
   const { ms, times } = plan.snapshotDelay
@@ -115,8 +125,9 @@ async function start(play: Play, { stack, name, works, watches }: Starting): Pro
 async function follow(play: Play, stack: AsyncDisposableStack): Promise<void> {
   await play.fallen.promise
   const { successorMs, watch } = play.plan
-  if (successorMs === null) return
+  if (successorMs === null || play.over) return
   await sleep(successorMs)
+  if (play.over) return
   await start(play, { stack, name: 'second', works: true, watches: watch === 'inside' })
 }
 
@@ -202,16 +213,6 @@ function isGood(job: Job | undefined): boolean {
 /** Keeps nothing alive. */
 function timeLimit(ms: number): Promise<void> {
   return sleep(ms, undefined, { ref: false })
-}
-
-/** @returns whether it came true in time */
-async function within(limitMs: number, isSo: () => boolean | Promise<boolean>): Promise<boolean> {
-  const endMs = performance.now() + limitMs
-  while (!(await isSo())) {
-    if (performance.now() > endMs) return false
-    await sleep(25)
-  }
-  return true
 }
 
 async function settled(promise: Promise<boolean>): Promise<boolean> {
