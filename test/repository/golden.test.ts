@@ -83,7 +83,9 @@ describe('golden repositories', () => {
       for (const { sequence, body, disks } of expected.points) {
         const ref = { vmId: expected.vmId, sequence }
         const point = await readPoint({ repository, ref }, cancel)
-        expect(point.body).toEqual(body)
+        // What version 1 did not know when it was frozen reads as absent.
+        expect({ ...point.body, grade: { ...point.body.grade, proof: undefined } }).toEqual(body)
+        expect(point.body.grade.proof).toBeNull()
         expect((await verifyPoint({ repository, ref, level: 'chunks' }, cancel)).faults).toEqual([])
         for (const [index, disk] of point.envelope.disks.entries()) {
           const found: object[] = []
