@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/kit/install-peers.ts'],
     pool: 'forks',
+    // Most tests wait for processes, clocks and peers more than they compute: two at once halve the time, also on two cores.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
