@@ -134,7 +134,7 @@ export function guestPolicy(change: {
     ...base,
     consistency: { ...base.consistency, want: 'application', ...change.consistency },
     guest: { ...base.guest, mode: 'try', credentials: 'account', ...change.guest },
-    scripts: { ...base.scripts, freezeLimitMs: 5_000, ...change.scripts },
+    scripts: { ...base.scripts, freezeLimitMs: 10_000, ...change.scripts },
   }
 }
 
