@@ -35,7 +35,7 @@ export function imageJob({ image, number, tracking }: BenchImage): Job {
   }
   const vm = { moref: parseMoref('vm-1'), vmId, name: 'bench', datacenter: 'DC' }
   return {
-    ...newJob({ run: { id: runId, policy: defaultPolicy(), full: false }, vm, createdAt: at }),
+    ...newJob({ run: { id: runId, policy: defaultPolicy(), full: false }, vm, groups: [], createdAt: at }),
     state: 'transferring',
     nextStage: 'transfer',
     wakeAtMs: 0,

@@ -75,6 +75,8 @@ export type Job = {
   readonly runId: RunId
   readonly vm: { readonly moref: Moref; readonly vmId: VmId; readonly name: string; readonly datacenter: string }
   readonly policy: Policy
+  /** Anti-affinity groups: members never have a snapshot of ours at once. */
+  readonly groups: readonly string[]
   /** Whether everything is read and stored anew, as the run asks. */
   readonly full: boolean
   /** From 1; a new one for every new capture. */

@@ -8,17 +8,19 @@ import type { Policy } from './policy.ts'
 export type NewJob = {
   readonly run: { readonly id: RunId; readonly policy: Policy; readonly full: boolean }
   readonly vm: { readonly moref: Moref; readonly vmId: VmId; readonly name: string; readonly datacenter: string }
+  readonly groups: readonly string[]
   /** ISO 8601, UTC. */
   readonly createdAt: string
 }
 
 /** The same run and VM give the same id. */
-export function newJob({ run, vm, createdAt }: NewJob): Job {
+export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
   return {
     id: jobIdOf(run.id, vm.vmId),
     runId: run.id,
     vm: { moref: vm.moref, vmId: vm.vmId, name: vm.name, datacenter: vm.datacenter },
     policy: run.policy,
+    groups,
     full: run.full,
     attempt: 1,
     state: 'waiting',

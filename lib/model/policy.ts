@@ -90,6 +90,18 @@ export type Policy = {
     readonly freezeLimitMs: number
   }
   readonly transport: readonly TransportName[]
+  readonly changeTracking: {
+    /** Share of the chunks that changed block tracking calls unchanged and that each run re-reads and compares: 0 to 100. */
+    readonly auditPercent: number
+  }
+  /** Beyond either cap the read ends and the snapshot goes; the VM is not harmed. */
+  readonly snapshot: {
+    readonly ageMsMax: number
+    /** Of all its deltas together; null: bounded by the free space of their datastores alone. */
+    readonly growthBytesMax: number | null
+  }
+  /** VMs of one group never have a snapshot of ours at once: those of the policy, or those with one tag of a category. */
+  readonly antiAffinity: { readonly policy: boolean; readonly tagCategories: readonly string[] }
   readonly retention: {
     readonly last: number
     readonly daily: number
@@ -122,6 +134,9 @@ export function defaultPolicy(): Policy {
     },
     scripts: { linux: {}, windows: {}, freezeLimitMs: 180_000 },
     transport: ['datastore'],
+    changeTracking: { auditPercent: 2 },
+    snapshot: { ageMsMax: 24 * 3_600_000, growthBytesMax: null },
+    antiAffinity: { policy: false, tagCategories: [] },
     retention: null,
     compressionLevel: 1,
     attemptsMax: 3,

@@ -5,6 +5,7 @@ import type { GuestTrust } from '../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../model/ids.ts'
 import type { Attempt, Job, Resource } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
+import type { VmHistory } from '../model/vm-history.ts'
 
 /** A record as read: `version` counts its writes from 1 and is what a replacing write must name. */
 export type Versioned<Value> = { readonly value: Value; readonly version: number }
@@ -25,6 +26,8 @@ export interface JobStore {
   readonly resources: Records<string, Resource>
   /** By VM: what its guest is known by. */
   readonly guests: Records<VmId, GuestTrust>
+  /** By VM: what is remembered of it from job to job. */
+  readonly vms: Records<VmId, VmHistory>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose dueAtMs() is at or before `beforeMs`, most overdue first. May lag behind writes. */
   dueJobs(

@@ -4,6 +4,7 @@ import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import { nearNames } from '../base/text.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
+import { groupsOf } from '../model/anti-affinity.ts'
 import type { Job } from '../model/job.ts'
 import type { PlanMessage } from '../model/message.ts'
 import { newJob } from '../model/new-job.ts'
@@ -44,7 +45,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   const createdAt = isoTime(deps.clock.nowMs())
   const jobs = choice.vms.map((vm) => {
     const ofVm = { ...run, policy: policyForVm(run.policy, vm) }
-    return withWake(newJob({ run: ofVm, vm, createdAt }), deps, 0)
+    return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), createdAt }), deps, 0)
   })
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
   const planned = await writePlanned(found, jobs, { deps, cancel })

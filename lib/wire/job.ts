@@ -9,6 +9,7 @@ import type { Attempt, Capture, Claim, Debt, Job, Resource } from '../model/job.
 import type { Notice, Outcome } from '../model/outcome.ts'
 import type { ExcludedDisk } from '../model/point.ts'
 import type { Run } from '../model/run.ts'
+import type { VmHistory } from '../model/vm-history.ts'
 import { gradeProof, guestState, guestTrust } from './guest-record.ts'
 import { grade, policyRecord } from './policy-record.ts'
 import { attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
@@ -83,6 +84,7 @@ const job = z.strictObject({
   runId,
   vm: z.strictObject({ moref, vmId, name: z.string(), datacenter: z.string() }),
   policy: policyRecord,
+  groups: z.array(z.string()).default([]),
   full: z.boolean(),
   attempt: attemptNumber,
   state: z.enum([
@@ -180,6 +182,26 @@ const resource = z.strictObject({
   places: z.array(z.strictObject({ holder: z.string(), units: z.number(), untilMs: z.number() })),
 }) satisfies z.ZodType<Resource>
 
+const orNull = z.number().min(0).nullable()
+
+const vmHistory = z.strictObject({
+  vmId,
+  name: z.string(),
+  trackingReset: z.strictObject({ since: time, reason: z.string() }).nullable(),
+  snapshots: z.array(
+    z.strictObject({
+      jobId,
+      takenAt: time,
+      freezeMs: z.number().min(0),
+      createMs: z.number().min(0),
+      removeMs: orNull,
+      aliveMs: orNull,
+      growthBytes: orNull,
+    }),
+  ),
+  hunt: z.strictObject({ tries: count, triedAt: time, reason: z.string() }).nullable(),
+}) satisfies z.ZodType<VmHistory>
+
 /** One kind of record: both ways through text. The text is `{"v":1,"value":…}`. */
 export type RecordCodec<Value> = {
   encode(value: Value): string
@@ -191,6 +213,7 @@ export const jobRecord: RecordCodec<Job> = codec('job', job)
 export const runRecord: RecordCodec<Run> = codec('run', run)
 export const attemptRecord: RecordCodec<Attempt> = codec('attempt', attempt)
 export const resourceRecord: RecordCodec<Resource> = codec('resource', resource)
+export const vmHistoryRecord: RecordCodec<VmHistory> = codec('vm', vmHistory)
 export const guestTrustRecord: RecordCodec<GuestTrust> = codec('guest', guestTrust)
 
 function codec<Value>(what: string, value: z.ZodType<Value>): RecordCodec<Value> {

@@ -69,6 +69,12 @@ export const policyRecord = z.strictObject({
   }),
   scripts: z.strictObject({ linux: scriptSet, windows: scriptSet, freezeLimitMs: count }),
   transport: z.array(transportName),
+  // Records of before these have none of them.
+  changeTracking: z.strictObject({ auditPercent: z.number().min(0).max(100) }).default(defaultPolicy().changeTracking),
+  snapshot: z.strictObject({ ageMsMax: count, growthBytesMax: count.nullable() }).default(defaultPolicy().snapshot),
+  antiAffinity: z
+    .strictObject({ policy: z.boolean(), tagCategories: z.array(z.string()) })
+    .default({ policy: false, tagCategories: [] }),
   retention: z
     .strictObject({
       last: count,

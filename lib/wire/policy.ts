@@ -47,6 +47,16 @@ export function parseDuration(text: string): number | null {
   return match === null ? null : Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0)
 }
 
+const SIZE_UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
+
+/** "500MiB", "50GiB", "2TiB" in bytes. */
+const size = z.string().transform((text, context) => {
+  const match = /^([0-9]{1,7})(MiB|GiB|TiB)$/.exec(text)
+  if (match !== null && Number(match[1]) > 0) return Number(match[1]) * (SIZE_UNITS[match[2] ?? ''] ?? 0)
+  context.addIssue({ code: 'custom', message: `"${text}" must be a size such as "500MiB", "50GiB" or "2TiB"` })
+  return z.NEVER
+})
+
 function duration(range: {
   readonly leastMs: number
   readonly mostMs: number
@@ -209,6 +219,16 @@ const policyText = z
     transport: z.exactOptional(
       z.array(transportName).min(1, 'needs at least one').refine(isSet, { error: 'names one twice' }),
     ),
+    changeTracking: z.exactOptional(z.strictObject({ audit: z.number().min(0).max(100).default(2) })),
+    snapshot: z.exactOptional(
+      z.strictObject({
+        ageMax: duration({ leastMs: 10 * MINUTE, mostMs: 7 * DAY, words: '10 m to 7 d' }).default(DAY),
+        growthMax: z.exactOptional(size),
+      }),
+    ),
+    antiAffinity: z.exactOptional(
+      z.strictObject({ policy: z.boolean().default(false), tagCategories: z.array(pattern).default([]) }),
+    ),
     retention: z.exactOptional(
       z.strictObject({
         last: kept.default(0),
@@ -288,6 +308,13 @@ function policyOf(text: PolicyText): Policy {
             freezeLimitMs: scripts.freezeLimit,
           },
     transport: text.transport ?? base.transport,
+    changeTracking:
+      text.changeTracking === undefined ? base.changeTracking : { auditPercent: text.changeTracking.audit },
+    snapshot:
+      text.snapshot === undefined
+        ? base.snapshot
+        : { ageMsMax: text.snapshot.ageMax, growthBytesMax: text.snapshot.growthMax ?? null },
+    antiAffinity: text.antiAffinity ?? base.antiAffinity,
     retention: text.retention ?? null,
     compressionLevel: text.compressionLevel ?? base.compressionLevel,
     attemptsMax: text.attempts ?? base.attemptsMax,

@@ -11,6 +11,7 @@ import {
   sampleResource,
   sampleRun,
   sampleRunId,
+  sampleVmHistory,
 } from '../kit/record-samples.ts'
 
 const cancel = { signal: new AbortController().signal }
@@ -131,6 +132,18 @@ export function jobStoreContract(
       expect(await guests.create(vmId, { hostKeys, certificates: null }, cancel)).toBe('created')
       expect(await guests.create(vmId, { hostKeys: null, certificates: null }, cancel)).toBe('exists')
       expect(await guests.get(vmId, cancel)).toEqual({ value: { hostKeys, certificates: null }, version: 1 })
+    })
+
+    it('keeps what is remembered of a VM from job to job', async () => {
+      await using opened = await open()
+      const { vms } = opened.store
+      const { vmId } = sampleJob().vm
+      const history = sampleVmHistory()
+      expect(await vms.create(vmId, history, cancel)).toBe('created')
+      expect(await vms.get(vmId, cancel)).toEqual({ value: history, version: 1 })
+      const next = { ...history, trackingReset: null, hunt: null }
+      expect(await vms.replace(vmId, { value: next, version: 1 }, cancel)).toBe('replaced')
+      expect(await vms.get(vmId, cancel)).toEqual({ value: next, version: 2 })
     })
 
     it('follows a job that is put off or done', async () => {

@@ -15,6 +15,7 @@ import { newJob } from '../../lib/model/new-job.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
+import { newVmHistory, type VmHistory } from '../../lib/model/vm-history.ts'
 
 const at = '2026-01-02T03:04:05.678Z'
 
@@ -34,7 +35,7 @@ export function sampleJob(change: Partial<Job> = {}): Job {
     datacenter: 'DC0',
   }
   return {
-    ...newJob({ run: { id: sampleRunId, policy: defaultPolicy(), full: true }, vm, createdAt: at }),
+    ...newJob({ run: { id: sampleRunId, policy: defaultPolicy(), full: true }, vm, groups: [], createdAt: at }),
     id: parseJobId('00112233445566778899aabbccddeeff'),
     wakeAtMs: 1_760_000_000_000,
     tracking: { active: true, reason: null },
@@ -173,4 +174,17 @@ export const sampleSessionId = parseSessionId(`${sampleJob().id}-1`)
 
 export function sampleResource(change: Partial<Resource> = {}): Resource {
   return { name: 'vm:1', places: [{ holder: 'job-1', units: 1, untilMs: 1_760_000_060_000 }], ...change }
+}
+
+/** With every part filled. */
+export function sampleVmHistory(): VmHistory {
+  const { vm, id } = sampleJob()
+  return {
+    ...newVmHistory(vm),
+    trackingReset: { since: at, reason: 'An audit found a chunk that had changed' },
+    snapshots: [
+      { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
+    ],
+    hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation' },
+  }
 }

@@ -155,13 +155,14 @@ export function wrapped<Port extends object>(port: Port, name: string, around: A
 }
 
 export function wrappedJobStore(store: JobStore, around: Around): JobStore {
-  const { runs, jobs, attempts, resources, guests } = store
+  const { runs, jobs, attempts, resources, guests, vms } = store
   return {
     runs: wrapped(runs, 'runs', around),
     jobs: wrapped(jobs, 'jobs', around),
     attempts: wrapped(attempts, 'attempts', around),
     resources: wrapped(resources, 'resources', around),
     guests: wrapped(guests, 'guests', around),
+    vms: wrapped(vms, 'vms', around),
     jobsOfRun: (run, cancel) => around('jobsOfRun', () => store.jobsOfRun(run, cancel)),
     dueJobs: (query, cancel) => around('dueJobs', () => store.dueJobs(query, cancel)),
     recentJobs: (query, cancel) => around('recentJobs', () => store.recentJobs(query, cancel)),

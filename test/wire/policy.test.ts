@@ -229,3 +229,25 @@ it('parseDuration() knows ms, s, m, h and d and nothing else', () => {
   ])
   expect(['', '5', '5 m', '-5m', '1.5h', '5w'].map(parseDuration)).toEqual([null, null, null, null, null, null])
 })
+
+it('reads the audit of changed block tracking, the caps of a snapshot and anti-affinity', () => {
+  const text = `
+name: gold
+changeTracking: { audit: 5 }
+snapshot: { ageMax: 6h, growthMax: 50GiB }
+antiAffinity: { tagCategories: [ha] }
+`
+  expect(parsePolicy(text, 'gold.yaml')).toMatchObject({
+    changeTracking: { auditPercent: 5 },
+    snapshot: { ageMsMax: 6 * 3_600_000, growthBytesMax: 50 * 2 ** 30 },
+    antiAffinity: { policy: false, tagCategories: ['ha'] },
+  })
+  expect(parsePolicy('name: gold', 'gold.yaml')).toMatchObject({
+    changeTracking: { auditPercent: 2 },
+    snapshot: { ageMsMax: 24 * 3_600_000, growthBytesMax: null },
+  })
+  for (const bad of ['snapshot: { growthMax: 50GB }', 'snapshot: { ageMax: 1m }', 'changeTracking: { audit: 101 }'])
+    expect(() => parsePolicy(`name: gold\n${bad}`, 'gold.yaml')).toThrow(
+      expect.objectContaining({ code: 'policy-malformed' }),
+    )
+})

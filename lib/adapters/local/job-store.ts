@@ -6,6 +6,7 @@ import type { GuestTrust } from '../../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job, type Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
+import type { VmHistory } from '../../model/vm-history.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
 import {
   attemptRecord,
@@ -14,6 +15,7 @@ import {
   type RecordCodec,
   resourceRecord,
   runRecord,
+  vmHistoryRecord,
 } from '../../wire/job.ts'
 import type { State } from './state.ts'
 
@@ -36,6 +38,7 @@ export function sqliteJobStore(state: State): JobStore {
     }),
     attempts: table<SessionId, Attempt>(state, { name: 'attempts', codec: attemptRecord, columns: {} }),
     resources: table<string, Resource>(state, { name: 'resources', codec: resourceRecord, columns: {} }),
+    vms: table<VmId, VmHistory>(state, { name: 'vms', codec: vmHistoryRecord, columns: {} }),
     guests: table<VmId, GuestTrust>(state, { name: 'guests', codec: guestTrustRecord, columns: {} }),
     jobsOfRun: (run, cancel) =>
       answer(cancel, () =>
@@ -65,7 +68,7 @@ type Cell = string | number | null
 type Row = Record<string, unknown>
 
 type Table<Value> = {
-  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources' | 'guests'
+  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources' | 'guests' | 'vms'
   readonly codec: RecordCodec<Value>
   /** What is kept beside the body to be searched by. */
   readonly columns: Readonly<Record<string, (value: Value) => Cell>>

@@ -11,14 +11,17 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
 const BUSY_MS = 10_000
 
-/** What version 2 has and version 1 had not. */
-const ADDED_IN_2 = 'CREATE TABLE guests (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;'
+/** What each version has and the one before it had not, from version 2 on. */
+const ADDED = [
+  'CREATE TABLE guests (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;',
+  'CREATE TABLE vms (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;',
+]
 
 const SCHEMA = `
   CREATE TABLE runs (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
@@ -34,7 +37,7 @@ const SCHEMA = `
   CREATE INDEX messages_by_queue ON messages (queue, visible_at_ms);
   CREATE TABLE tasks (id TEXT PRIMARY KEY, owner TEXT NOT NULL, pid INTEGER, started TEXT,
                       exit_code INTEGER, ended INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
-  ${ADDED_IN_2}
+  ${ADDED.join('\n')}
 `
 
 /** The open file. Statements are prepared once. */
@@ -111,7 +114,7 @@ function prepareFile(database: DatabaseSync, path: string): void {
       // Another process may have been faster.
       const version = versionOf(database, path)
       if (version === SCHEMA_VERSION) return
-      database.exec(version === 0 ? SCHEMA : ADDED_IN_2)
+      database.exec(version === 0 ? SCHEMA : ADDED.slice(version - 1).join('\n'))
       database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}`)
       chmodSync(path, 0o600)
     },

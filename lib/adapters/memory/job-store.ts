@@ -5,6 +5,7 @@ import type { GuestTrust } from '../../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job, type Resource } from '../../model/job.ts'
 import type { Run } from '../../model/run.ts'
+import type { VmHistory } from '../../model/vm-history.ts'
 import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
 
 export function memoryJobStore(): JobStore {
@@ -24,6 +25,7 @@ export function memoryJobStore(): JobStore {
     attempts: records(new Map<SessionId, Versioned<Attempt>>()),
     resources: records(new Map<string, Versioned<Resource>>()),
     guests: records(new Map<VmId, Versioned<GuestTrust>>()),
+    vms: records(new Map<VmId, Versioned<VmHistory>>()),
     async jobsOfRun(run, { signal }) {
       signal.throwIfAborted()
       return [...jobs.values()].map(({ value }) => value).filter((job) => job.runId === run)

@@ -8,7 +8,7 @@ import { memoryLog } from '../../../lib/adapters/memory/log.ts'
 import { manualClock } from '../../../lib/base/clock.ts'
 import { openStateAt, temporaryFolder, temporaryState } from '../../kit/local-state.ts'
 import { startProgram } from '../../kit/programs.ts'
-import { fullJob, sampleJob, sampleJobId } from '../../kit/record-samples.ts'
+import { fullJob, sampleJob, sampleJobId, sampleVmHistory } from '../../kit/record-samples.ts'
 
 const cancel = { signal: new AbortController().signal }
 const program = (name: string): string => join(import.meta.dirname, 'programs', name)
@@ -75,6 +75,7 @@ describe('the state file', () => {
     const trust = { hostKeys: { pins: ['SHA256:x'], learned: 'vix' as const, at: 'now' }, certificates: null }
     expect(await store.guests.create(vmId, trust, cancel)).toBe('created')
     expect((await store.guests.get(vmId, cancel))?.value).toEqual(trust)
+    expect(await store.vms.create(vmId, sampleVmHistory(), cancel)).toBe('created')
   })
 
   it('refuses a file that a newer program wrote, and leaves it alone', async () => {

@@ -326,7 +326,12 @@ describe('watch', () => {
     const process: Process = { name: 'watch', stop: new AbortController(), dead: false, onDeath: () => undefined }
     const deps = world.depsOf(process)
     const run = { id: runIdOf({ policy: defaultPolicy().name, key: 'k' }), policy: defaultPolicy(), full: false }
-    const made = newJob({ run, vm: { ...addVm(world), datacenter: 'DC' }, createdAt: '2026-01-02T03:04:05.000Z' })
+    const made = newJob({
+      run,
+      vm: { ...addVm(world), datacenter: 'DC' },
+      groups: [],
+      createdAt: '2026-01-02T03:04:05.000Z',
+    })
     const job: Job = { ...made, state: 'capturing', freezes: 1, freezeDeadlineMs: world.clock.nowMs() - 1 }
     await world.jobStore.jobs.create(job.id, job, cancel)
     const full = () => Promise.reject(new BackupError('No space is left', { code: 'disk-full', retry: 'later' }))
