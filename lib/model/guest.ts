@@ -39,6 +39,11 @@ export type ScriptRun = {
   readonly stderr: string
 }
 
+/** "exit code 3", "killed at its time limit". */
+export function endOfRun({ exitCode, timedOut }: Pick<ScriptRun, 'exitCode' | 'timedOut'>): string {
+  return timedOut ? 'killed at its time limit' : `exit code ${exitCode ?? 'unknown'}`
+}
+
 /** Who thawed: the capture that froze, the guest's own timer, watch, release or a later freeze of the same job. */
 export type ThawedBy = 'capture' | 'timer' | 'watch' | 'release' | 'next-freeze'
 

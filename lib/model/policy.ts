@@ -143,6 +143,11 @@ export function defaultPolicy(): Policy {
   }
 }
 
+/** The longest that the post-thaw script of a guest may take; 0 where there is none. */
+export function postThawMs({ scripts }: Pick<Policy, 'scripts'>, family: 'linux' | 'windows'): number {
+  return scripts[family].postThaw?.timeoutMs ?? 0
+}
+
 /** Whether a key of the object store is one for script bundles: below "scripts/", of letters, digits, '.', '_' and '-'. */
 export function isScriptKey(text: string): boolean {
   return /^scripts(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/.test(text)

@@ -2,7 +2,7 @@
 
 import { formatDuration } from '../base/text.ts'
 import type { GradeRecord } from '../model/grade.ts'
-import type { GuestState, ScriptRun } from '../model/guest.ts'
+import { endOfRun, type GuestState, type ScriptRun } from '../model/guest.ts'
 
 /** One line a fact. */
 export function describeProof(grade: GradeRecord): readonly string[] {
@@ -27,11 +27,11 @@ export function describeAttempts({ attempts }: Pick<GuestState, 'attempts'>): re
   })
 }
 
-function describeRun({ stage, exitCode, timedOut, succeeded, elapsedMs, stderr }: ScriptRun): string {
-  const how = timedOut ? 'killed at its time limit' : `exit code ${exitCode ?? 'unknown'}`
+function describeRun(run: ScriptRun): string {
+  const { stage, succeeded, elapsedMs, stderr } = run
   const [first = ''] = stderr.trim().split('\n')
   const said = first === '' ? '' : `; on stderr: ${first.slice(0, 200)}`
-  return `script ${stage}: ${succeeded ? 'succeeded' : 'failed'}, ${how}, ${formatDuration(elapsedMs)}${said}`
+  return `script ${stage}: ${succeeded ? 'succeeded' : 'failed'}, ${endOfRun(run)}, ${formatDuration(elapsedMs)}${said}`
 }
 
 function describeVss({ context, backupType, writers, absence }: NonNullable<NonNullable<GradeRecord['proof']>['vss']>) {

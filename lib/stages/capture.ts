@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { GradeRecord } from '../model/grade.ts'
+import { endOfRun } from '../model/guest.ts'
 import { snapshotNameOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
@@ -97,10 +98,7 @@ function noticesOf(job: Job, taken: Taken, grade: GradeRecord): readonly Notice[
   const wanted = job.policy.consistency.want
   const failed = taken.freeze?.runs.find((run) => run.stage === 'post-thaw' && !run.succeeded)
   if (failed !== undefined) {
-    const how = failed.timedOut
-      ? 'was killed at its time limit'
-      : `ended with exit code ${failed.exitCode ?? 'unknown'}`
-    const message = `The post-thaw script of "${job.vm.name}" ${how}; the restore point itself is as consistent as it says`
+    const message = `The post-thaw script of "${job.vm.name}" failed (${endOfRun(failed)}); the restore point itself is as consistent as it says`
     notices.push({ code: 'post-thaw-failed', message, hint: 'Look whether its application runs as it should' })
   }
   if (wanted === 'application' && !gradeSatisfies(grade.reached, wanted)) {

@@ -2,7 +2,7 @@
 
 import { cutToJsonBytes } from '../base/text.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import type { ScriptRun } from '../model/guest.ts'
+import { endOfRun, type ScriptRun } from '../model/guest.ts'
 import { EVIDENCE_BYTES_MAX, EVIDENCE_MAX, type Evidence } from '../model/job.ts'
 import type { JobHold } from './hold.ts'
 
@@ -20,8 +20,5 @@ export async function addEvidence(hold: JobHold, entries: readonly Evidence[], c
 export function evidenceOf(runs: readonly ScriptRun[]): readonly Evidence[] {
   return runs
     .filter(({ succeeded, stderr }) => !succeeded && stderr !== '')
-    .map(({ stage, exitCode, timedOut, stderr }) => {
-      const how = timedOut ? 'killed at its time limit' : `exit code ${exitCode ?? 'unknown'}`
-      return { name: `stderr of script ${stage} (${how})`, text: stderr }
-    })
+    .map((run) => ({ name: `stderr of script ${run.stage} (${endOfRun(run)})`, text: run.stderr }))
 }

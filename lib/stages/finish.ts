@@ -5,9 +5,8 @@ import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
 import type { Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
-import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
-import { leaveGuest } from './guest/leave-guest.ts'
+import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
 import { movedBy, type Step } from './step.ts'
 
@@ -46,7 +45,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   return movedBy({ kind: 'finished', at, notices })
 }
 
-/** A guest that does not answer is tried again a few times; what is left there lies in its memory only. */
+/** A guest that does not answer is tried again for cleanupMs; what is left there then is said. */
 async function cleanGuest(
   hold: JobHold,
   deps: StageDeps,
@@ -61,9 +60,8 @@ async function cleanGuest(
   const mayBeFrozen = job.freezeDeadlineMs !== null && nowMs <= job.freezeDeadlineMs + deps.limits.thawCallMs
   if (mayBeFrozen || nowMs - (job.waitSinceMs ?? nowMs) < deps.limits.cleanupMs)
     return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor }
-  const { owes, freezeDeadlineMs } = job
-  for (const debt of owes) if (debt.kind === 'guest') await pay(hold, debt, cancel)
-  await hold.update((each) => ({ ...each, freezeDeadlineMs: null }), cancel)
+  const { freezeDeadlineMs } = job
+  await forgetGuest(hold, cancel)
   const notices = [leftInGuest(job, left.reason)]
   if (freezeDeadlineMs !== null) notices.push(neverAsked(job))
   if (owesPostCommit(job)) notices.push(neverRun(job))

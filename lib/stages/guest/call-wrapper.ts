@@ -40,6 +40,8 @@ export function pathIn(
   return `${directory}${family === 'windows' ? '\\' : '/'}${name}`
 }
 
+/** A script may take ten minutes (lib/wire/policy.ts); what is left of earlier freezes comes first. */
+export const scriptCallMs = 20 * 60_000
 /** For calls that do little; a busy guest may take long to start a program. */
 export const shortCallMs = 60_000
 

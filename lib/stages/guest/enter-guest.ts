@@ -4,6 +4,7 @@ import { messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { ChannelAttempt } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
+import { postThawMs } from '../../model/policy.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
 import { thawGuest } from './freeze.ts'
@@ -30,8 +31,8 @@ export async function enterGuest(
   const workspace = hold.job().guest?.workspace ?? null
   if (workspace === null) return nobody(null)
   // An earlier freeze may have to be thawed first.
-  const postThawMs = hold.job().policy.scripts[workspace.family].postThaw?.timeoutMs ?? 0
-  const limited = { signal: withTimeLimit(cancel.signal, deps.limits.guestSetupMs + postThawMs) }
+  const limitMs = deps.limits.guestSetupMs + postThawMs(hold.job().policy, workspace.family)
+  const limited = { signal: withTimeLimit(cancel.signal, limitMs) }
   const attempts: ChannelAttempt[] = []
   try {
     const way = await returnTo({ ...at, workspace }, deps, limited)

@@ -4,7 +4,7 @@ import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { ScriptRun, ThawedBy } from '../../model/guest.ts'
 import type { GuestChannel } from '../../ports/guest.ts'
-import { callWrapper, completeRun, shortCallMs, wrapperAt } from './call-wrapper.ts'
+import { callWrapper, completeRun, scriptCallMs, shortCallMs, wrapperAt } from './call-wrapper.ts'
 import type { FreezeAnswer, FreezeRequest, ThawAnswer, WrapperPlace } from './wrapper.ts'
 import { thawedBy, type WrapperReply, wholeNumber } from './wrapper-reply.ts'
 
@@ -18,8 +18,6 @@ export type ThawRequest = {
 
 /** Beside the limit: a thaw of an earlier freeze may come first, and killing what hangs takes seconds. */
 const freezeExtraMs = 120_000
-/** A script may take ten minutes (lib/wire/policy.ts); what is left of earlier freezes comes first. */
-const scriptMs = 20 * 60_000
 
 /** The guest's monotonic clock in milliseconds, as FreezeRequest.notAfterMs is compared with it. */
 export async function guestNowMs(channel: GuestChannel, place: WrapperPlace, cancel: Cancel): Promise<number> {
@@ -74,7 +72,11 @@ export async function thawGuest(
   cancel: Cancel,
 ): Promise<ThawAnswer> {
   const words = ['thaw', String(request.number), request.by, request.close === true ? 'close' : 'open']
-  const reply = await callWrapper(channel, { ...wrapperAt(place), words, what: 'thaw', timeoutMs: scriptMs }, cancel)
+  const reply = await callWrapper(
+    channel,
+    { ...wrapperAt(place), words, what: 'thaw', timeoutMs: scriptCallMs },
+    cancel,
+  )
   const [by = '', held = ''] = reply.words('thawed', 2)
   return {
     by: by === '-' ? null : thawedBy(by, reply),

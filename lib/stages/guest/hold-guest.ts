@@ -4,7 +4,7 @@
 import { messageOf } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { GuestWorkspace, ScriptRun, ThawedBy } from '../../model/guest.ts'
-import type { Policy } from '../../model/policy.ts'
+import { type Policy, postThawMs } from '../../model/policy.ts'
 import type { GuestChannel } from '../../ports/guest.ts'
 import type { StageDeps } from '../deps.ts'
 import type { JobHold } from '../hold.ts'
@@ -149,7 +149,7 @@ type Thawing = {
 async function thawSurely({ guest, deps, number, policy }: Thawing): Promise<Thaw> {
   const { channel, at, workspace } = guest
   const thaw = { place: placeOf(workspace), request: { number, by: 'capture' } } as const
-  const limitMs = deps.limits.thawCallMs + (policy.scripts[workspace.family].postThaw?.timeoutMs ?? 0)
+  const limitMs = deps.limits.thawCallMs + postThawMs(policy, workspace.family)
   try {
     return await thawGuest(channel, thaw, { signal: AbortSignal.timeout(limitMs) })
   } catch (error) {
@@ -172,6 +172,6 @@ export function placeOf({ family, path, elevated }: GuestWorkspace): WrapperPlac
 }
 
 /** The longest that one freeze can take, from its first call to the end of its thaw. */
-export function freezeBudgetMs({ scripts }: Policy, { family }: GuestWorkspace, deps: StageDeps): number {
-  return scripts.freezeLimitMs + (scripts[family].postThaw?.timeoutMs ?? 0) + deps.limits.thawCallMs
+export function freezeBudgetMs(policy: Policy, { family }: GuestWorkspace, deps: StageDeps): number {
+  return policy.scripts.freezeLimitMs + postThawMs(policy, family) + deps.limits.thawCallMs
 }

@@ -3,7 +3,7 @@
 import { hasCode, messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import { withNotices } from '../../model/advance.ts'
-import type { GuestWorkspace } from '../../model/guest.ts'
+import { endOfRun, type GuestWorkspace } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
 import type { GuestChannel } from '../../ports/guest.ts'
 import { pay } from '../debts.ts'
@@ -60,9 +60,14 @@ async function leave(hold: JobHold, { deps, cancel }: Call): Promise<Left> {
 }
 
 async function paid(hold: JobHold, cancel: Cancel): Promise<Left> {
+  await forgetGuest(hold, cancel)
+  return { kind: 'left' }
+}
+
+/** Nothing is owed in the guest any more, and nobody watches for its thaw. */
+export async function forgetGuest(hold: JobHold, cancel: Cancel): Promise<void> {
   for (const debt of hold.job().owes) if (debt.kind === 'guest') await pay(hold, debt, cancel)
   await hold.update((job) => ({ ...job, freezeDeadlineMs: null }), cancel)
-  return { kind: 'left' }
 }
 
 type Inside = { readonly hold: JobHold; readonly workspace: GuestWorkspace; readonly channel: GuestChannel }
@@ -81,8 +86,7 @@ async function afterCommit({ hold, workspace, channel }: Inside, { deps, cancel 
     const run = await runScript(channel, { place: placeOf(workspace), stage: 'post-commit' }, cancel)
     deps.log.info('guest.post-commit', { exitCode: run.exitCode, timedOut: run.timedOut, elapsedMs: run.elapsedMs })
     await addEvidence(hold, evidenceOf([run]), cancel)
-    const how = run.timedOut ? 'was killed at its time limit' : `ended with exit code ${run.exitCode ?? 'unknown'}`
-    await noteEnd(hold, run.succeeded ? null : how, cancel)
+    await noteEnd(hold, run.succeeded ? null : `failed (${endOfRun(run)})`, cancel)
   } catch (error) {
     if (!hasCode(error, 'guest-workspace-missing')) throw error
     await noteEnd(hold, 'did not run: the guest was started anew, and its memory is empty', cancel)

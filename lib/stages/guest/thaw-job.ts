@@ -4,6 +4,7 @@ import { messageOf } from '../../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../../base/time-limit.ts'
 import type { ThawedBy } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
+import { postThawMs } from '../../model/policy.ts'
 import type { StageDeps } from '../deps.ts'
 import { thawGuest } from './freeze.ts'
 import { placeOf } from './hold-guest.ts'
@@ -21,8 +22,8 @@ export async function thawJob(
   const workspace = job.guest?.workspace ?? null
   if (workspace === null) return true
   const log = deps.log.with({ job: job.id, vm: job.vm.name, by })
-  const postThawMs = job.policy.scripts[workspace.family].postThaw?.timeoutMs ?? 0
-  const limited = { signal: withTimeLimit(cancel.signal, deps.limits.thawCallMs + postThawMs) }
+  const limitMs = deps.limits.thawCallMs + postThawMs(job.policy, workspace.family)
+  const limited = { signal: withTimeLimit(cancel.signal, limitMs) }
   try {
     await using session = await deps.vsphere.open(limited)
 

@@ -8,6 +8,7 @@ import {
   callWrapper,
   completeRun,
   pathIn,
+  scriptCallMs,
   shortCallMs,
   type WrapperCall,
   wrapperAt,
@@ -20,8 +21,6 @@ import type { WrapperReply } from './wrapper-reply.ts'
 
 /** Copies, digests and unpacks up to 64 MiB a script. */
 const installMs = 10 * 60_000
-/** A script may take ten minutes (lib/wire/policy.ts); what is left of earlier freezes comes first. */
-const scriptMs = 20 * 60_000
 
 /**
  * Makes the workspace: a fresh directory in memory-backed storage that only the account, or root, can enter.
@@ -52,7 +51,7 @@ export async function installWorkspace(
  * @throws BackupError `guest-workspace-failed`, `guest-wrapper-reply`, those of GuestChannel
  */
 export async function removeWorkspace(channel: GuestChannel, place: WrapperPlace, cancel: Cancel): Promise<void> {
-  const call = { ...wrapperAt(place), words: ['remove'], what: `remove "${place.path}"`, timeoutMs: scriptMs }
+  const call = { ...wrapperAt(place), words: ['remove'], what: `remove "${place.path}"`, timeoutMs: scriptCallMs }
   try {
     const reply = await callWrapper(channel, call, cancel)
     if (!reply.has('removed')) throw reply.odd('it does not say that it is removed')
@@ -73,7 +72,7 @@ export async function removeByToken(
   await throughStaging(channel, { token, cancel }, async (staging) => {
     const words = ['remove-token', token, await staging.namedDirectory()]
     const what = 'remove what an earlier attempt left'
-    const reply = await staging.call({ words, elevated, what, timeoutMs: scriptMs })
+    const reply = await staging.call({ words, elevated, what, timeoutMs: scriptCallMs })
     if (!reply.has('removed')) throw reply.odd('it does not say what it removed')
   })
 }
@@ -87,7 +86,12 @@ export async function runScript(
   { place, stage }: { readonly place: WrapperPlace; readonly stage: 'post-commit' },
   cancel: Cancel,
 ): Promise<ScriptRun> {
-  const call = { ...wrapperAt(place), words: ['run', stage], what: `run the script of ${stage}`, timeoutMs: scriptMs }
+  const call = {
+    ...wrapperAt(place),
+    words: ['run', stage],
+    what: `run the script of ${stage}`,
+    timeoutMs: scriptCallMs,
+  }
   const reply = await callWrapper(channel, call, cancel)
   const run = await completeRun(channel, { reply, place }, cancel)
   if (run?.stage !== stage) throw reply.odd('it tells of another script')
