@@ -1,15 +1,10 @@
 // prepare: lease the VM, judge it, and make changed block tracking real, before anything in it is frozen.
 
 import { isoTime } from '../base/clock.ts'
-import { BackupError } from '../base/errors.ts'
-import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
+import type { Cancel } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
-import { snapshotNameOf } from '../model/ids.ts'
-import type { Job } from '../model/job.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { VmState } from '../model/vm.ts'
-import type { VsphereSession } from '../ports/vsphere.ts'
-import { owe, pay } from './debts.ts'
+import { owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
@@ -17,8 +12,9 @@ import { judgeVm } from './judge.ts'
 import { ladderFor } from './ladder.ts'
 import { notReached } from './not-reached.ts'
 import { moversResource, takePlace, vmResource } from './places.ts'
-import { clearedVm, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
+import { trackChanges } from './track-changes.ts'
 
 export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
   const at = isoTime(deps.clock.nowMs())
@@ -86,47 +82,4 @@ function waitForOthers(hold: JobHold, deps: StageDeps, waitsFor: string): Step {
     hint: 'Start the backup again when the VM is free',
   }
   return movedBy({ kind: 'skipped', outcome, at: new Date(nowMs).toISOString() })
-}
-
-type Tracking = Job['tracking']
-
-/** Turns changed block tracking on where that is safe: with no snapshot present, followed by a stun cycle. */
-async function trackChanges(
-  found: { readonly session: VsphereSession; readonly vm: VmState },
-  hold: JobHold,
-  { deps, call }: { readonly deps: StageDeps; readonly call: StageCall },
-): Promise<Tracking> {
-  const { session, vm } = found
-  if (vm.changeTrackingEnabled) return { active: true, reason: null }
-  if (vm.changeTrackingSupported === false)
-    return { active: false, reason: "this VM's hardware cannot track changed blocks" }
-  if (vm.snapshots.length > 0)
-    return { active: false, reason: 'changed block tracking is off and cannot be turned on while snapshots exist' }
-  const job = hold.job()
-  const name = snapshotNameOf({ job: job.id, purpose: 'stun', attempt: job.attempt })
-  await owe(hold, { kind: 'snapshot', name }, call)
-  await session.setChangeTracking({ vm: vm.moref, enabled: true }, call)
-  // Tracking becomes real at the next stun; a snapshot made and removed is one (VDDK guide, "About CBT").
-  const description = `Coldframe job ${job.id}: makes changed block tracking take effect`
-  const limited = { signal: withTimeLimit(call.signal, deps.limits.captureMs) }
-  await session.createSnapshot({ vm: vm.moref, name, description, quiesce: { kind: 'none' } }, limited)
-  const withStun = await session.readVm(vm.moref, call)
-  const after = await removeSnapshots(
-    { session, vm: vm.moref, snapshots: snapshotsOfJob(withStun, job.id, 'stun') },
-    deps,
-    call,
-  )
-  if (after.consolidationNeeded || snapshotsOfJob(after, job.id, 'stun').length > 0) {
-    throw new BackupError(
-      `Cannot remove snapshot "${name}" of VM "${vm.name}": it is still in the tree or its disks need consolidation`,
-      {
-        code: 'snapshot-removal-failed',
-        retry: 'later',
-        hint: "It is tried again; look at the VM's tasks in vCenter if this lasts",
-      },
-    )
-  }
-  await pay(hold, { kind: 'snapshot', name }, call)
-  deps.log.info('tracking.enabled', { vm: vm.name })
-  return { active: true, reason: null }
 }
