@@ -57,6 +57,16 @@ type BackupFlags = {
   readonly full?: true
   readonly key?: string
 }
+type PrivilegesFlags = {
+  readonly transport?: string
+  readonly guest?: string
+  readonly policy?: string
+  readonly encrypted?: true
+  readonly restore?: true
+  readonly alarms?: true
+  readonly format: string
+}
+type AddCommand = (name: string, description: string) => Command
 type RestoreFlags = { readonly disk?: readonly number[]; readonly to: string; readonly overwrite?: true }
 
 /** @throws CommanderError from parsing, and what the commands throw */
@@ -117,14 +127,29 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
       const { verify } = await import('./verify.ts')
       finish(await verify(options, world), { json: json === true })
     })
+  addPrivileges(command, { finish, world })
   addScriptAndSim(command, { finish, world })
   return program
 }
 
-function addScriptAndSim(
-  command: (name: string, description: string) => Command,
-  { finish, world }: CommandEnds,
-): void {
+function addPrivileges(command: AddCommand, { finish }: CommandEnds): void {
+  command('privileges', 'which vSphere privileges are needed for what, and commands that create the least roles')
+    .option('--transport <names>', 'transports between commas (default: those of the policy)')
+    .option('--guest <way>', '"vix" for guests through VMware Tools, or "network" (default: as the policy says)')
+    .option('--policy <file>', 'what the policy needs (without it: what is needed by default)')
+    .option('--encrypted', 'also what reading encrypted disks needs')
+    .option('--restore', 'also what restoring into vCenter will need')
+    .option('--alarms', 'also what installing alarms needs')
+    .option('--format <form>', 'table, govc, powercli or json', 'table')
+    .action(async ({ json, encrypted, restore, alarms, ...options }: Json & PrivilegesFlags) => {
+      const { privileges } = await import('./privileges.ts')
+      const also = { encrypted: encrypted === true, restore: restore === true, alarms: alarms === true }
+      const answer = await privileges({ ...options, ...also })
+      finish(answer, { json: json === true })
+    })
+}
+
+function addScriptAndSim(command: AddCommand, { finish, world }: CommandEnds): void {
   command('script', 'store a script bundle for guests beside the repository')
     .argument('<file>', 'a .tgz, a .zip or a single script')
     .option('--as <key>', 'its key below "scripts/" (default: the name of the file)')
