@@ -3,8 +3,11 @@
 import { BackupError, messageOf, quote } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { TransportName } from '../model/policy.ts'
+import type { DiskAccess } from '../ports/disk.ts'
 import type { Log } from '../ports/log.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
+
+export type ChosenTransport = { readonly name: Transport['name']; readonly access: DiskAccess }
 
 export type TransportChoice = {
   readonly order: readonly TransportName[]
@@ -22,7 +25,7 @@ export async function chooseTransport(
   request: DiskRequest,
   choice: TransportChoice,
   cancel: Cancel,
-): Promise<Transport['name']> {
+): Promise<ChosenTransport> {
   const { label, capacityBytes } = request.disk
   const reasons: string[] = []
   const causes: unknown[] = []
@@ -43,7 +46,7 @@ export async function chooseTransport(
     }
     try {
       const source = choice.opened.use(await transport.open(request, cancel))
-      if (source.capacityBytes === capacityBytes) return name
+      if (source.capacityBytes === capacityBytes) return { name, access: source.access }
       refuse(name, `it gives ${source.capacityBytes} bytes, the disk has ${capacityBytes}`)
     } catch (error) {
       cancel.signal.throwIfAborted()

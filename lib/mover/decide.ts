@@ -11,6 +11,8 @@ export type ReadingFacts = {
   readonly disk: VmDisk
   /** What this disk would be cut into if it had no past. */
   readonly chunkLog2: number
+  /** Why nothing but the whole disk can be read, whatever is tracked; null when ranges can. */
+  readonly wholeReason: string | null
   readonly tracking: { readonly active: boolean; readonly reason: string | null }
   /** AboutInfo.instanceUuid of the vCenter that is read from; null where the server has none (a lone host). */
   readonly vcenterId: string | null
@@ -46,8 +48,8 @@ export type Reading =
 
 /** A disk with another past than the point's is still compared with it: equal bytes at equal places are equal bytes. */
 export function decideReading(facts: ReadingFacts): Reading {
-  const { disk, parent, chunkLog2 } = facts
-  const untracked = untrackedReason(facts)
+  const { disk, parent, chunkLog2, wholeReason } = facts
+  const untracked = wholeReason === null ? untrackedReason(facts) : null
   const before = parent?.disks.find((candidate) => candidate.key === disk.key) ?? null
   if (parent === null || before === null) {
     const reason = parent === null ? (facts.orphanReason ?? untracked) : untracked
@@ -57,6 +59,7 @@ export function decideReading(facts: ReadingFacts): Reading {
     const reason = `Restore point ${parent.sequence} cuts this disk into chunks of ${2 ** before.chunkLog2} bytes, now ${2 ** chunkLog2}`
     return { kind: 'full', reason, notice: untracked === null ? null : trackingNotice(disk, untracked) }
   }
+  if (wholeReason !== null) return { kind: 'differential', parent: before, reason: wholeReason, notice: null }
   if (untracked !== null) {
     return { kind: 'differential', parent: before, reason: untracked, notice: trackingNotice(disk, untracked) }
   }

@@ -7,6 +7,7 @@ import { alignExtents, type Extent, totalBytes } from '../model/extent.ts'
 import type { Capture, Job } from '../model/job.ts'
 import type { PointDisk } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
+import type { DiskAccess } from '../ports/disk.ts'
 import type { Log } from '../ports/log.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
@@ -22,6 +23,7 @@ export type DiskReading = {
   readonly disk: VmDisk
   readonly request: DiskRequest
   readonly transport: Transport['name']
+  readonly access: DiskAccess
   readonly chunkLog2: number
   readonly reading: Reading
   /** The map that chunks are compared with and that is kept where nothing is read. */
@@ -82,10 +84,11 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
   const request: DiskRequest = { vm: moref, snapshot: capture.snapshot, datacenter, disk }
   const { transports, opened, log } = deps
   const choice = { order: job.policy.transport, transports, opened, log }
-  const transport = await chooseTransport(request, choice, cancel)
+  const { name: transport, access } = await chooseTransport(request, choice, cancel)
   const decided = decideReading({
     disk,
     chunkLog2,
+    wholeReason: access === 'random' ? null : `Transport "${transport}" gives a disk only as a whole`,
     tracking: job.tracking,
     orphanReason: context.orphanReason,
     vcenterId: deps.session.about.instanceUuid,
@@ -95,7 +98,8 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
   const parent = reading.kind === 'full' ? null : mapOf(context.parent, reading.parent)
   const limits = { blockBytes: chunkBytesOf({ chunkLog2 }), capacityBytes: disk.capacityBytes }
   const extents = alignExtents(changed, limits)
-  const plan = { disk, request, transport, chunkLog2, reading, parent, extents, totalBytes: totalBytes(extents) }
+  const source = { request, transport, access }
+  const plan = { disk, ...source, chunkLog2, reading, parent, extents, totalBytes: totalBytes(extents) }
   deps.log.info('disk.reading', {
     disk: disk.label,
     transport,

@@ -8,7 +8,7 @@ import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type Extent, totalBytes } from '../model/extent.ts'
 import type { VmId } from '../model/ids.ts'
-import type { DiskSource } from '../ports/disk.ts'
+import type { DiskAccess, DiskSource } from '../ports/disk.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
 import {
@@ -32,6 +32,7 @@ import { dataExtents, type Region } from './regions.ts'
 export type DiskPlan = {
   readonly request: DiskRequest
   readonly transport: Transport['name']
+  readonly access: DiskAccess
   readonly chunkLog2: number
   /** The map that is compared with, and kept where a region has no extents. */
   readonly parent: MapOptions['disk'] | null

@@ -116,9 +116,10 @@ function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: Mover
   return {
     repository: dataOf(deps.repository),
     domain: job.vm.vmId,
-    disks: readings.map(({ request, transport, chunkLog2, parent, reading }) => ({
+    disks: readings.map(({ request, transport, access, chunkLog2, parent, reading }) => ({
       request,
       transport,
+      access,
       chunkLog2,
       parent,
       whole: reading.kind !== 'incremental',
@@ -142,15 +143,24 @@ async function openWorkers(
   cancel: Cancel,
 ): Promise<Workers> {
   const { openWorker, settings } = options.deps
-  const totalBytes = options.readings.reduce((sum, reading) => sum + reading.totalBytes, 0)
-  const count = Math.max(1, Math.min(settings.workersMax, Math.ceil(totalBytes / BYTES_PER_WORKER)))
+  const count = Math.max(1, Math.min(settings.workersMax, workersOf(options.readings)))
   await using opened = new AsyncDisposableStack()
-  const opening = Array.from({ length: count }, () => openWorker(plan, options.report, cancel))
+  // Disks that come as streams are the first worker's alone: see storeRegions().
+  const others = { ...plan, disks: plan.disks.filter(({ access }) => access === 'random') }
+  const planAt = (index: number) => (index === 0 ? plan : others)
+  const opening = Array.from({ length: count }, (_, index) => openWorker(planAt(index), options.report, cancel))
   const settled = await Promise.allSettled(opening)
   const list = settled.flatMap((one) => (one.status === 'fulfilled' ? [opened.use(one.value)] : []))
   for (const one of settled) if (one.status === 'rejected') throw one.reason
   const kept = opened.move()
   return { list, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() }
+}
+
+/** How many have something to do: one reads all streams, the others share what can be read anywhere. */
+function workersOf(readings: readonly DiskReading[]): number {
+  const bytesOf = (access: DiskReading['access']) =>
+    readings.reduce((sum, reading) => sum + (reading.access === access ? reading.totalBytes : 0), 0)
+  return Math.min(1, bytesOf('sequential')) + Math.ceil(bytesOf('random') / BYTES_PER_WORKER)
 }
 
 function flowsOf(readings: readonly DiskReading[], workers: number) {
@@ -166,7 +176,7 @@ function flowsOf(readings: readonly DiskReading[], workers: number) {
         readBytesMax: regionBytesOf(totalBytes, { workers, leafBytes }),
         leavesMax: LEAVES_MAX,
       })
-    return { diskKey: reading.disk.key, reading, regions: regions(), leaves: leafStream() }
+    return { diskKey: reading.disk.key, access: reading.access, reading, regions: regions(), leaves: leafStream() }
   })
 }
 

@@ -2,12 +2,18 @@
 
 import { assert } from '../base/errors.ts'
 import { anySignal, type Cancel, isAbort } from '../base/time-limit.ts'
+import type { DiskAccess } from '../ports/disk.ts'
 import type { LeafStream } from './leaf-stream.ts'
 import type { RegionDone, RegionWorker } from './region-worker.ts'
 import type { Region } from './regions.ts'
 
 /** A disk's regions, and where its leaves go. */
-export type DiskFlow = { readonly diskKey: number; readonly regions: Iterable<Region>; readonly leaves: LeafStream }
+export type DiskFlow = {
+  readonly diskKey: number
+  readonly access: DiskAccess
+  readonly regions: Iterable<Region>
+  readonly leaves: LeafStream
+}
 
 export type StoreOptions = {
   readonly workers: readonly RegionWorker[]
@@ -17,15 +23,17 @@ export type StoreOptions = {
 type Task = { readonly flow: DiskFlow; readonly order: number; readonly region: Region }
 
 /**
- * Every region by one worker; a worker takes the next when it has done one.
+ * Every region by one worker; a worker takes the next when it has done one. Disks that come as streams are all the first
+ * worker's: one after the other, each from its start to its end; then it helps with the rest.
  * @throws AggregateError when several disks failed by themselves before all had stopped, else the one error
  */
 export async function storeRegions(flows: readonly DiskFlow[], options: StoreOptions, cancel: Cancel): Promise<void> {
   const stop = new AbortController()
   const signal = anySignal([cancel.signal, stop.signal])
   const failures = new Map<number, unknown>()
-  const tasks = tasksOf(flows)
-  const work = async (worker: RegionWorker): Promise<void> => {
+  const streams = tasksOf(flows.filter(({ access }) => access === 'sequential'))
+  const shared = tasksOf(flows.filter(({ access }) => access === 'random'))
+  const work = async (worker: RegionWorker, tasks: Generator<Task, void>): Promise<void> => {
     for (let next = tasks.next(); next.done !== true && !signal.aborted; next = tasks.next()) {
       const { flow, order, region } = next.value
       try {
@@ -42,7 +50,11 @@ export async function storeRegions(flows: readonly DiskFlow[], options: StoreOpt
     }
   }
   assert(options.workers.length > 0, 'there is a worker')
-  await Promise.all(options.workers.map(work))
+  const ownWork = async (worker: RegionWorker, index: number) => {
+    if (index === 0) await work(worker, streams)
+    await work(worker, shared)
+  }
+  await Promise.all(options.workers.map(ownWork))
   cancel.signal.throwIfAborted()
   const errors = [...failures.values()]
   if (errors.length === 1) throw errors[0]

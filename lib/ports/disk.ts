@@ -9,8 +9,16 @@ export type Allocation = {
   readonly kind: 'data' | 'zero'
 }
 
+/**
+ * 'random': any range at any time. 'sequential': the disk comes as a stream, once. Ranges, of reads and of allocation, then
+ * come in ascending order: what lies before a read is passed over, and a read that fails or is cancelled ends the source.
+ * The call whose range reaches the capacity settles only when the stream was seen to end as it must.
+ */
+export type DiskAccess = 'random' | 'sequential'
+
 /** A disk that does not change while it is open. Reads may run side by side, up to `readsMax`. */
 export interface DiskSource extends AsyncDisposable {
+  readonly access: DiskAccess
   readonly capacityBytes: number
   /** The largest read that one call may ask for; callers cut larger ones. */
   readonly readBytesMax: number

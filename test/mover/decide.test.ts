@@ -29,6 +29,7 @@ const before: PointDisk = {
 const facts: ReadingFacts = {
   disk,
   chunkLog2: 18,
+  wholeReason: null,
   tracking: { active: true, reason: null },
   vcenterId: 'vcenter-1',
   parent: { sequence: 7, vcenterId: 'vcenter-1', disks: [before] },
@@ -52,6 +53,15 @@ describe('decideReading()', () => {
   it('reads the first backup and an added disk in full without a word, when tracking is active', () => {
     expect(decideReading({ ...facts, parent: null })).toEqual({ kind: 'full', reason: null, notice: null })
     expect(decideReading(withParent({ key: 2001 }))).toEqual({ kind: 'full', reason: null, notice: null })
+  })
+
+  it('reads whole, and compares with the parent where there is one, by a transport that cannot do else, without a word', () => {
+    const wholeReason = 'Transport "lease" gives a disk only as a whole'
+    const untracked = { ...facts, wholeReason, tracking: { active: false, reason: 'Snapshots of others stand' } }
+    for (const known of [{ ...facts, wholeReason }, untracked]) {
+      expect(decideReading(known)).toEqual({ kind: 'differential', parent: before, reason: wholeReason, notice: null })
+      expect(decideReading({ ...known, parent: null })).toEqual({ kind: 'full', reason: null, notice: null })
+    }
   })
 
   it('notices a first full without tracking', () => {

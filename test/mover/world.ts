@@ -172,7 +172,8 @@ function captureOf(snapshot: Capture['snapshot'], disks: readonly VmDisk[]): Cap
 }
 
 function jobRecord(id: Job['id'], capture: Capture): Job {
-  const run = { id: runIdOf({ policy: parsePolicyName('test'), key: 'run' }), policy: defaultPolicy(), full: false }
+  const policy = { ...defaultPolicy(), transport: ['datastore', 'lease'] as const }
+  const run = { id: runIdOf({ policy: parsePolicyName('test'), key: 'run' }), policy, full: false }
   const vm = { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: 'DC' }
   return {
     ...newJob({ run, vm, groups: [], createdAt: '2026-01-01T00:00:00.000Z' }),

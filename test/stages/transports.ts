@@ -26,6 +26,7 @@ export function fileTransport(
     open: async (request) => {
       const capacityBytes = await around('transport.open', async () => bytesOf(request).byteLength)
       return {
+        access: 'random',
         capacityBytes,
         readBytesMax: 256 * 1024,
         readsMax: 2,

@@ -65,6 +65,7 @@ type Slot = {
 }
 
 class NbdSource implements DiskSource {
+  readonly access = 'random'
   readonly capacityBytes: number
   readonly readBytesMax: number
   readonly readsMax: number

@@ -47,6 +47,7 @@ function rawSource(
     assert(whole && offsetBytes + lengthBytes <= capacityBytes, 'a range lies inside the disk')
   }
   return {
+    access: 'random',
     capacityBytes,
     readBytesMax,
     readsMax: 16,

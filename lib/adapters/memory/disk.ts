@@ -22,6 +22,7 @@ export function memoryDisk(image: Uint8Array, options: MemoryDiskOptions = {}): 
     assert(isInside({ offsetBytes, lengthBytes, capacityBytes }), 'a range lies inside the disk')
   }
   return {
+    access: 'random',
     capacityBytes,
     readBytesMax,
     readsMax: 64,

@@ -77,6 +77,7 @@ function sourceOf(
   const { capacityBytes } = request.disk
   let open = true
   return {
+    access: 'random',
     capacityBytes,
     readBytesMax: READ_BYTES_MAX,
     readsMax: READS_MAX,
