@@ -149,12 +149,6 @@ export type Attempt = {
       }
 }
 
-/** A shared resource and who holds how much of it; places expire by their time, compared when one is taken. */
-export type Resource = {
-  readonly name: string
-  readonly places: readonly { readonly holder: string; readonly units: number; readonly untilMs: number }[]
-}
-
 /** When watch must look at a job: its message counts as lost, or a freeze should be over. Null when it is done. */
 export function dueAtMs({
   state,

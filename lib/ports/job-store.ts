@@ -3,7 +3,8 @@
 import type { Cancel } from '../base/time-limit.ts'
 import type { GuestTrust } from '../model/guest.ts'
 import type { JobId, RunId, SessionId, VmId } from '../model/ids.ts'
-import type { Attempt, Job, Resource } from '../model/job.ts'
+import type { Attempt, Job } from '../model/job.ts'
+import type { Resource } from '../model/places.ts'
 import type { Run } from '../model/run.ts'
 import type { VmHistory } from '../model/vm-history.ts'
 

@@ -19,6 +19,8 @@ export type StageLimits = {
   readonly overdueMs: number
   /** How long a job's places in shared resources hold; every stage renews them. */
   readonly placeMs: number
+  /** How long a job counts as waiting for a place without looking again; longer than the longest wait between two looks. */
+  readonly waiterMs: number
   /** How many jobs may be between prepare and release at once: no snapshot waits for a mover. */
   readonly moversMax: number
   /** How often a mover is asked for, and how often a long vSphere task. */
@@ -64,6 +66,7 @@ export const defaultStageLimits: StageLimits = {
   claimMs: 60_000,
   overdueMs: 60_000,
   placeMs: 2 * 3_600_000,
+  waiterMs: 900_000,
   moversMax: 200,
   pollMs: 15_000,
   againFirstMs: 5_000,

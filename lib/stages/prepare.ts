@@ -4,14 +4,13 @@ import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
 import type { Outcome } from '../model/outcome.ts'
-import { owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
 import { ladderFor } from './ladder.ts'
 import { notReached } from './not-reached.ts'
-import { moversResource, takePlace, vmResource } from './places.ts'
+import { describeRefusal, moversResource, takePlaces, vmResource, waitForPlaceMs } from './places.ts'
 import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 import { trackChanges } from './track-changes.ts'
@@ -51,19 +50,23 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
 
 /** One job at a time works on a VM. @returns the step to take when another does */
 async function leaseVm(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
-  const job = hold.job()
-  const resource = vmResource(job.vm.vmId)
-  await owe(hold, { kind: 'place', resource }, cancel)
-  const inTheWay = await takePlace({ resource, holder: job.id, units: 1, unitsMax: 1 }, deps, cancel)
-  return inTheWay === null ? null : waitForOthers(hold, deps, `job ${inTheWay.join(', ')}, which works on this VM`)
+  const wish = { resource: vmResource(hold.job().vm.vmId), what: 'this VM', units: 1, unitsMax: 1 }
+  const refusal = await takePlaces(hold, [wish], deps, cancel)
+  if (refusal === null) return null
+  const others = [...refusal.holders, ...refusal.ahead]
+  return waitForOthers(
+    hold,
+    deps,
+    `job ${others.join(', ')}, which ${others.length === 1 ? 'works' : 'work'} on this VM`,
+  )
 }
 
 /** @returns the step to take while all movers are taken */
 async function takeMoverPlace(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
-  const { moversMax } = deps.limits
-  await owe(hold, { kind: 'place', resource: moversResource }, cancel)
-  const wish = { resource: moversResource, holder: hold.job().id, units: 1, unitsMax: moversMax }
-  return (await takePlace(wish, deps, cancel)) === null ? null : wait(deps, `a free mover: all ${moversMax} are taken`)
+  const wish = { resource: moversResource, what: 'a free mover', units: 1, unitsMax: deps.limits.moversMax }
+  const refusal = await takePlaces(hold, [wish], deps, cancel)
+  if (refusal === null) return null
+  return { kind: 'again', delayMs: waitForPlaceMs(hold.job(), refusal, deps), waitsFor: describeRefusal(refusal) }
 }
 
 function wait(deps: StageDeps, waitsFor: string): Step {

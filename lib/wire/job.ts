@@ -5,8 +5,9 @@ import * as z from 'zod'
 import { BackupError } from '../base/errors.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { GuestTrust } from '../model/guest.ts'
-import type { Attempt, Capture, Claim, Debt, Job, Resource } from '../model/job.ts'
+import type { Attempt, Capture, Claim, Debt, Job } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
+import type { Resource } from '../model/places.ts'
 import type { ExcludedDisk } from '../model/point.ts'
 import type { Run } from '../model/run.ts'
 import type { VmHistory } from '../model/vm-history.ts'
@@ -180,6 +181,10 @@ const attempt = z.strictObject({
 const resource = z.strictObject({
   name: z.string(),
   places: z.array(z.strictObject({ holder: z.string(), units: z.number(), untilMs: z.number() })),
+  // Records of before admission have none.
+  waiters: z
+    .array(z.strictObject({ holder: z.string(), units: z.number(), sinceMs: z.number(), untilMs: z.number() }))
+    .default([]),
 }) satisfies z.ZodType<Resource>
 
 const orNull = z.number().min(0).nullable()

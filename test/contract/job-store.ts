@@ -54,13 +54,17 @@ export function jobStoreContract(
     it('lets exactly one of many concurrent writers win each version', async () => {
       await using opened = await open()
       const { resources } = opened.store
-      await resources.create('r', sampleResource({ name: 'r', places: [] }), cancel)
+      await resources.create('r', sampleResource({ name: 'r', waiters: [], places: [] }), cancel)
       const addOne = async (holder: string): Promise<void> => {
         for (;;) {
           const found = await resources.get('r', cancel)
           if (found === null) throw new Error('the record is gone')
           const places = [...found.value.places, { holder, units: 1, untilMs: 1 }]
-          const told = await resources.replace('r', { value: { name: 'r', places }, version: found.version }, cancel)
+          const told = await resources.replace(
+            'r',
+            { value: { ...found.value, places }, version: found.version },
+            cancel,
+          )
           if (told === 'replaced') return
         }
       }

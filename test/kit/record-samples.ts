@@ -10,8 +10,9 @@ import {
   parseSessionId,
   parseVmId,
 } from '../../lib/model/ids.ts'
-import type { Attempt, Job, Resource } from '../../lib/model/job.ts'
+import type { Attempt, Job } from '../../lib/model/job.ts'
 import { newJob } from '../../lib/model/new-job.ts'
+import type { Resource } from '../../lib/model/places.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
@@ -173,7 +174,9 @@ export function sampleAttempt(change: Partial<Attempt> = {}): Attempt {
 export const sampleSessionId = parseSessionId(`${sampleJob().id}-1`)
 
 export function sampleResource(change: Partial<Resource> = {}): Resource {
-  return { name: 'vm:1', places: [{ holder: 'job-1', units: 1, untilMs: 1_760_000_060_000 }], ...change }
+  const places = [{ holder: 'job-1', units: 1, untilMs: 1_760_000_060_000 }]
+  const waiters = [{ holder: 'job-2', units: 1, sinceMs: 1_760_000_000_000, untilMs: 1_760_000_060_000 }]
+  return { name: 'vm:1', places, waiters, ...change }
 }
 
 /** With every part filled. */

@@ -15,7 +15,7 @@ const store = sqliteJobStore(state)
 const queue = sqliteQueue(state, { clock: systemClock, receivesMax: 5, log: memoryLog() })
 for (let number = 0; ; number++) {
   const name = `${prefix}-${number}`
-  await store.resources.create(name, { name, places: [] }, cancel)
+  await store.resources.create(name, { name, places: [], waiters: [] }, cancel)
   await queue.send({ v: 1, kind: 'capture', jobId: sampleJob().id, attempt: 1, round: number }, { delayMs: 0 }, cancel)
   process.stdout.write(`${name}\n`)
   // SQLite's waiters are not served in turn: without a pause one writer keeps all others out.
