@@ -34,7 +34,10 @@ const USAGE = `Usage: node sim/main.ts [options]
   --guest-exit-keep-ms N   how long a guest tells of an ended program (default: 300000)
   --guest-file-host own|*  the host in URLs of files in guests (default: *, the one that was called)
   --change-tracking        small estate: changed block tracking is on from the start
-  --deny PRIVILEGE         the user lacks it (repeatable)
+  --deny PRIVILEGE[@NAME]  the user lacks it, or lacks it on the objects of that name and below (repeatable)
+  --clock-offset-ms N      how far the clock that the server tells is ahead (default: 0; may be negative)
+  --host-maintenance NAME  an ESXi host in maintenance mode (repeatable)
+  --host-away NAME         an ESXi host that does not answer vCenter (repeatable)
   --certificate FILE       PEM certificate, with --key FILE (default: a new self-signed one)
   --certificate-out FILE   also write the certificate there
   --exit-with-parent       end when standard input ends
@@ -62,6 +65,9 @@ function readArguments() {
       'guest-file-host': { type: 'string', default: plainServer.guestFileHost },
       'change-tracking': { type: 'boolean', default: false },
       deny: { type: 'string', multiple: true, default: [] },
+      'clock-offset-ms': { type: 'string', default: '0' },
+      'host-maintenance': { type: 'string', multiple: true, default: [] },
+      'host-away': { type: 'string', multiple: true, default: [] },
       certificate: { type: 'string' },
       key: { type: 'string' },
       'certificate-out': { type: 'string' },
@@ -106,6 +112,9 @@ async function main(): Promise<void> {
     taskKeepMs: numberOf(settings, 'task-keep-ms'),
     snapshotMs: numberOf(settings, 'snapshot-ms'),
     deniedPrivileges: settings.deny,
+    clockOffsetMs: numberOf(settings, 'clock-offset-ms'),
+    hostsInMaintenance: settings['host-maintenance'],
+    hostsAway: settings['host-away'],
     guestFileHost: settings['guest-file-host'] === 'own' ? 'own' : '*',
   })
 
@@ -168,11 +177,13 @@ function numberOf(
     | 'task-keep-ms'
     | 'snapshot-ms'
     | 'guest-write-every-ms'
-    | 'guest-exit-keep-ms',
+    | 'guest-exit-keep-ms'
+    | 'clock-offset-ms',
 ): number {
   const text = settings[name] ?? ''
   const value = Number(text)
-  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value)) return value
+  const form = name === 'clock-offset-ms' ? /^-?[0-9]+$/ : /^[0-9]+$/
+  if (form.test(text) && Number.isSafeInteger(value)) return value
   throw new BackupError(`Cannot start: --${name} is "${text}", a whole number is needed`, {
     code: 'usage',
     kind: 'usage',

@@ -37,6 +37,9 @@ export type ServerOptions = {
   readonly snapshotMs: number
   readonly taskMs: number
   readonly deniedPrivileges: readonly string[]
+  readonly clockOffsetMs: number
+  readonly hostsInMaintenance: readonly string[]
+  readonly hostsAway: readonly string[]
   readonly guestFileHost: '*' | 'own'
   /** How long a URL of a file in a guest works. */
   readonly guestFileMs: number
@@ -51,6 +54,9 @@ export const plainServer = {
   snapshotMs: 100,
   taskMs: 20,
   deniedPrivileges: [],
+  clockOffsetMs: 0,
+  hostsInMaintenance: [],
+  hostsAway: [],
   guestFileHost: '*',
   guestFileMs: 10 * 60_000,
 } as const satisfies Partial<ServerOptions>
@@ -73,6 +79,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     snapshotMs: options.snapshotMs,
     taskMs: options.taskMs,
     deniedPrivileges: options.deniedPrivileges,
+    clockOffsetMs: options.clockOffsetMs,
+    hostsInMaintenance: options.hostsInMaintenance,
+    hostsAway: options.hostsAway,
     guestFileHost: options.guestFileHost,
     instanceUuid: uuidOf(`vcenter ${estate.seed}`),
   }

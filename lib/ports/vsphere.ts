@@ -4,6 +4,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { Extent } from '../model/extent.ts'
 import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
+import type { DatastoreState, HostState } from '../model/site.ts'
 import type { SnapshotState, VmConfig, VmState, VmSummary } from '../model/vm.ts'
 import type { GuestChannel } from './guest.ts'
 
@@ -24,6 +25,15 @@ export type ChangedAreas = {
   readonly startOffset: number
   readonly length: number
   readonly areas: readonly Extent[]
+}
+
+/** Whether the account of the session has these privileges on this object. */
+export type PrivilegeQuestion = {
+  readonly entity:
+    | { readonly kind: 'vm' | 'datastore' | 'host'; readonly moref: Moref }
+    /** vCenter's root folder. */
+    | { readonly kind: 'root' }
+  readonly ids: readonly string[]
 }
 
 /** Opens sessions of one vCenter; a stage opens its own and closes it. */
@@ -119,4 +129,16 @@ export interface VsphereSession extends AsyncDisposable {
     vm: Moref,
     cancel: Cancel,
   ): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
+  /** The server's own clock, ISO 8601 UTC. */
+  currentTime(cancel: Cancel): Promise<string>
+  /** @throws BackupError `host-not-found`, `vcenter-permission` */
+  readHost(host: Moref, cancel: Cancel): Promise<HostState>
+  /** Every datastore that holds files of the VM. @throws BackupError `vm-not-found`, `vcenter-permission` */
+  readDatastores(vm: Moref, cancel: Cancel): Promise<readonly DatastoreState[]>
+  /**
+   * The privileges that are not granted, in the order of the question; one that the server does not know is among them.
+   * @throws BackupError `vcenter-unsupported` where the server does not tell, `vcenter-object-gone`, `vcenter-permission` when the
+   * object may not even be seen
+   */
+  missingPrivileges(question: PrivilegeQuestion, cancel: Cancel): Promise<readonly string[]>
 }

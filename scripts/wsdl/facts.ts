@@ -22,6 +22,7 @@ const subtype = (name: string, base: string, elements: Elements = ''): VimType =
 export const METHODS: readonly VimMethod[] = [
   method('RetrieveServiceContent', '', 'ServiceContent'),
   method('CurrentTime', '', 'dateTime'),
+  method('HasPrivilegeOnEntities', 'entity:moref[] sessionId:string privId?:string[]', 'EntityPrivilege[]'),
   method('Login', 'userName:string password:string locale?:string', 'UserSession'),
   method('Logout', '', null),
   method('RetrievePropertiesEx', 'specSet:PropertyFilterSpec[] options:RetrieveOptions', 'RetrieveResult'),
@@ -102,6 +103,8 @@ const session: readonly VimType[] = [
     'name:string fullName:string vendor:string version:string build:string osType:string productLineId:string ' +
       'apiType:string apiVersion:string instanceUuid?:string',
   ),
+  type('EntityPrivilege', 'entity:moref privAvailability:PrivilegeAvailability[]'),
+  type('PrivilegeAvailability', 'privId:string isGranted:boolean'),
   type('UserSession', 'key:string userName:string fullName:string loginTime:dateTime lastActiveTime:dateTime'),
   type(
     'TaskInfo',
@@ -152,7 +155,7 @@ const machine: readonly VimType[] = [
   type('VirtualMachineFileLayoutExFileInfo', 'key:int name:string type:string size:long'),
   type(
     'DatastoreSummary',
-    'datastore?:moref name:string url:string capacity:long freeSpace:long accessible:boolean type:string',
+    'datastore?:moref name:string url:string capacity:long freeSpace:long accessible:boolean type:string maintenanceMode?:string',
   ),
 ]
 

@@ -7,6 +7,7 @@ import { type SimDatastore, SimFault, type SimFile, type SimMishap } from '../ma
 import type { Front } from './front.ts'
 import { answer, answerStatus, basicOf, chunksOf, type Exchange } from './http.ts'
 import { meetMishap } from './mishaps.ts'
+import { isGranted } from './rights.ts'
 import { sessionOf } from './soap-endpoint.ts'
 
 const PIECE_BYTES = MiB
@@ -19,7 +20,6 @@ export async function folderEndpoint(front: Front, exchange: Exchange): Promise<
     const mishap = await meetMishap(front, { call: '/folder', exchange, session })
     if (mishap === 'answered') return
     if (!isAllowed(front, exchange)) return refuse(exchange)
-    if (front.settings.deniedPrivileges.includes('Datastore.FileManagement')) return answerStatus(exchange, 403)
     await serve(front, { ...exchange, mishap })
   } catch (error) {
     if (isAbort(error) && exchange.signal.aborted) return
@@ -35,6 +35,7 @@ type FileExchange = Exchange & { readonly mishap: SimMishap | null }
 async function serve(front: Front, exchange: FileExchange): Promise<void> {
   const place = placeOf(front, exchange.url)
   if (place === null) return answerStatus(exchange, 404)
+  if (!isReadable(front, place.datastore)) return answerStatus(exchange, 403)
   const file = place.datastore.file(place.path)
   switch (exchange.request.method) {
     case 'HEAD':
@@ -61,6 +62,12 @@ function refuse(exchange: Exchange): void {
     body: '401\n',
     headers: { 'WWW-Authenticate': 'Basic realm="VMware HTTP server"' },
   })
+}
+
+/** Browsing and low-level file operations, both on the datastore. */
+function isReadable(front: Front, { name }: SimDatastore): boolean {
+  const entity = front.world.entities().find((each) => each.kind === 'datastore' && each.name === name) ?? null
+  return ['Datastore.Browse', 'Datastore.FileManagement'].every((privilege) => isGranted(front, privilege, entity))
 }
 
 /** Some tools encode dcPath and dsName twice: what still holds "%xx" is decoded again. */

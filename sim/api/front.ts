@@ -27,8 +27,13 @@ export type FrontSettings = {
   readonly snapshotMs: number
   /** How long any other task takes. */
   readonly taskMs: number
-  /** Privileges that the users lack; everything else is granted. */
+  /** Privileges that the users lack, "PRIVILEGE" or "PRIVILEGE@NAME"; everything else is granted. */
   readonly deniedPrivileges: readonly string[]
+  /** How far the clock that the server tells is ahead of the real one. */
+  readonly clockOffsetMs: number
+  /** Names of hosts in maintenance mode, and of those that do not answer. */
+  readonly hostsInMaintenance: readonly string[]
+  readonly hostsAway: readonly string[]
   /** Whether URLs of files in guests name the server's own address, or "*" for it, as servers of the real kind may. */
   readonly guestFileHost: '*' | 'own'
   /** AboutInfo.instanceUuid. */

@@ -31,6 +31,7 @@ export interface Sessions {
   /** Null when the password or the user is wrong. */
   login(credentials: Credentials, from: { readonly ipAddress: string; readonly userAgent: string }): Session | null
   checks(credentials: Credentials): boolean
+  isUser(userName: string): boolean
   /** The live session of a cookie's value, which counts as activity; null when unknown or expired. */
   byCookie(cookie: string): Session | null
   byKey(key: string): Session | null
@@ -60,6 +61,7 @@ export function openSessions({ users, idleMs, clock, random }: SessionOptions): 
     users.some((user) => sameText(user.userName, credentials.userName) && sameText(user.password, credentials.password))
   return {
     checks,
+    isUser: (userName) => users.some((user) => sameText(user.userName, userName)),
     login: (credentials, from) => {
       if (!checks(credentials)) return null
       const now = clock.nowMs()

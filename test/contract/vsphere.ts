@@ -6,7 +6,7 @@ import { collectChangedAreas } from '../../lib/model/changed-areas.ts'
 import { endOf } from '../../lib/model/extent.ts'
 import { type Moref, parseMoref } from '../../lib/model/ids.ts'
 import { flattenSnapshots, type VmState, type VmSummary } from '../../lib/model/vm.ts'
-import type { Quiesce, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
+import type { PrivilegeQuestion, Quiesce, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
 
 export type OpenedVcenter = AsyncDisposable & {
   readonly vsphere: Vsphere
@@ -109,6 +109,39 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
     it('has no running tasks on a VM that nobody works on', () =>
       withVm(async (session, { moref }) => {
         expect(await session.runningTasks(moref, cancel)).toEqual([])
+      }))
+
+    it('tells the time, the host and the datastores that a VM stands on', () =>
+      withVm(async (session, { moref, host, datastores }) => {
+        expect(Date.parse(await session.currentTime(cancel))).not.toBeNaN()
+        const vm = await session.readVm(moref, cancel)
+        if (vm.host === null) throw new Error('The VM has no host')
+        const state = await session.readHost(vm.host, cancel)
+        expect(state).toMatchObject({ moref: vm.host, name: host, connectionState: 'connected', maintenance: false })
+        const stores = await session.readDatastores(moref, cancel)
+        expect(stores.map(({ name: store }) => store).toSorted()).toEqual(datastores.toSorted())
+        for (const { accessible, freeBytes, capacityBytes, type } of stores) {
+          expect({ accessible, isFree: freeBytes <= capacityBytes, type }).toMatchObject({
+            accessible: true,
+            isFree: true,
+          })
+          expect(type).not.toBe('')
+        }
+        const nobody = parseMoref('host-999999')
+        await expect(session.readHost(nobody, cancel)).rejects.toMatchObject({ code: 'host-not-found' })
+        const noVm = parseMoref('vm-999999')
+        await expect(session.readDatastores(noVm, cancel)).rejects.toMatchObject({ code: 'vm-not-found' })
+      }))
+
+    it('misses no privilege of an account that has all', () =>
+      withVm(async (session, { moref }) => {
+        const ids = ['VirtualMachine.State.CreateSnapshot', 'VirtualMachine.Provisioning.DiskRandomRead']
+        const [store] = await session.readDatastores(moref, cancel)
+        if (store === undefined) throw new Error('The VM has no datastore')
+        const ask = (entity: PrivilegeQuestion['entity']) => session.missingPrivileges({ entity, ids }, cancel)
+        expect(await ask({ kind: 'vm', moref })).toEqual([])
+        expect(await ask({ kind: 'datastore', moref: store.moref })).toEqual([])
+        expect(await ask({ kind: 'root' })).toEqual([])
       }))
 
     it('captures a config that agrees with the VM', () =>

@@ -87,6 +87,35 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
     })
   })
 
+  it('tells which privileges an account lacks, and refuses what needs them', async () => {
+    const denied = [
+      'VirtualMachine.State.CreateSnapshot@app-01',
+      'VirtualMachine.Config.ChangeTracking',
+      'VirtualMachine.State.RemoveSnapshot@db-01',
+      'VirtualMachine.Provisioning.DiskRandomRead@DC1',
+      'Datastore.Browse@ds1',
+    ]
+    await using sim = await startSimProgram('--estate', 'small', ...denied.flatMap((one) => ['--deny', one]))
+
+    expect(await python(sim, 'sim_rights.py')).toEqual({
+      bySession: [
+        [false, false],
+        [true, false],
+      ],
+      byUser: [
+        [false, false],
+        [true, false],
+      ],
+      stranger: [[false, false]],
+      snapshot: true,
+      tracking: true,
+      trackingBelow: true,
+      removal: true,
+      areas: true,
+      folder: 403,
+    })
+  })
+
   it('shows only what the API declares, in its order, with every required field and every type', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
     await using sim = await startSimProgram('--estate', 'demo', '--guest-programs', directory)

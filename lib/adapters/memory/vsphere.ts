@@ -23,6 +23,10 @@ import {
 export type MemoryVcenter = {
   readonly vsphere: Vsphere
   readonly vms: MemoryVm[]
+  /** Privileges that the account lacks, everywhere. */
+  readonly deniedPrivileges: string[]
+  /** As the one host of all VMs is. */
+  readonly host: { connectionState: string; maintenance: boolean }
   addVm(options: { readonly name: string; readonly diskBytes: readonly number[] }): MemoryVm
   /** The guest writes. */
   write(vm: MemoryVm, range: { readonly key: number; readonly offsetBytes: number; readonly bytes: Uint8Array }): void
@@ -46,6 +50,8 @@ type Center = {
   readonly vms: readonly MemoryVm[]
   readonly clock: Clock
   readonly frozen: Map<Moref, readonly FrozenDisk[]>
+  readonly denied: readonly string[]
+  readonly host: MemoryVcenter['host']
   readonly call: <Result>(name: string, cancel: Cancel, act: () => Result | Promise<Result>) => Promise<Result>
 }
 
@@ -62,10 +68,14 @@ export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
     options.after?.(name, number)
     return result
   }
-  const center: Center = { vms, clock: options.clock, frozen, call }
+  const host = { connectionState: 'connected', maintenance: false }
+  const denied: string[] = []
+  const center: Center = { vms, clock: options.clock, frozen, denied, host, call }
   return {
     vms,
     calls,
+    deniedPrivileges: denied,
+    host,
     vsphere: { open: (cancel) => call('open', cancel, () => sessionOf(center)) },
     addVm: ({ name, diskBytes }) => {
       const vm = newVm({ name, diskBytes, number: vms.length + 1 })
@@ -126,8 +136,38 @@ function sessionOf(center: Center): VsphereSession {
         if (vssManifest !== null) return vssManifest
         throw new BackupError(`Cannot read "${manifest}": there is no such file`, { code: 'file-not-found' })
       }),
+    ...siteOf(center, find),
     runningTasks: (moref, cancel) =>
       call('runningTasks', cancel, () => find(moref).runningTasks.map((name) => ({ name, startedAt: null }))),
+  }
+}
+
+const HOST = parseMoref('host-1')
+const DATASTORE = parseMoref('datastore-1')
+const TiB = 2 ** 40
+
+/** One host and one datastore carry everything. */
+function siteOf(
+  { call, clock, host, denied }: Center,
+  find: (moref: Moref) => MemoryVm,
+): Pick<VsphereSession, 'currentTime' | 'readHost' | 'readDatastores' | 'missingPrivileges'> {
+  return {
+    currentTime: (cancel) => call('currentTime', cancel, () => new Date(clock.nowMs()).toISOString()),
+    readHost: (moref, cancel) =>
+      call('readHost', cancel, () =>
+        moref === HOST ? { moref, name: 'esx-1', version: '8.0.3', ...host } : missing('host-not-found', moref),
+      ),
+    readDatastores: (moref, cancel) =>
+      call('readDatastores', cancel, () => {
+        find(moref)
+        const space = { capacityBytes: 2 * TiB, freeBytes: TiB, accessible: true, maintenanceMode: 'normal' }
+        return [{ moref: DATASTORE, name: 'ds1', type: 'VMFS', ...space }]
+      }),
+    missingPrivileges: ({ entity, ids }, cancel) =>
+      call('missingPrivileges', cancel, () => {
+        if (entity.kind === 'vm') find(entity.moref)
+        return ids.filter((id) => denied.includes(id))
+      }),
   }
 }
 
@@ -229,7 +269,7 @@ function stateOf(vm: MemoryVm): VmState {
     changeTrackingSupported: vm.trackingSupported,
     consolidationNeeded: vm.consolidationNeeded,
     faultTolerant: vm.faultTolerant,
-    host: parseMoref('host-1'),
+    host: HOST,
     datacenter: 'DC',
     guest: {
       family: vm.family,

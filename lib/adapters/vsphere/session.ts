@@ -44,6 +44,8 @@ export type ServiceContent = {
   readonly rootFolder: Ref
   readonly propertyCollector: Ref
   readonly viewManager: Ref
+  /** Null where the server tells nothing of rights. */
+  readonly authorizationManager: Ref | null
   /** Null where the server has no guest operations. */
   readonly guestOperationsManager: Ref | null
 }
@@ -62,6 +64,8 @@ export type Call = {
 export interface VimSession extends AsyncDisposable {
   readonly content: ServiceContent
   readonly settings: VsphereSettings
+  /** UserSession.key of the login that stands; empty where the server gave none. */
+  key(): string
   /** One SOAP call as the session stands; nothing is retried. */
   call(call: Call, cancel: Cancel): Promise<VimValue | null>
   /**
@@ -97,6 +101,7 @@ export async function openSession(settings: VsphereSettings, cancel: Cancel): Pr
     return {
       content,
       settings,
+      key: () => wire.key(),
       call: (call, callCancel) => wire.call(call, callCancel),
       loggedIn: (action, actionCancel) => wire.loggedIn(action, actionCancel),
       stream: (call, consume, streamCancel) => wire.stream(call, consume, streamCancel),
@@ -119,6 +124,7 @@ class Wire {
   readonly #server: HttpsServer
   readonly #soap: SoapClient
   #cookie: string | null = null
+  #key = ''
   #logins = 0
   #pending: Promise<void> | null = null
 
@@ -131,6 +137,10 @@ class Wire {
     this.#soap = soap
   }
 
+  key(): string {
+    return this.#key
+  }
+
   async login(cancel: Cancel): Promise<VimRecord> {
     const { host, port } = this.#server.endpoint
     const what = `Cannot log in to "${host}:${port}" as "${this.#settings.user}"`
@@ -141,7 +151,11 @@ class Wire {
     const content = needed(reply !== null && isRecord(reply) ? reply : null, 'service content')
     const target = needed(refAt(content, 'sessionManager'), 'session manager')
     const args = { userName: this.#settings.user, password: await this.#settings.password() }
-    await this.#post({ method: 'Login', target, args, what, limitMs, changes: true }, { ...cancel, takeCookie: true })
+    const made = await this.#post(
+      { method: 'Login', target, args, what, limitMs, changes: true },
+      { ...cancel, takeCookie: true },
+    )
+    this.#key = textAt(made !== null && isRecord(made) ? made : null, 'key') ?? ''
     this.#logins++
     return content
   }
@@ -273,6 +287,7 @@ function readServiceContent(content: VimRecord): ServiceContent & { readonly ses
     rootFolder: at('rootFolder'),
     propertyCollector: at('propertyCollector'),
     viewManager: at('viewManager'),
+    authorizationManager: refAt(content, 'authorizationManager'),
     guestOperationsManager: refAt(content, 'guestOperationsManager'),
     sessionManager: at('sessionManager'),
   }

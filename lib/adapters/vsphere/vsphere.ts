@@ -3,6 +3,7 @@
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
 import { listVms } from './inventory.ts'
 import { openSession, type VimSession, type VsphereSettings } from './session.ts'
+import { missingPrivileges, readDatastores, readHost, readTime } from './site.ts'
 import { consolidate, createSnapshot, readChangedAreas, removeSnapshot, setChangeTracking } from './snapshots.ts'
 import { readRunningTasks } from './tasks.ts'
 import { ref } from './values.ts'
@@ -37,6 +38,10 @@ function sessionOf(session: VimSession): VsphereSession {
     openGuest: (request, cancel) => openVix(session, request, cancel),
     readVssManifest: (request, cancel) => readVssManifest(session, request, cancel),
     runningTasks: (vm, cancel) => readRunningTasks(session, ref('VirtualMachine', vm), cancel),
+    currentTime: (cancel) => readTime(session, cancel),
+    readHost: (host, cancel) => readHost(session, host, cancel),
+    readDatastores: (vm, cancel) => readDatastores(session, vm, cancel),
+    missingPrivileges: (question, cancel) => missingPrivileges(session, question, cancel),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   }
 }

@@ -46,9 +46,9 @@ export function clusterProperties(front: Front, entity: ClusterEntity): Properti
 export function hostProperties(front: Front, entity: HostEntity): Properties {
   const runtime = () =>
     data('HostRuntimeInfo', {
-      connectionState: 'connected',
+      connectionState: front.settings.hostsAway.includes(entity.name) ? 'notResponding' : 'connected',
       powerState: 'poweredOn',
-      inMaintenanceMode: false,
+      inMaintenanceMode: front.settings.hostsInMaintenance.includes(entity.name),
       bootTime: new Date(0),
     })
   return {

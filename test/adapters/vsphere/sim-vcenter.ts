@@ -27,6 +27,9 @@ export type SimVcenterOptions = {
   readonly foreignSnapshot?: boolean
   readonly deniedPrivileges?: readonly string[]
   readonly taskKeepMs?: number
+  readonly clockOffsetMs?: number
+  readonly hostsAway?: readonly string[]
+  readonly hostsInMaintenance?: readonly string[]
   /** The guests of "app-01" (Linux) and "win-01" have an inside, with these accounts; else there is no "win-01". */
   readonly accounts?: readonly GuestAccount[]
   /** How long the exit code of an ended program in a guest is told. */
@@ -71,6 +74,9 @@ export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<S
     taskKeepMs,
     guestFileHost,
     sessionIdleMs,
+    clockOffsetMs: options.clockOffsetMs ?? 0,
+    hostsAway: options.hostsAway ?? [],
+    hostsInMaintenance: options.hostsInMaintenance ?? [],
   })
   return {
     settings: {
