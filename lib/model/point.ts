@@ -24,6 +24,27 @@ export type PointEnvelope = {
 /** How a disk's bytes were found: whole, by changed areas, or whole and compared with the parent. */
 export type ReadMode = 'full' | 'incremental' | 'differential'
 
+/** Why a whole disk was read, for programs; a newer program may know more. */
+export type WholeCause =
+  | 'nothing-to-continue'
+  | 'chunk-size'
+  | 'disk-added'
+  | 'disk-replaced'
+  | 'disk-shrank'
+  | 'no-identity'
+  | 'other-server'
+  | 'transport'
+  | 'tracking-off'
+  | 'no-change-id'
+  | 'no-earlier-change-id'
+  | 'change-id-unreadable'
+  | 'change-id-other-chain'
+  | 'change-id-went-back'
+  | 'query-unsupported'
+  | 'query-failed'
+  | 'audit-mismatch'
+  | 'tracking-distrusted'
+
 export type PointDisk = {
   readonly key: number
   readonly label: string
@@ -34,8 +55,10 @@ export type PointDisk = {
   readonly backingUuid: string | null
   readonly changeId: string | null
   readonly readMode: ReadMode
-  /** Why the whole disk was read; null for an incremental or the first full. */
+  /** Why the whole disk was read; null for an incremental and the VM's first full. */
   readonly readModeReason: string | null
+  /** The same as a WholeCause; null also in points that are older than it. */
+  readonly readModeCode: string | null
   readonly transport: TransportName | 'image'
   /** Bytes read from the source, chunks and bytes that were new to the repository. */
   readonly readBytes: number

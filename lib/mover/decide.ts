@@ -1,9 +1,8 @@
 // How a disk is read: whole, by changed areas, or whole and compared with its parent. Pure: values in, a decision out.
 
 import { quote } from '../base/errors.ts'
-import { changeIdBreak } from '../model/change-id.ts'
-import type { Notice } from '../model/outcome.ts'
-import type { PointDisk } from '../model/point.ts'
+import { changeIdBreak, parseChangeId } from '../model/change-id.ts'
+import type { PointDisk, WholeCause } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
 
 export type ReadingFacts = {
@@ -20,18 +19,19 @@ export type ReadingFacts = {
   readonly parent: {
     readonly sequence: number
     readonly vcenterId: string | null
-    readonly disks: readonly PointDisk[]
+    /** The disk that this one continues; null for a new one. */
+    readonly disk: PointDisk | null
   } | null
   /** Why there is no parent although the VM has points; null for a VM without any. */
   readonly orphanReason: string | null
 }
 
-/**
- * `reason` says why the whole disk is read and is stored with the point; null for an incremental and an ordinary first
- * full. `notice` is for the operator: something is not as it should be.
- */
+/** Why a whole disk is read; stored with the point. */
+export type Whole = { readonly cause: WholeCause; readonly reason: string }
+
+/** `why` is null for the VM's first full alone. */
 export type Reading =
-  | { readonly kind: 'full'; readonly reason: string | null; readonly notice: Notice | null }
+  | { readonly kind: 'full'; readonly why: Whole | null }
   | {
       readonly kind: 'incremental'
       readonly parent: PointDisk
@@ -39,78 +39,97 @@ export type Reading =
       /** Bytes from here to the end are new and read whole; null when the disk did not grow. */
       readonly grownFromBytes: number | null
     }
-  | {
-      readonly kind: 'differential'
-      readonly parent: PointDisk
-      readonly reason: string
-      readonly notice: Notice | null
-    }
+  | { readonly kind: 'differential'; readonly parent: PointDisk; readonly why: Whole }
 
 /** A disk with another past than the point's is still compared with it: equal bytes at equal places are equal bytes. */
 export function decideReading(facts: ReadingFacts): Reading {
-  const { disk, parent, chunkLog2, wholeReason } = facts
-  const untracked = wholeReason === null ? untrackedReason(facts) : null
-  const before = parent?.disks.find((candidate) => candidate.key === disk.key) ?? null
-  if (parent === null || before === null) {
-    const reason = parent === null ? (facts.orphanReason ?? untracked) : untracked
-    return { kind: 'full', reason, notice: untracked === null ? null : trackingNotice(disk, untracked) }
+  const { parent, chunkLog2 } = facts
+  const whole = whyWhole(facts)
+  if (parent === null) {
+    const orphan: Whole | null =
+      facts.orphanReason === null ? null : { cause: 'nothing-to-continue', reason: facts.orphanReason }
+    return { kind: 'full', why: orphan ?? (whole?.cause === 'transport' ? null : whole) }
+  }
+  const before = parent.disk
+  if (before === null) {
+    const added: Whole = { cause: 'disk-added', reason: `Restore point ${parent.sequence} does not have this disk` }
+    return { kind: 'full', why: whole === null || whole.cause === 'transport' ? added : whole }
   }
   if (before.chunkLog2 !== chunkLog2) {
     const reason = `Restore point ${parent.sequence} cuts this disk into chunks of ${2 ** before.chunkLog2} bytes, now ${2 ** chunkLog2}`
-    return { kind: 'full', reason, notice: untracked === null ? null : trackingNotice(disk, untracked) }
+    return { kind: 'full', why: { cause: 'chunk-size', reason } }
   }
-  if (wholeReason !== null) return { kind: 'differential', parent: before, reason: wholeReason, notice: null }
-  if (untracked !== null) {
-    return { kind: 'differential', parent: before, reason: untracked, notice: trackingNotice(disk, untracked) }
-  }
+  if (whole !== null) return { kind: 'differential', parent: before, why: whole }
   return decideByParent(facts, { ...parent, disk: before })
 }
 
-/** The same disk when CBT was to be used and its query failed. */
-export function afterFailedQuery(reading: Extract<Reading, { kind: 'incremental' }>, failure: QueryFailure): Reading {
-  const reason = `Changed areas could not be read: ${failure.message}`
-  return { kind: 'differential', parent: reading.parent, reason, notice: trackingNotice(failure.disk, reason) }
+export type QueryFailure = {
+  readonly message: string
+  /** vSphere's name of the fault, where there was one. */
+  readonly fault: string | null
 }
 
-export type QueryFailure = { readonly disk: VmDisk; readonly message: string }
+/** The same disk when CBT was to be used and its query failed. */
+export function afterFailedQuery(
+  reading: Extract<Reading, { kind: 'incremental' }>,
+  { message, fault }: QueryFailure,
+): Reading {
+  const cause = fault === 'NotSupported' || fault === 'MethodNotFound' ? 'query-unsupported' : 'query-failed'
+  const why: Whole = { cause, reason: `Changed areas could not be read: ${message}` }
+  return { kind: 'differential', parent: reading.parent, why }
+}
 
 type ParentDisk = { readonly sequence: number; readonly vcenterId: string | null; readonly disk: PointDisk }
 
 function decideByParent(facts: ReadingFacts, parent: ParentDisk): Reading {
-  const { disk, vcenterId } = facts
-  const before = parent.disk
-  const whole = (reason: string, notice: Notice | null = null): Reading => ({
-    kind: 'differential',
-    parent: before,
-    reason,
-    notice,
-  })
+  const why = whyNotContinued(facts, parent)
+  const { disk: before } = parent
+  if (why !== null || before.changeId === null) {
+    const none = { cause: 'no-earlier-change-id', reason: 'There is no earlier change id' } as const
+    return { kind: 'differential', parent: before, why: why ?? none }
+  }
+  const { capacityBytes } = facts.disk
+  const grownFromBytes = capacityBytes > before.capacityBytes ? before.capacityBytes : null
+  return { kind: 'incremental', parent: before, changeId: before.changeId, grownFromBytes }
+}
+
+function whyNotContinued({ disk, vcenterId }: ReadingFacts, parent: ParentDisk): Whole | null {
+  const { disk: before, sequence } = parent
   // A replica in a second vCenter keeps every uuid of VM, disk and change tracking, and counts changes of its own.
   if (vcenterId === null || parent.vcenterId !== vcenterId) {
     const [now, then] = [serverName(vcenterId), serverName(parent.vcenterId)]
-    return whole(`Change ids of restore point ${parent.sequence} are of ${then}, the snapshot is of ${now}`)
+    return {
+      cause: 'other-server',
+      reason: `Change ids of restore point ${sequence} are of ${then}, the snapshot is of ${now}`,
+    }
   }
-  if (before.backingUuid === null || disk.uuid === null) return whole('The disk has no backing uuid to be known by')
+  if (before.backingUuid === null || disk.uuid === null)
+    return { cause: 'no-identity', reason: 'The disk has no backing uuid to be known by' }
   if (before.backingUuid !== disk.uuid) {
-    return whole(
-      `The disk was replaced: its backing uuid is ${quote(disk.uuid)}, in restore point ${parent.sequence} ${quote(before.backingUuid)}`,
-    )
+    const reason = `The disk was replaced: its backing uuid is ${quote(disk.uuid)}, in restore point ${sequence} ${quote(before.backingUuid)}`
+    return { cause: 'disk-replaced', reason }
   }
   if (disk.capacityBytes < before.capacityBytes) {
-    return whole(`The disk shrank from ${before.capacityBytes} to ${disk.capacityBytes} bytes`)
+    const reason = `The disk shrank from ${before.capacityBytes} to ${disk.capacityBytes} bytes`
+    return { cause: 'disk-shrank', reason }
   }
-  if (before.changeId === null) return whole(`Restore point ${parent.sequence} has no change id for this disk`)
-  const broken = changeIdBreak(before.changeId, disk.changeId ?? '')
-  if (broken !== null) {
-    const reason = `${BREAKS[broken]}: restore point ${parent.sequence} has ${quote(before.changeId)}, the snapshot ${quote(disk.changeId)}`
-    return whole(reason, {
-      code: 'cbt-reset',
-      message: `Disk "${disk.label}" was read whole: ${lowerFirst(reason)}`,
-      hint: 'Nothing is lost: unchanged chunks were recognised by their hash, and the next run can use changed areas again',
-    })
+  if (before.changeId === null)
+    return { cause: 'no-earlier-change-id', reason: `Restore point ${sequence} has no change id for this disk` }
+  const cause = changeIdBreak(before.changeId, disk.changeId ?? '')
+  if (cause !== null) {
+    const reason = `${BREAKS[cause]}: restore point ${sequence} has ${quote(before.changeId)}, the snapshot ${quote(disk.changeId)}`
+    return { cause, reason }
   }
-  const grownFromBytes = disk.capacityBytes > before.capacityBytes ? before.capacityBytes : null
-  return { kind: 'incremental', parent: before, changeId: before.changeId, grownFromBytes }
+  return whyDistrusted(disk, { ...parent, changeId: before.changeId })
+}
+
+/** Tracking that was caught leaving something out is not asked again before it has begun anew, whoever forgot the finding. */
+function whyDistrusted(disk: VmDisk, parent: ParentDisk & { readonly changeId: string }): Whole | null {
+  const { readModeCode } = parent.disk
+  if (readModeCode !== 'audit-mismatch' && readModeCode !== 'tracking-distrusted') return null
+  if (parseChangeId(parent.changeId)?.uuid !== parseChangeId(disk.changeId ?? '')?.uuid) return null
+  const reason = 'Changed block tracking left out changes of this disk and was not reset since'
+  return { cause: 'tracking-distrusted', reason }
 }
 
 function serverName(vcenterId: string | null): string {
@@ -123,21 +142,12 @@ const BREAKS = {
   'change-id-went-back': 'The change counter went back',
 } as const
 
-function untrackedReason({ disk, tracking }: ReadingFacts): string | null {
-  if (!tracking.active) return tracking.reason ?? 'Changed block tracking is not active on this VM'
-  if (disk.changeId === null) return 'The snapshot has no change id for this disk'
-  return null
-}
-
-function trackingNotice(disk: VmDisk, reason: string): Notice {
-  return {
-    code: 'cbt-unavailable',
-    message: `Disk "${disk.label}" was read whole: ${lowerFirst(reason)}`,
-    hint: 'Every backup reads this disk whole until changed block tracking works on it',
+function whyWhole({ disk, tracking, wholeReason }: ReadingFacts): Whole | null {
+  // What can only be read whole is no worse off without tracking.
+  if (wholeReason !== null) return { cause: 'transport', reason: wholeReason }
+  if (!tracking.active) {
+    return { cause: 'tracking-off', reason: tracking.reason ?? 'Changed block tracking is not active on this VM' }
   }
-}
-
-/** Lowers a sentence's first letter, but not an acronym's. */
-function lowerFirst(text: string): string {
-  return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text
+  if (disk.changeId === null) return { cause: 'no-change-id', reason: 'The snapshot has no change id for this disk' }
+  return null
 }

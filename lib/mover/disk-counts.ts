@@ -1,7 +1,7 @@
 // What a point says of each disk: how it was read, and what reading and storing it took, summed over its regions.
 
 import type { PointDisk } from '../model/point.ts'
-import { type DiskReading, reasonOf } from './readings.ts'
+import { causeOf, type DiskReading, reasonOf } from './readings.ts'
 import type { RegionDone } from './region-worker.ts'
 
 export interface DiskCounts {
@@ -33,6 +33,7 @@ export function diskCounts(readings: readonly DiskReading[]): DiskCounts {
         changeId: disk.changeId,
         readMode: reading.kind,
         readModeReason: reasonOf(reading),
+        readModeCode: causeOf(reading),
         transport,
         ...(sums.get(disk.key) ?? none),
       })),

@@ -5,7 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import { collectChangedAreas } from '../model/changed-areas.ts'
 import { alignExtents, type Extent, totalBytes } from '../model/extent.ts'
 import type { Capture, Job } from '../model/job.ts'
-import type { PointDisk } from '../model/point.ts'
+import type { PointDisk, WholeCause } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
 import type { DiskAccess } from '../ports/disk.ts'
 import type { Log } from '../ports/log.ts'
@@ -16,6 +16,7 @@ import { chunkBytesOf } from '../repository/map-shape.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
 import { chooseTransport } from './choose-transport.ts'
 import { afterFailedQuery, decideReading, type Reading } from './decide.ts'
+import { matchDisks } from './match-disks.ts'
 
 export type DiskMap = MapOptions['disk']
 
@@ -63,9 +64,12 @@ export async function planReadings(
   await using opened = new AsyncDisposableStack()
   const readings: DiskReading[] = []
   const failures: unknown[] = []
-  for (const disk of context.capture.disks.filter((candidate) => !excluded.has(candidate.key))) {
+  const disks = context.capture.disks.filter((candidate) => !excluded.has(candidate.key))
+  const before = matchDisks(disks, context.parent?.body.disks ?? [])
+  for (const disk of disks) {
     try {
-      readings.push(await planReading(context, disk, { deps: { ...deps, opened }, cancel }))
+      const continued = { disk, before: before.get(disk.key) ?? null }
+      readings.push(await planReading(context, continued, { deps: { ...deps, opened }, cancel }))
     } catch (error) {
       cancel.signal.throwIfAborted()
       failures.push(error)
@@ -78,7 +82,11 @@ export async function planReadings(
 
 type Call = { readonly deps: ReadingDeps & { readonly opened: AsyncDisposableStack }; readonly cancel: Cancel }
 
-async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel }: Call): Promise<DiskReading> {
+async function planReading(
+  context: ReadingContext,
+  { disk, before }: { readonly disk: VmDisk; readonly before: PointDisk | null },
+  { deps, cancel }: Call,
+): Promise<DiskReading> {
   const { job, capture, chunkLog2 } = context
   const { moref, datacenter } = job.vm
   const request: DiskRequest = { vm: moref, snapshot: capture.snapshot, datacenter, disk }
@@ -92,7 +100,7 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
     tracking: job.tracking,
     orphanReason: context.orphanReason,
     vcenterId: deps.session.about.instanceUuid,
-    parent: context.parent === null ? null : { sequence: context.parent.envelope.sequence, ...context.parent.body },
+    parent: context.parent === null ? null : parentOf(context.parent, before),
   })
   const { reading, changed } = await changedOf({ request, reading: decided }, { deps, cancel })
   const parent = reading.kind === 'full' ? null : mapOf(context.parent, reading.parent)
@@ -110,8 +118,16 @@ async function planReading(context: ReadingContext, disk: VmDisk, { deps, cancel
   return plan
 }
 
+function parentOf({ envelope, body }: StoredPoint, disk: PointDisk | null) {
+  return { sequence: envelope.sequence, vcenterId: body.vcenterId, disk }
+}
+
 export function reasonOf(reading: Reading): string | null {
-  return reading.kind === 'incremental' ? null : reading.reason
+  return reading.kind === 'incremental' ? null : (reading.why?.reason ?? null)
+}
+
+export function causeOf(reading: Reading): WholeCause | null {
+  return reading.kind === 'incremental' ? null : (reading.why?.cause ?? null)
 }
 
 /** What was decided by the parent's body holds for its map only when both speak of the same disk. */
@@ -145,6 +161,7 @@ async function changedOf(
     return { reading, changed: [...areas, ...tail] }
   } catch (error) {
     if (!(error instanceof BackupError) || error.retry !== 'as-full') throw error
-    return { reading: afterFailedQuery(reading, { disk, message: messageOf(error) }), changed: whole }
+    const fault = typeof error.facts['fault'] === 'string' ? error.facts['fault'] : null
+    return { reading: afterFailedQuery(reading, { message: messageOf(error), fault }), changed: whole }
   }
 }

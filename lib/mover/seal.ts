@@ -120,7 +120,8 @@ export async function sealMove(input: SealInput, cancel: Cancel): Promise<Stored
 /** The parent's pack set, less the disks that this point does not continue; null when it continues none. */
 async function inheritedPacks(input: SealInput, tally: PackTally, cancel: Cancel) {
   const { parent, repository, domain } = input
-  const kept = new Set(input.readings.filter((reading) => reading.parent !== null).map((reading) => reading.disk.key))
+  // By the keys that the parent gave them: a disk may hang at another place now.
+  const kept = new Set(input.readings.flatMap((reading) => (reading.parent === null ? [] : [reading.parent.key])))
   if (parent === null || kept.size === 0) return null
   for (const disk of parent.envelope.disks) {
     if (!kept.has(disk.key)) tally.merge(negated(await countDiskMap({ repository, domain, disk }, cancel)))

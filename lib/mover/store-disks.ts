@@ -23,6 +23,7 @@ import type { RegionWorker, WorkerPlan } from './region-worker.ts'
 import { cutRegions, type Region, regionBytesOf } from './regions.ts'
 import { mapPacks, sealMove, writeMaps } from './seal.ts'
 import { storeRegions } from './store-regions.ts'
+import { trackingNotice } from './tracking-notice.ts'
 
 export type StoreJob = {
   readonly job: Job
@@ -212,9 +213,8 @@ function bodyOf(facts: {
   readonly writer: string
 }): Omit<PointBody, 'storedBytes'> {
   const { job, capture } = facts.store
-  const own: readonly Notice[] = facts.readings.flatMap(({ reading }) =>
-    reading.kind === 'incremental' || reading.notice === null ? [] : [reading.notice],
-  )
+  const tracking = trackingNotice(facts.readings)
+  const own: readonly Notice[] = tracking === null ? [] : [tracking]
   return {
     vmName: job.vm.name,
     vcenterId: facts.vcenterId,

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import type { PointDisk } from '../../lib/model/point.ts'
-import { decideReading, type ReadingFacts } from '../../lib/mover/decide.ts'
+import { afterFailedQuery, decideReading, type ReadingFacts } from '../../lib/mover/decide.ts'
+import { pointDisk } from './point-disk.ts'
 import { trackedVm } from './tracked-vm.ts'
 
 const vm = trackedVm()
@@ -10,34 +11,23 @@ vm.addDisk(2000, 1 << 20)
 const [disk] = vm.snapshot().disks
 if (disk === undefined) throw new Error('a disk was added')
 
-const before: PointDisk = {
-  key: disk.key,
-  label: disk.label,
-  capacityBytes: disk.capacityBytes,
-  chunkLog2: 18,
+const before: PointDisk = pointDisk({
   fileName: disk.fileName,
   backingUuid: disk.uuid,
   changeId: `${disk.changeId?.split('/')[0]}/1`,
-  readMode: 'full',
-  readModeReason: null,
-  transport: 'datastore',
-  readBytes: 0,
-  newChunks: 0,
-  newPlainBytes: 0,
-  newStoredBytes: 0,
-}
+})
 const facts: ReadingFacts = {
   disk,
   chunkLog2: 18,
   wholeReason: null,
   tracking: { active: true, reason: null },
   vcenterId: 'vcenter-1',
-  parent: { sequence: 7, vcenterId: 'vcenter-1', disks: [before] },
+  parent: { sequence: 7, vcenterId: 'vcenter-1', disk: before },
   orphanReason: null,
 }
 const withParent = (change: Partial<PointDisk>): ReadingFacts => ({
   ...facts,
-  parent: { sequence: 7, vcenterId: 'vcenter-1', disks: [{ ...before, ...change }] },
+  parent: { sequence: 7, vcenterId: 'vcenter-1', disk: { ...before, ...change } },
 })
 
 describe('decideReading()', () => {
@@ -50,55 +40,66 @@ describe('decideReading()', () => {
     })
   })
 
-  it('reads the first backup and an added disk in full without a word, when tracking is active', () => {
-    expect(decideReading({ ...facts, parent: null })).toEqual({ kind: 'full', reason: null, notice: null })
-    expect(decideReading(withParent({ key: 2001 }))).toEqual({ kind: 'full', reason: null, notice: null })
+  it("reads the VM's first backup in full without a reason, and an added disk with one", () => {
+    expect(decideReading({ ...facts, parent: null })).toEqual({ kind: 'full', why: null })
+    const added = decideReading({ ...facts, parent: { sequence: 7, vcenterId: 'vcenter-1', disk: null } })
+    expect(added).toMatchObject({ kind: 'full', why: { cause: 'disk-added' } })
   })
 
-  it('reads whole, and compares with the parent where there is one, by a transport that cannot do else, without a word', () => {
+  it('reads whole, and compares with the parent where there is one, by a transport that cannot do else', () => {
     const wholeReason = 'Transport "lease" gives a disk only as a whole'
     const untracked = { ...facts, wholeReason, tracking: { active: false, reason: 'Snapshots of others stand' } }
     for (const known of [{ ...facts, wholeReason }, untracked]) {
-      expect(decideReading(known)).toEqual({ kind: 'differential', parent: before, reason: wholeReason, notice: null })
-      expect(decideReading({ ...known, parent: null })).toEqual({ kind: 'full', reason: null, notice: null })
+      const why = { cause: 'transport', reason: wholeReason }
+      expect(decideReading(known)).toEqual({ kind: 'differential', parent: before, why })
+      expect(decideReading({ ...known, parent: null })).toEqual({ kind: 'full', why: null })
     }
   })
 
-  it('notices a first full without tracking', () => {
+  it('says of a first full without tracking why the next cannot be an incremental', () => {
     const tracking = { active: false, reason: 'The server has no changed block tracking' }
-    const reading = decideReading({ ...facts, parent: null, tracking })
-    expect(reading).toMatchObject({ kind: 'full', reason: tracking.reason, notice: { code: 'cbt-unavailable' } })
-    expect(decideReading({ ...facts, parent: null, disk: { ...disk, changeId: null } })).toMatchObject({
-      kind: 'full',
-      notice: { code: 'cbt-unavailable' },
+    const off = decideReading({ ...facts, parent: null, tracking })
+    expect(off).toEqual({ kind: 'full', why: { cause: 'tracking-off', reason: tracking.reason } })
+    const without = decideReading({ ...facts, parent: null, disk: { ...disk, changeId: null } })
+    expect(without).toMatchObject({ kind: 'full', why: { cause: 'no-change-id' } })
+  })
+
+  it.each([
+    ['went back', 'change-id-went-back', { changeId: `${disk.changeId?.split('/')[0]}/99` }],
+    ['reset', 'change-id-other-chain', { changeId: 'other/1' }],
+    ['unknown form', 'change-id-unreadable', { changeId: 'nonsense' }],
+    ['replaced', 'disk-replaced', { backingUuid: 'other' }],
+    ['no backing uuid', 'no-identity', { backingUuid: null }],
+    ['shrank', 'disk-shrank', { capacityBytes: disk.capacityBytes * 2 }],
+    ['no change id', 'no-earlier-change-id', { changeId: null }],
+  ] as const)('compares with the parent when changes since it cannot be known: %s', (words, cause, change) => {
+    const reading = decideReading(withParent(change))
+    expect(reading).toMatchObject({ kind: 'differential', parent: { key: disk.key }, why: { cause } })
+    expect(reading.kind === 'differential' && reading.why.reason).toContain(words)
+  })
+
+  it('compares with the parent when tracking is off, on this VM or on this disk alone', () => {
+    const off = decideReading({ ...facts, tracking: { active: false, reason: null } })
+    expect(off).toMatchObject({ kind: 'differential', parent: before, why: { cause: 'tracking-off' } })
+    const without = decideReading({ ...facts, disk: { ...disk, changeId: null } })
+    expect(without).toMatchObject({ kind: 'differential', why: { cause: 'no-change-id' } })
+  })
+
+  it("goes on by changed areas after a Storage vMotion that kept the change id's uuid", () => {
+    expect(decideReading(withParent({ fileName: '[elsewhere] moved/moved.vmdk' }))).toMatchObject({
+      kind: 'incremental',
     })
   })
 
-  it('compares with the parent when tracking is off, and notices it', () => {
-    const reading = decideReading({ ...facts, tracking: { active: false, reason: null } })
-    expect(reading).toMatchObject({ kind: 'differential', parent: before, notice: { code: 'cbt-unavailable' } })
-  })
-
-  it.each([
-    ['went back', { changeId: `${disk.changeId?.split('/')[0]}/99` }],
-    ['reset', { changeId: 'other/1' }],
-    ['unknown form', { changeId: 'nonsense' }],
-  ])('compares with the parent when the change id is broken: %s', (word, change) => {
-    const reading = decideReading(withParent(change))
-    expect(reading).toMatchObject({ kind: 'differential', parent: { key: disk.key }, notice: { code: 'cbt-reset' } })
-    expect(reading.kind === 'differential' && reading.reason).toContain(word)
-  })
-
-  it.each([
-    ['replaced', { backingUuid: 'other' }],
-    ['no backing uuid', { backingUuid: null }],
-    ['shrank', { capacityBytes: disk.capacityBytes * 2 }],
-    ['no change id', { changeId: null }],
-  ])('compares with the parent, without a notice, when the disk is another: %s', (word, change) => {
-    const reading = decideReading(withParent(change))
-    expect(reading).toMatchObject({ kind: 'differential', notice: null })
-    expect(reading.kind === 'differential' && reading.reason).toContain(word)
-  })
+  it.each(['audit-mismatch', 'tracking-distrusted'])(
+    'asks no tracking that was caught (%s) before it has begun anew',
+    (readModeCode) => {
+      const same = decideReading(withParent({ readModeCode }))
+      expect(same).toMatchObject({ kind: 'differential', why: { cause: 'tracking-distrusted' } })
+      const anew = decideReading({ ...withParent({ readModeCode }), disk: { ...disk, changeId: 'anew/1' } })
+      expect(anew).toMatchObject({ kind: 'differential', why: { cause: 'change-id-other-chain' } })
+    },
+  )
 
   it.each([
     ['another vCenter', 'vcenter-1', 'vcenter-2'],
@@ -106,13 +107,10 @@ describe('decideReading()', () => {
     ['a lone host after a vCenter', 'vcenter-1', null],
     ['a lone host, which may be any', null, null],
   ])('trusts no change ids across servers: %s', (_, then, now) => {
-    const reading = decideReading({
-      ...facts,
-      vcenterId: now,
-      parent: { sequence: 7, vcenterId: then, disks: [before] },
-    })
-    expect(reading).toMatchObject({ kind: 'differential', parent: before, notice: null })
-    expect(reading.kind === 'differential' && reading.reason).toContain('restore point 7')
+    const parent = { sequence: 7, vcenterId: then, disk: before }
+    const reading = decideReading({ ...facts, vcenterId: now, parent })
+    expect(reading).toMatchObject({ kind: 'differential', parent: before, why: { cause: 'other-server' } })
+    expect(reading.kind === 'differential' && reading.why.reason).toContain('restore point 7')
   })
 
   it('reads the tail of a grown disk whole', () => {
@@ -124,7 +122,22 @@ describe('decideReading()', () => {
 
   it('reads in full, saying why, when the parent has other chunks', () => {
     const reading = decideReading(withParent({ chunkLog2: 20 }))
-    expect(reading).toMatchObject({ kind: 'full', notice: null })
-    expect(reading.kind === 'full' && reading.reason).toContain('1048576')
+    expect(reading).toMatchObject({ kind: 'full', why: { cause: 'chunk-size' } })
+    expect(reading.kind === 'full' && reading.why?.reason).toContain('1048576')
+  })
+})
+
+describe('afterFailedQuery()', () => {
+  const reading = { kind: 'incremental', parent: before, changeId: 'a/1', grownFromBytes: null } as const
+
+  it.each([
+    ['FileFault', 'query-failed'],
+    ['InvalidArgument', 'query-failed'],
+    [null, 'query-failed'],
+    ['NotSupported', 'query-unsupported'],
+    ['MethodNotFound', 'query-unsupported'],
+  ])('compares with the parent after %s', (fault, cause) => {
+    const after = afterFailedQuery(reading, { message: 'Cannot list changes', fault })
+    expect(after).toMatchObject({ kind: 'differential', parent: before, why: { cause } })
   })
 })

@@ -10,7 +10,14 @@ import type { ChangedAreas, Vsphere, VsphereSession } from '../../lib/ports/vsph
 
 const AREAS_MAX = 2_000
 
-type LiveDisk = { bytes: Uint8Array; uuid: string; cbtUuid: string; counter: number; blocks: Map<number, number> }
+type LiveDisk = {
+  bytes: Uint8Array
+  uuid: string
+  fileName: string
+  cbtUuid: string
+  counter: number
+  blocks: Map<number, number>
+}
 type FrozenDisk = { readonly bytes: Uint8Array; readonly blocks: ReadonlyMap<number, number>; readonly disk: VmDisk }
 
 export type TrackedVm = ReturnType<typeof trackedVm>
@@ -20,7 +27,11 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
   const blockBytes = options.blockBytes ?? 65_536
   const live = new Map<number, LiveDisk>()
   const snapshots = new Map<string, Map<number, FrozenDisk>>()
-  const behaviour = { tracking: options.tracking ?? true, failQuery: null as BackupError | null, queries: 0 }
+  const behaviour = {
+    tracking: options.tracking ?? true,
+    failQuery: null as ((query: Query) => BackupError | null) | null,
+    queries: 0,
+  }
   let made = 0
 
   const diskOf = (key: number): LiveDisk => {
@@ -36,7 +47,7 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
     unitNumber: key - 2000,
     mode: 'persistent',
     backing: 'flat',
-    fileName: `[ds] vm/vm_${key}.vmdk`,
+    fileName: disk.fileName,
     parents: [],
     uuid: disk.uuid,
     changeId: behaviour.tracking ? `${disk.cbtUuid}/${disk.counter}` : null,
@@ -52,6 +63,7 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
       live.set(key, {
         bytes: new Uint8Array(capacityBytes),
         uuid: `uuid-${key}-${made}`,
+        fileName: `[ds] vm/vm_${key}.vmdk`,
         cbtUuid: `52 ${key} ${made}`,
         counter: 1,
         blocks: new Map(),
@@ -59,6 +71,16 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
     },
     keys: (): readonly number[] => [...live.keys()],
     removeDisk: (key: number) => void live.delete(key),
+    /** The same disk at another place of its controller. */
+    rehang: (key: number, newKey: number) => {
+      live.set(newKey, diskOf(key))
+      live.delete(key)
+    },
+    /** Its files lie elsewhere; what tracks its changes goes along. */
+    relocate: (key: number, datastore: string) => {
+      const disk = diskOf(key)
+      disk.fileName = disk.fileName.replace(/^\[[^\]]*\]/, `[${datastore}]`)
+    },
     /** Grows (the tail reads zero and is not tracked as changed) or shrinks. */
     resize: (key: number, capacityBytes: number) => {
       const disk = diskOf(key)
@@ -78,6 +100,13 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
       const disk = diskOf(key)
       disk.cbtUuid = `52 ${key} ${made}`
       disk.counter = 1
+      disk.blocks = new Map()
+    },
+    /** What a revert does that keeps the tracking's uuid. */
+    revert: (key: number, { bytes, counter }: { readonly bytes: Uint8Array; readonly counter: number }) => {
+      const disk = diskOf(key)
+      disk.bytes = bytes.slice()
+      disk.counter = counter
       disk.blocks = new Map()
     },
     bytesOf: (key: number): Uint8Array => diskOf(key).bytes,
@@ -102,7 +131,8 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
       snapshots.get(request.snapshot)?.get(request.disk.key)?.bytes ?? null,
     vsphere: vsphereOf((query) => {
       behaviour.queries++
-      if (behaviour.failQuery !== null) throw behaviour.failQuery
+      const failure = behaviour.failQuery?.(query) ?? null
+      if (failure !== null) throw failure
       const frozen = snapshots.get(query.snapshot)?.get(query.deviceKey)
       if (frozen === undefined) throw new BackupError('No such snapshot or disk', { code: 'snapshot-not-found' })
       return answer(frozen, { ...query, blockBytes })

@@ -272,6 +272,7 @@ function pointDiskOf(disk: TestDisk): PointDisk {
     changeId: null,
     readMode: 'full',
     readModeReason: null,
+    readModeCode: null,
     transport: 'image',
     readBytes: disk.capacityBytes,
     newChunks: disk.chunks.size,

@@ -137,6 +137,8 @@ export const pointBodyJson = z.object({
       changeId: textOrNull,
       readMode: z.enum(['full', 'incremental', 'differential']),
       readModeReason: textOrNull,
+      // Points of before there were codes have none.
+      readModeCode: textOrNull.default(null),
       transport: z.enum(['san', 'hotadd', 'nbdssl', 'nbd', 'datastore', 'lease', 'image']),
       readBytes: whole,
       newChunks: whole,
