@@ -54,9 +54,9 @@ describe('the site of a VM', () => {
       return await session.missingPrivileges({ entity: { kind: 'root' }, ids: ['Alarm.Create'] }, cancel)
     }
     await expect(ask({})).rejects.toMatchObject({ code: 'vcenter-unsupported' })
-    const manager = '<authorizationManager type="AuthorizationManager">am</authorizationManager></returnval>'
+    const authorization = '<authorizationManager type="AuthorizationManager">am</authorizationManager></returnval>'
     const RetrieveServiceContent = () =>
-      returned('RetrieveServiceContent', serviceContent.replace('</returnval>', manager))
+      returned('RetrieveServiceContent', serviceContent.replace('</returnval>', authorization))
     const silent = '<returnval><entity type="Folder">group-d1</entity></returnval>'
     for (const reply of [silent, '']) {
       const HasPrivilegeOnEntities = () => returned('HasPrivilegeOnEntities', reply)
