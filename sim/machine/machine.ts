@@ -13,6 +13,7 @@ import { Guest } from './guest.ts'
 import { freeStem } from './paths.ts'
 import { type QuiescedGuest, Quiescing } from './quiescing.ts'
 import { type KeptDisk, Snapshot } from './snapshot.ts'
+import { SnapshotTree } from './snapshot-tree.ts'
 import type { Tools } from './tools.ts'
 import {
   type ChangedAreas,
@@ -20,7 +21,6 @@ import {
   type QuiesceWish,
   type SimConfig,
   type SimConfigChanges,
-  SimFault,
   type SimGuestNic,
   type SimMachine,
   type SimSnapshot,
@@ -67,8 +67,7 @@ export class Machine implements SimMachine {
   nvram: Uint8Array | null
   #config: SimConfig
   #disks: readonly Disk[] = []
-  #roots: readonly Snapshot[] = []
-  #current: Snapshot | null = null
+  readonly #tree = new SnapshotTree()
   #snapshotsMade = 0
   #poweredOn = false
   #bootedMs: number | null = null
@@ -131,16 +130,16 @@ export class Machine implements SimMachine {
   }
 
   get rootSnapshots(): readonly Snapshot[] {
-    return this.#roots
+    return this.#tree.roots
   }
 
   get currentSnapshot(): Snapshot | null {
-    return this.#current
+    return this.#tree.current
   }
 
   /** Every snapshot, parents before children. */
   get snapshots(): readonly Snapshot[] {
-    return this.#roots.flatMap((root) => root.subtree())
+    return this.#tree.all
   }
 
   /** The disks of the machine and those that only snapshots still hold. */
@@ -164,7 +163,7 @@ export class Machine implements SimMachine {
   setChangeTracking(enabled: boolean): void {
     this.#changeTrackingEnabled = enabled
     if (!enabled) for (const disk of this.#disks) disk.stopTracking()
-    else if (!this.#poweredOn && this.#roots.length === 0) this.#endStun()
+    else if (!this.#poweredOn && this.#tree.roots.length === 0) this.#endStun()
   }
 
   reconfigure(changes: SimConfigChanges): void {
@@ -240,7 +239,7 @@ export class Machine implements SimMachine {
       kept,
     )
     const changeTrackingEnabled = this.#changeTrackingEnabled
-    const parent = this.#current
+    const parent = this.#tree.current
     const manifest =
       writers === null || quiesce.kind === 'none'
         ? null
@@ -249,9 +248,7 @@ export class Machine implements SimMachine {
       ...{ id, name, description, createdMs, quiesced, config: this.#config, leftOut, kept, frozen },
       ...{ changeTrackingEnabled, parent, manifest, manifestPath: this.quiescing.vss.manifestPath },
     })
-    if (parent === null) this.#roots = [...this.#roots, snapshot]
-    else parent.children = [...parent.children, snapshot]
-    this.#current = snapshot
+    this.#tree.add(snapshot)
     this.#endStun()
     return snapshot
   }
@@ -260,34 +257,21 @@ export class Machine implements SimMachine {
     snapshot: SimSnapshot,
     options: { readonly removeChildren: boolean; readonly consolidate: boolean },
   ): void {
-    const node = this.#own(snapshot)
-    const gone = options.removeChildren ? node.subtree() : [node]
-    for (const one of gone) one.frozen.finish()
-    const orphans = options.removeChildren ? [] : node.children
-    const { parent } = node
-    for (const orphan of orphans) orphan.parent = parent
-    const replace = (list: readonly Snapshot[]) => list.flatMap((one) => (one === node ? orphans : [one]))
-    if (parent === null) this.#roots = replace(this.#roots)
-    else parent.children = replace(parent.children)
-    if (this.#current !== null && gone.includes(this.#current)) this.#current = parent
+    const gone = this.#tree.remove(this.#tree.own(snapshot), options)
     this.#disposeUnheld(gone)
     if (options.consolidate) this.consolidate()
     this.#endStun()
   }
 
   removeAllSnapshots(): void {
-    const gone = this.snapshots
-    for (const one of gone) one.frozen.finish()
-    this.#roots = []
-    this.#current = null
-    this.#disposeUnheld(gone)
+    this.#disposeUnheld(this.#tree.clear())
     this.consolidate()
     this.#endStun()
   }
 
   /** The snapshots hold no memory: a machine is off after going back to one. */
   revertTo(snapshot: SimSnapshot): void {
-    const node = this.#own(snapshot)
+    const node = this.#tree.own(snapshot)
     const before = this.#disks
     this.#setPower(false)
     for (const { disk, layer } of node.kept) disk.revertTo(layer)
@@ -296,7 +280,7 @@ export class Machine implements SimMachine {
     )
     this.#config = node.config
     this.setChangeTracking(node.changeTrackingEnabled)
-    this.#current = node
+    this.#tree.goTo(node)
     for (const disk of before) if (!this.allDisks.includes(disk)) disk.dispose()
     this.#endStun()
   }
@@ -333,7 +317,7 @@ export class Machine implements SimMachine {
     const noDisk = () =>
       invalidArgument('deviceKey', `The device ${query.deviceKey} is not a disk that a snapshot covers`)
     if (query.snapshot !== null) {
-      const kept = this.#own(query.snapshot).kept.find(({ disk }) => disk.deviceKey === query.deviceKey)
+      const kept = this.#tree.own(query.snapshot).kept.find(({ disk }) => disk.deviceKey === query.deviceKey)
       if (kept === undefined) throw noDisk()
       return kept
     }
@@ -357,12 +341,6 @@ export class Machine implements SimMachine {
     if (!on) this.system?.stop()
     if (!on) this.guest.stop()
     for (const disk of this.#disks) disk.lock(on)
-  }
-
-  #own(snapshot: SimSnapshot): Snapshot {
-    const node = this.snapshots.find((one) => one === snapshot)
-    if (node === undefined) throw new SimFault('ManagedObjectNotFound', `The snapshot "${snapshot.name}" is gone`)
-    return node
   }
 
   #ownedLayers(): ReadonlySet<Layer> {
