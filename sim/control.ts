@@ -6,6 +6,7 @@ import { utf8Decode } from '../lib/base/bytes.ts'
 import type { Clock } from '../lib/base/clock.ts'
 import { BackupError, malformed, messageOf } from '../lib/base/errors.ts'
 import { isAbort } from '../lib/base/time-limit.ts'
+import { machineNamed } from './estate/act.ts'
 import { changeMachine, describeMachine, MACHINE_ACTIONS } from './estate/actions.ts'
 import type { Estate } from './estate/estate.ts'
 import { JsonObject, readJson } from './estate/json.ts'
@@ -40,7 +41,7 @@ type World = Pick<ControlOptions, 'estate' | 'scenario'> & { readonly guests: Gu
  * Opens the port and hashes frozen disks in the background. Answers are JSON; an error is `{"error": {"message"}}` with
  * 400 (bad request), 404 (no such thing) or 409 (ambiguous name, or a vSphere fault, then with `fault`).
  *
- * GET /machines, /frozen, /calls, /digest?vm=NAME&disk=KEY
+ * GET /machines, /frozen, /calls, /digest?vm=NAME&disk=KEY, /failures (actions of rules that could not be carried out)
  * POST /guests/write {vm?, bytes}, /guests/step {vm?, records}, /guests/run {everyMs?, records?}, /guests/stop
  * POST /fault (a rule of a scenario file), DELETE /faults
  * POST /machines/NAME/ACTION, where NAME is a name or an instance uuid; actions and bodies: see changeMachine()
@@ -87,10 +88,10 @@ async function answerTo(request: IncomingMessage, world: World): Promise<unknown
   if (first === 'fault') return arm(ask, world)
   if (first === 'guests') return moveGuests(second ?? '', ask, world)
   if (first !== 'machines' || third === undefined) throw notFound(`answer to "POST ${ask.url.pathname}"`)
-  const machine = machineNamed(second ?? '', world)
+  const machine = machineNamed(world.estate, second ?? '')
   const action = MACHINE_ACTIONS.find((one) => one === third)
   if (action === undefined) throw notFound(`action "${third}"`)
-  return read(ask, (root) => changeMachine(machine, { action, root }))
+  return read(ask, (root) => changeMachine(machine, { action, root, estate: world.estate }))
 }
 
 async function look(what: string, ask: Ask, { estate, scenario }: World): Promise<unknown> {
@@ -99,12 +100,14 @@ async function look(what: string, ask: Ask, { estate, scenario }: World): Promis
       return estate.machines().map(describeMachine)
     case 'calls':
       return scenario.calls()
+    case 'failures':
+      return scenario.failures()
     case 'frozen':
       while (estate.ledger.advance(HASH_STEP_BYTES)) await setImmediate()
       return estate.ledger.reports()
     case 'digest': {
       const deviceKey = Number(ask.url.searchParams.get('disk'))
-      const machine = machineNamed(ask.url.searchParams.get('vm') ?? '', { estate })
+      const machine = machineNamed(estate, ask.url.searchParams.get('vm') ?? '')
       const sha256 = machine.digestNow(deviceKey)
       if (sha256 === null) throw notFound(`disk ${deviceKey} of "${machine.config.name}"`)
       return { vm: machine.config.name, deviceKey, sha256 }
@@ -136,7 +139,7 @@ async function moveGuests(what: string, ask: Ask, world: World): Promise<unknown
       everyMs: object.number('everyMs', { low: 1, high: 3_600_000, fallback: 100 }),
     }
   })
-  const machines = () => (wish.vm === null ? running(world) : [machineNamed(wish.vm, world)])
+  const machines = () => (wish.vm === null ? running(world) : [machineNamed(world.estate, wish.vm)])
   switch (what) {
     case 'write':
       return machines().map((machine) => wrote(machine, () => machine.guest.burst(wish.bytes)))
@@ -162,17 +165,6 @@ function wrote(machine: Machine, write: () => void): { readonly vm: string; read
   if (machine.powerState !== 'poweredOn') throw new SimFault('InvalidPowerState', 'The guest is not running')
   write()
   return { vm: machine.config.name, held: machine.guest.held }
-}
-
-function machineNamed(name: string, { estate }: Pick<World, 'estate'>): Machine {
-  const found = estate
-    .machines()
-    .filter(({ machine }) => machine.config.name === name || machine.config.instanceUuid === name)
-  const [only] = found
-  if (only === undefined) throw notFound(`machine "${name}"`)
-  if (found.length === 1) return only.machine
-  const uuids = found.map(({ machine }) => machine.config.instanceUuid)
-  throw new SimFault('Ambiguous', `There are ${found.length} machines "${name}": ${uuids.join(', ')}`)
 }
 
 function read<Result>(ask: Ask, reader: Parameters<typeof readJson<Result>>[1]): Result {

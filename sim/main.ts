@@ -9,6 +9,7 @@ import { systemClock } from '../lib/base/clock.ts'
 import { BackupError, exitCodeOf, messageOf } from '../lib/base/errors.ts'
 import { systemRandom } from '../lib/base/random.ts'
 import { openControl } from './control.ts'
+import { actOn } from './estate/act.ts'
 import { demoEstate, smallEstate } from './estate/demo.ts'
 import { Estate } from './estate/estate.ts'
 import { readEstateFile } from './estate/parse.ts'
@@ -91,7 +92,7 @@ async function main(): Promise<void> {
   const settings = readArguments()
   if (settings.help) return void process.stdout.write(USAGE)
   using estate = makeEstate(settings)
-  const scenario = new Scenario(readScenario(settings))
+  const scenario = new Scenario(readScenario(settings), (wish) => void actOn(estate, wish))
   const password = settings.password ?? Buffer.from(systemRandom.bytes(12)).toString('base64url')
   await using control = await openControl({
     estate,

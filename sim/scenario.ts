@@ -1,9 +1,11 @@
 // Faults of the simulated vCenter by call and by chance, from a scenario file or armed while it runs.
 
 import { createHash } from 'node:crypto'
+import { messageOf } from '../lib/base/errors.ts'
 import { type Random, seededRandom } from '../lib/base/random.ts'
 import { JsonObject, type JsonSpot, readJson } from './estate/json.ts'
 import type { SimMishap, SimScenario } from './machine/types.ts'
+import { type ActionMishap, type Mishap, readMishap } from './read-mishap.ts'
 
 export type FaultRule = {
   /** An API method's name, '/folder', '/guestFile', or '*' for every call. */
@@ -12,7 +14,7 @@ export type FaultRule = {
   readonly when: { readonly kind: 'nth'; readonly nth: number } | { readonly kind: 'chance'; readonly chance: number }
   /** How often at most. */
   readonly times: number
-  readonly mishap: SimMishap
+  readonly mishap: Mishap
 }
 
 export type ScenarioDescription = { readonly seed: number; readonly faults: readonly FaultRule[] }
@@ -22,7 +24,9 @@ export const calm: ScenarioDescription = { seed: 1, faults: [] }
 
 /**
  * Reads a scenario file: `{"seed": 1, "faults": [{"call": "CreateSnapshot_Task", "nth": 1, "mishap": {"kind": "delay",
- * "delayMs": 500}}]}`. A rule has `nth` or `chance`; `times` bounds it (1 for nth, no bound for chance).
+ * "delayMs": 500}}]}`. A rule has `nth` or `chance`; `times` bounds it (1 for nth, no bound for chance). The kinds of mishaps are those of
+ * SimMishap, and one that does something to a machine just before the call is carried out, as the control port does it: `{"kind":
+ * "action", "vm": "db-01", "action": "remove-all-snapshots", "body": {}}` (see changeMachine()).
  * @throws BackupError 'malformed' that lists all faults
  */
 export function parseScenario(text: string, options: { readonly name: string }): ScenarioDescription {
@@ -50,15 +54,22 @@ export function readFaultRule(spot: JsonSpot): FaultRule {
   }
 }
 
+/** Does what a rule wants done to a machine. */
+export type Act = (wish: ActionMishap) => void
+
 /** Counts calls and decides on faults; the same seed and the same calls give the same faults. */
 export class Scenario implements SimScenario {
   readonly #seed: number
+  readonly #act: Act
+  readonly #failures: string[] = []
   readonly #calls = new Map<string, number>()
   #rules: readonly LiveRule[] = []
   #armed = 0
 
-  constructor(description: ScenarioDescription) {
+  /** @param act what carries out actions; without it they fail */
+  constructor(description: ScenarioDescription, act: Act = actNowhere) {
     this.#seed = description.seed
+    this.#act = act
     for (const rule of description.faults) this.arm(rule)
   }
 
@@ -81,60 +92,43 @@ export class Scenario implements SimScenario {
     return Object.fromEntries(this.#calls)
   }
 
+  /** Why actions of rules could not be carried out, oldest first. */
+  failures(): readonly string[] {
+    return this.#failures
+  }
+
+  /** Actions are carried out here, all that strike; of other mishaps the first one counts. */
   faultBefore(call: string): SimMishap | null {
     this.#calls.set(call, (this.#calls.get(call) ?? 0) + 1)
     let mishap: SimMishap | null = null
     for (const live of this.#rules) {
       if (live.rule.call !== call && live.rule.call !== '*') continue
       live.seen++
-      if (mishap !== null || live.done >= live.rule.times || !strikes(live)) continue
+      const wish = live.rule.mishap
+      const counts = wish.kind === 'action' || mishap === null
+      if (!counts || live.done >= live.rule.times || !strikes(live)) continue
       live.done++
-      mishap = live.rule.mishap
+      if (wish.kind === 'action') this.#carryOut(wish)
+      else mishap = wish
     }
     return mishap
   }
+
+  #carryOut(wish: ActionMishap): void {
+    try {
+      this.#act(wish)
+    } catch (error) {
+      this.#failures.push(`${wish.action} of "${wish.vm}": ${messageOf(error)}`)
+    }
+  }
+}
+
+function actNowhere({ vm }: ActionMishap): never {
+  throw new Error(`There is no estate with a machine "${vm}"`)
 }
 
 type LiveRule = { readonly rule: FaultRule; readonly random: Random; seen: number; done: number }
 
 function strikes({ rule, random, seen }: LiveRule): boolean {
   return rule.when.kind === 'nth' ? seen >= rule.when.nth : random.fraction() < rule.when.chance
-}
-
-const KINDS = [
-  ...(['fault', 'task-fault', 'task-fault-after', 'delay', 'drop-connection'] as const),
-  ...(['expire-session', 'http-status', 'short-body', 'wrong-range'] as const),
-] as const
-
-const KEYS: Readonly<Record<SimMishap['kind'], readonly string[]>> = {
-  fault: ['kind', 'fault', 'message'],
-  'task-fault': ['kind', 'fault', 'message'],
-  'task-fault-after': ['kind', 'fault', 'message'],
-  delay: ['kind', 'delayMs'],
-  'drop-connection': ['kind'],
-  'expire-session': ['kind'],
-  'http-status': ['kind', 'status'],
-  'short-body': ['kind'],
-  'wrong-range': ['kind'],
-}
-
-function readMishap(spot: JsonSpot): SimMishap {
-  const kind = new JsonObject({ ...spot, faults: [] }, { keys: [] }).spot('kind').value
-  const known = KINDS.find((one) => one === kind)
-  const object = new JsonObject(spot, { keys: known === undefined ? ['kind', 'fault', 'message'] : KEYS[known] })
-  const chosen = object.choice('kind', { of: KINDS })
-  switch (chosen) {
-    case 'fault':
-    case 'task-fault':
-    case 'task-fault-after': {
-      const fault = known === undefined ? '' : object.text('fault', {})
-      return { kind: chosen, fault, message: object.text('message', { fallback: `The scenario asked for ${fault}` }) }
-    }
-    case 'delay':
-      return { kind: chosen, delayMs: object.number('delayMs', { low: 0, high: 3_600_000 }) }
-    case 'http-status':
-      return { kind: chosen, status: object.wholeNumber('status', { low: 100, high: 599 }) }
-    default:
-      return { kind: chosen }
-  }
 }

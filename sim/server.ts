@@ -17,7 +17,7 @@ import { soapEndpoint } from './api/soap-endpoint.ts'
 import { taggingEndpoint } from './api/tagging-endpoint.ts'
 import { openTasks } from './api/tasks.ts'
 import { openWorld } from './api/world.ts'
-import type { SimEstate, SimScenario } from './machine/types.ts'
+import type { SimEstate, SimForeignTask, SimScenario } from './machine/types.ts'
 import { type ServerIdentity, selfSigned, thumbprints } from './tls.ts'
 
 export type ServerOptions = {
@@ -96,6 +96,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random,
     settings,
   }
+  estate.onForeignTask((task) => startForeignTask(front, task))
   const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
     void respond(front, { request, response })
   })
@@ -115,6 +116,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       await tasks.close()
     },
   }
+}
+
+function startForeignTask({ world, tasks }: Front, { machine, name, durationMs }: SimForeignTask): void {
+  const entity = world.entityOf(machine)
+  if (entity === null) return
+  tasks.start({
+    name,
+    descriptionId: name,
+    entity: entity.ref,
+    entityName: entity.name,
+    userName: 'another-product@vsphere.local',
+    durationMs,
+    mishap: null,
+    work: () => null,
+  })
 }
 
 function listen(server: Server, port: number): Promise<number> {

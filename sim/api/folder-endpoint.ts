@@ -117,8 +117,14 @@ async function send(file: SimFile, exchange: FileExchange): Promise<void> {
       : { 'Content-Range': `bytes ${wanted.startBytes + said}-${wanted.endBytes - 1 + said}/${sizeBytes}` }),
   })
   if (request.method === 'HEAD') return void response.end()
-  const from = wanted.startBytes - shift
+  const from = mishap?.kind === 'other-bytes' ? elsewhere(wanted, sizeBytes) : wanted.startBytes - shift
   await pour(file, { ...exchange, span: { startBytes: from, endBytes: from + sentBytes } })
+}
+
+/** Where bytes are taken from instead: half a file further on, and from its start where that reaches beyond its end. */
+function elsewhere({ startBytes, endBytes }: Span, sizeBytes: number): number {
+  const from = startBytes + Math.floor(sizeBytes / 2)
+  return from + (endBytes - startBytes) <= sizeBytes ? from : 0
 }
 
 async function pour(file: SimFile, { response, signal, span }: FileExchange & { readonly span: Span }): Promise<void> {

@@ -19,7 +19,7 @@ export async function meetMishap(
     case undefined:
       return null
     case 'fault':
-      throw new SimFault(mishap.fault, mishap.message)
+      throw new SimFault(mishap.fault, mishap.message, mishap.properties)
     case 'delay':
       await front.clock.sleep(mishap.delayMs, { signal: exchange.signal })
       return null

@@ -20,6 +20,7 @@ import { guestProgramMethods } from './methods/guest-programs.ts'
 import { inventoryMethods } from './methods/inventory.ts'
 import { logIn, loginMethods, requirePrivilege } from './methods/login.ts'
 import { machineMethods } from './methods/machine.ts'
+import { relocateMethods } from './methods/relocate.ts'
 import { snapshotMethods } from './methods/snapshots.ts'
 import { meetMishap } from './mishaps.ts'
 import type { Session } from './sessions.ts'
@@ -34,6 +35,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map(
     ...inventoryMethods,
     ...snapshotMethods,
     ...machineMethods,
+    ...relocateMethods,
     ...createMachineMethods,
     ...guestFileMethods,
     ...guestProgramMethods,

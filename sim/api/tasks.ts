@@ -54,7 +54,7 @@ const RECENT_MAX = 1000
 export function openTasks(options: { readonly clock: Clock; readonly keepMs: number }): Tasks {
   const { clock, keepMs } = options
   const tasks = new Map<string, Task>()
-  const running = new Set<Promise<void>>()
+  const running = new Map<Task, Promise<void>>()
   let number = 1
   const forget = () => {
     const oldest = clock.nowMs() - keepMs
@@ -67,8 +67,9 @@ export function openTasks(options: { readonly clock: Clock; readonly keepMs: num
       forget()
       const task = newTask(ref('Task', `task-${number++}`), { plan, nowMs: clock.nowMs() })
       tasks.set(task.ref.id, task)
-      const run = carryOut(task, clock).finally(() => running.delete(run))
-      running.add(run)
+      const forgetIt = () => void tasks.delete(task.ref.id)
+      const run = carryOut(task, { clock, forgetIt }).finally(() => running.delete(task))
+      running.set(task, run)
       return task.ref
     },
     find: (id) => {
@@ -92,8 +93,8 @@ export function openTasks(options: { readonly clock: Clock; readonly keepMs: num
       task.stop.abort()
     },
     close: async () => {
-      for (const task of tasks.values()) task.stop.abort()
-      await Promise.all(running)
+      for (const task of running.keys()) task.stop.abort()
+      await Promise.all(running.values())
     },
   }
 }
@@ -115,22 +116,30 @@ function newTask(own: Ref, { plan, nowMs }: { readonly plan: TaskPlan; readonly 
   }
 }
 
-async function carryOut(task: Task, clock: Clock): Promise<void> {
+type Around = { readonly clock: Clock; readonly forgetIt: () => void }
+
+async function carryOut(task: Task, around: Around): Promise<void> {
+  const { clock } = around
   const { plan } = task
-  const pause = (part: number) => clock.sleep(plan.durationMs * part, { signal: task.stop.signal })
+  const { mishap } = plan
+  const durationMs = mishap?.kind === 'task-slow' ? mishap.durationMs : plan.durationMs
+  const pause = (part: number) => clock.sleep(durationMs * part, { signal: task.stop.signal })
   try {
     await pause(0.05)
     task.state = 'running'
     task.startedMs = clock.nowMs()
     task.progress = 10
     await pause(0.45)
-    if (plan.mishap?.kind === 'task-fault') throw new SimFault(plan.mishap.fault, plan.mishap.message)
+    if (mishap?.kind === 'task-fault') throw new SimFault(mishap.fault, mishap.message)
+    if (mishap?.kind === 'task-vanish' || mishap?.kind === 'task-timeout') return await workUnseen(task, around)
+    if (mishap?.kind === 'task-hang' && !mishap.work) await untilCancelled(task, clock)
     const result = await plan.work({ signal: task.stop.signal })
     task.result = result
     task.cancelable = false
     task.progress = 60
+    if (mishap?.kind === 'task-hang') await untilCancelled(task, clock)
     await pause(0.5)
-    if (plan.mishap?.kind === 'task-fault-after') throw new SimFault(plan.mishap.fault, plan.mishap.message)
+    if (mishap?.kind === 'task-fault-after') throw new SimFault(mishap.fault, mishap.message)
     task.state = 'success'
   } catch (error) {
     const canceled = isAbort(error) && task.stop.signal.aborted
@@ -140,6 +149,30 @@ async function carryOut(task: Task, clock: Clock): Promise<void> {
   }
   task.cancelable = false
   task.endedMs = clock.nowMs()
+}
+
+const LONG_MS = 60_000
+
+async function untilCancelled(task: Task, clock: Clock): Promise<never> {
+  for (;;) await clock.sleep(LONG_MS, { signal: task.stop.signal })
+}
+
+/** The caller hears of a failure, or of nothing; the work is done later all the same, and nobody hears how that ended. */
+async function workUnseen(task: Task, { clock, forgetIt }: Around): Promise<void> {
+  const { plan, stop } = task
+  const { mishap } = plan
+  if (mishap?.kind === 'task-vanish') forgetIt()
+  task.fault = new SimFault('Timedout', 'Operation timed out.')
+  task.state = 'error'
+  task.cancelable = false
+  task.endedMs = clock.nowMs()
+  const workMs = mishap?.kind === 'task-vanish' || mishap?.kind === 'task-timeout' ? mishap.workMs : 0
+  try {
+    if (workMs > 0) await clock.sleep(workMs, { signal: stop.signal })
+    await plan.work({ signal: stop.signal })
+  } catch (error) {
+    if (!isAbort(error) && !(error instanceof SimFault)) throw error
+  }
 }
 
 function taskState(task: Task): Data {

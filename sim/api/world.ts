@@ -89,33 +89,17 @@ type Shown = {
 }
 
 function worldOf({ estate, root, fixed, numbers, nowMs }: Foundation): World {
-  const known = new Map<SimMachine, MachineEntity>()
   const hidden = new Set<SimMachine>()
   const snapshotIds = new Map<SimSnapshot, string>()
-  const machineNumbers = { next: MACHINE_FIRST }
+  const entityAt = entityMaker({ fixed, numbers, nowMs })
   const snapshotNumbers = { next: SNAPSHOT_FIRST }
-  const makeEntity = (machine: SimMachine, place: SimPlace): MachineEntity => ({
-    kind: 'machine',
-    ref: ref('VirtualMachine', `vm-${machineNumbers.next++}`),
-    get name() {
-      return machine.config.name
-    },
-    parent: folderOf({ fixed, place, numbers }),
-    machine,
-    place,
-    createdMs: nowMs(),
-  })
   // The estate gives a new list when a machine comes or goes; until then the entities of the last one stand.
   let shown: Shown = { placed: [], hidden: -1, machines: [], byId: new Map() }
   const current = (): Shown => {
     const placed = estate.machines()
     if (shown.placed === placed && shown.hidden === hidden.size) return shown
     const visible = placed.filter(({ machine }) => !hidden.has(machine))
-    const machines = visible.map(({ machine, place }) => {
-      const entity = known.get(machine) ?? makeEntity(machine, place)
-      known.set(machine, entity)
-      return entity
-    })
+    const machines = visible.map(({ machine, place }) => entityAt(machine, place))
     shown = { placed, hidden: hidden.size, machines, byId: new Map(machines.map((entity) => [entity.ref.id, entity])) }
     return shown
   }
@@ -154,6 +138,39 @@ function worldOf({ estate, root, fixed, numbers, nowMs }: Foundation): World {
     },
     unregister: (entity) => void hidden.add(entity.machine),
     entityOf: (machine) => machines().find((entity) => entity.machine === machine) ?? null,
+  }
+}
+
+/** Gives each machine its one entity; its place is the one it was last given with. */
+function entityMaker({
+  fixed,
+  numbers,
+  nowMs,
+}: Pick<Foundation, 'fixed' | 'numbers' | 'nowMs'>): (machine: SimMachine, place: SimPlace) => MachineEntity {
+  const known = new Map<SimMachine, { readonly entity: MachineEntity; place: SimPlace }>()
+  const machineNumbers = { next: MACHINE_FIRST }
+  return (machine, place) => {
+    const made = known.get(machine)
+    if (made !== undefined) {
+      made.place = place
+      return made.entity
+    }
+    const entity: MachineEntity = {
+      kind: 'machine',
+      ref: ref('VirtualMachine', `vm-${machineNumbers.next++}`),
+      get name() {
+        return machine.config.name
+      },
+      parent: folderOf({ fixed, place, numbers }),
+      machine,
+      // A machine may move to another host.
+      get place() {
+        return known.get(machine)?.place ?? place
+      },
+      createdMs: nowMs(),
+    }
+    known.set(machine, { entity, place })
+    return entity
   }
 }
 

@@ -3,13 +3,15 @@
 import type { Machine } from '../machine/machine.ts'
 import type { Snapshot } from '../machine/snapshot.ts'
 import { SimFault } from '../machine/types.ts'
-import type { PlacedMachine } from './estate.ts'
+import type { Estate, PlacedMachine } from './estate.ts'
 import { GUEST_ACTION_KEYS, GUEST_ACTIONS, readGuestWish, reportGuest } from './guest-actions.ts'
 import { JsonObject, type JsonSpot } from './json.ts'
+import { LIE_ACTION_KEYS, LIE_ACTIONS, readLieWish } from './lie-actions.ts'
 
 export const MACHINE_ACTIONS = [
-  ...(['power', 'add-disk', 'remove-disk', 'quiesce-faults', 'change-tracking'] as const),
-  ...(['snapshot', 'remove-snapshot', 'revert', 'consolidate'] as const),
+  ...(['power', 'add-disk', 'remove-disk', 'grow-disk', 'quiesce-faults'] as const),
+  ...(['snapshot', 'remove-snapshot', 'remove-all-snapshots', 'revert', 'consolidate'] as const),
+  ...LIE_ACTIONS,
   ...GUEST_ACTIONS,
 ] as const
 
@@ -19,35 +21,42 @@ const KEYS: Readonly<Record<MachineAction, readonly string[]>> = {
   power: ['on'],
   'add-disk': ['capacityBytes', 'datastore', 'thin'],
   'remove-disk': ['deviceKey'],
+  'grow-disk': ['deviceKey', 'capacityBytes'],
   'quiesce-faults': ['faults'],
-  'change-tracking': ['enabled', 'lie'],
   snapshot: ['name'],
   'remove-snapshot': ['name', 'removeChildren', 'consolidate'],
+  'remove-all-snapshots': [],
   revert: ['name'],
   consolidate: [],
+  ...LIE_ACTION_KEYS,
   ...GUEST_ACTION_KEYS,
 }
 
 /**
  * Does one of MACHINE_ACTIONS:
- * power {on}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, quiesce-faults
- * {faults: [name, …]} (one for each of the next quiesced snapshots), change-tracking {enabled} or {lie: "forget" | "rewind"}
- * (see ChangeTracker), snapshot {name}, remove-snapshot {name, removeChildren?, consolidate?}, revert {name}, consolidate {},
- * and those of the guest (see readGuestWish).
+ * power {on}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, grow-disk {deviceKey, capacityBytes}, quiesce-faults
+ * {faults: [name, …]} (one for each of the next quiesced snapshots), snapshot {name}, remove-snapshot {name, removeChildren?,
+ * consolidate?}, remove-all-snapshots {}, revert {name}, consolidate {}, what happens behind a backup's back (see readLieWish), and
+ * those of the guest (see readGuestWish).
  * @returns the machine afterwards, as describeMachine() has it
  */
 export function changeMachine(
   machine: Machine,
-  options: { readonly action: MachineAction; readonly root: JsonSpot },
+  options: { readonly action: MachineAction; readonly root: JsonSpot; readonly estate: Estate },
 ): MachineReport {
-  const { action } = options
-  const object = new JsonObject(options.root, { keys: KEYS[action] })
-  const wish = readWish(object, action)
-  if (options.root.faults.length === 0) wish(machine)
+  const wish = readAction(options.root, options.action)
+  if (options.root.faults.length === 0) wish(machine, options.estate)
   return reportOf(machine)
 }
 
-function readWish(object: JsonObject, action: MachineAction): (machine: Machine) => void {
+export type Wish = (machine: Machine, estate: Estate) => void
+
+/** What an action with this body does; faults of the body go to the spot's list. */
+export function readAction(root: JsonSpot, action: MachineAction): Wish {
+  return readWish(new JsonObject(root, { keys: KEYS[action] }), action)
+}
+
+function readWish(object: JsonObject, action: MachineAction): Wish {
   switch (action) {
     case 'power': {
       const on = object.flag('on', { fallback: true })
@@ -68,18 +77,33 @@ function readWish(object: JsonObject, action: MachineAction): (machine: Machine)
         if (!machine.removeDisk(deviceKey)) throw new SimFault('NotFound', `There is no disk ${deviceKey}`)
       }
     }
+    case 'grow-disk': {
+      const deviceKey = object.wholeNumber('deviceKey', { low: 0, high: 2 ** 31 })
+      const bytes = object.wholeNumber('capacityBytes', { low: 256 * 1024, high: 2 ** 46 })
+      return (machine) => {
+        if (!machine.growDisk(deviceKey, bytes)) throw new SimFault('NotFound', `There is no disk ${deviceKey}`)
+      }
+    }
     case 'quiesce-faults': {
       const faults = object.list('faults', { item: readQuiesceFault })
       return (machine) => machine.quiescing.failNext(faults)
     }
-    case 'change-tracking':
-      return readTracking(object)
+    case 'remove-all-snapshots':
+      return (machine) => machine.removeAllSnapshots()
     case 'consolidate':
       return (machine) => machine.consolidate()
     case 'snapshot':
     case 'remove-snapshot':
     case 'revert':
       return readSnapshotWish(object, action)
+    case 'change-tracking':
+    case 'hold-consolidation':
+    case 'list-late':
+    case 'power-loss':
+    case 'relocate':
+    case 'task':
+    case 'write':
+      return readLieWish(object, action)
     default:
       return readGuestWish(object, action)
   }
@@ -99,20 +123,6 @@ function readSnapshotWish(
       return (machine) => machine.revertTo(snapshotNamed(machine, name))
     case 'remove-snapshot':
       return (machine) => machine.removeSnapshot(snapshotNamed(machine, name), { removeChildren, consolidate })
-  }
-}
-
-function readTracking(object: JsonObject): (machine: Machine) => void {
-  if (!object.has('lie')) {
-    const enabled = object.flag('enabled', { fallback: true })
-    return (machine) => machine.setChangeTracking(enabled)
-  }
-  const lie = object.choice('lie', { of: ['forget', 'rewind'] })
-  return (machine) => {
-    for (const disk of machine.disks) {
-      if (lie === 'forget') disk.tracker?.forget()
-      else disk.tracker?.rewind()
-    }
   }
 }
 

@@ -12,10 +12,19 @@ import { FrozenLedger } from '../machine/digest.ts'
 import type { Disk } from '../machine/disk.ts'
 import { type StoreMaker, storeMaker } from '../machine/grain-store.ts'
 import { Machine, type MachineDisk, type MachineOptions } from '../machine/machine.ts'
+import { moveFiles } from '../machine/move-files.ts'
 import { homeOf, parseDatastorePath, stemOf } from '../machine/paths.ts'
 import { isWindows } from '../machine/quiescing.ts'
 import { Tools } from '../machine/tools.ts'
-import { type SimConfig, type SimEstate, SimFault, type SimMachine, type SimPlace } from '../machine/types.ts'
+import {
+  type SimConfig,
+  type SimEstate,
+  SimFault,
+  type SimForeignTask,
+  type SimMachine,
+  type SimPlace,
+  type SimTarget,
+} from '../machine/types.ts'
 import { fillDisk } from './content.ts'
 import type { DiskDescription, EstateDescription, MachineDescription } from './description.ts'
 
@@ -43,6 +52,7 @@ export class Estate implements SimEstate, Disposable {
   readonly ledger = new FrozenLedger()
   #placed: readonly PlacedMachine[] = []
   #made = 0
+  #startTask: ((task: SimForeignTask) => void) | null = null
   readonly #clock: Clock
   readonly #stores: StoreMaker
   readonly #guests: GuestsPlan | null
@@ -90,9 +100,38 @@ export class Estate implements SimEstate, Disposable {
     })
   }
 
+  onForeignTask(start: (task: SimForeignTask) => void): void {
+    this.#startTask = start
+  }
+
+  /** A task of another product begins on a machine. */
+  startForeignTask(task: SimForeignTask): void {
+    if (this.#startTask === null) throw new SimFault('NotSupported', 'No server runs over this estate')
+    this.#startTask(task)
+  }
+
+  relocateMachine(machine: SimMachine, { host, datastore, changeTracking }: SimTarget): void {
+    const found = this.#of(machine)
+    const { place } = found
+    const clusters = this.datacenters.find(({ name }) => name === place.datacenter)?.clusters ?? []
+    if (host !== null && !clusters.some(({ name, hosts }) => name === place.cluster && hosts.includes(host))) {
+      throw new SimFault('InvalidArgument', `The cluster has no host "${host}"`, { invalidProperty: 'host' })
+    }
+    if (datastore !== null) {
+      const { vmPathName } = found.machine.config
+      const path = parseDatastorePath(vmPathName)?.path ?? ''
+      if (!this.datastores.some(({ name }) => name === datastore)) {
+        throw new SimFault('InvalidDatastore', `There is no datastore "${datastore}"`)
+      }
+      const others = this.#placed.flatMap((one) => (one.machine === machine ? [] : [one.machine.config]))
+      moveFiles(found.machine, { vmPathName: freePath(`[${datastore}] ${path}`, others), datastore, changeTracking })
+    }
+    const moved = { machine: found.machine, place: { ...place, host: host ?? place.host } }
+    this.#placed = this.#placed.map((one) => (one === found ? moved : one))
+  }
+
   destroyMachine(machine: SimMachine): void {
-    const found = this.#placed.find((one) => one.machine === machine)
-    if (found === undefined) throw new SimFault('ManagedObjectNotFound', `The machine "${machine.config.name}" is gone`)
+    const found = this.#of(machine)
     if (machine.powerState !== 'poweredOff') {
       const properties = { requestedState: 'poweredOff', existingState: machine.powerState }
       throw new SimFault('InvalidPowerState', 'The machine is running', properties)
@@ -163,14 +202,15 @@ export class Estate implements SimEstate, Disposable {
   /** A folder and an instance uuid of its own, as vCenter gives them to a machine that asks for taken ones. */
   #unique(config: SimConfig): SimConfig {
     const others = this.#placed.map(({ machine }) => machine.config)
-    const homes = new Set(others.map((one) => homeOf(one.vmPathName)))
-    const file = stemOf(config.vmPathName).replace(/^.*\//, '')
-    const home = homeOf(config.vmPathName)
-    let free = home
-    for (let index = 1; homes.has(free); index++) free = `${home.slice(0, -1)}_${index}/`
     const taken = others.some((one) => one.instanceUuid === config.instanceUuid)
     const instanceUuid = taken ? uuidOf(this.#randomOf(`uuid ${this.#made}`)) : config.instanceUuid
-    return { ...config, instanceUuid, vmPathName: `${free}${file}.vmx` }
+    return { ...config, instanceUuid, vmPathName: freePath(config.vmPathName, others) }
+  }
+
+  #of(machine: SimMachine): PlacedMachine {
+    const found = this.#placed.find((one) => one.machine === machine)
+    if (found !== undefined) return found
+    throw new SimFault('ManagedObjectNotFound', `The machine "${machine.config.name}" is gone`)
   }
 
   #allocationOf(datastore: string): 'vmfs' | 'whole' {
@@ -180,6 +220,16 @@ export class Estate implements SimEstate, Disposable {
   #randomOf(purpose: string): Random {
     return seededRandom(createHash('sha256').update(`${this.seed} ${purpose}`).digest().readInt32LE(0))
   }
+}
+
+/** The path of a .vmx in a folder that no other machine has. */
+function freePath(vmPathName: string, others: readonly SimConfig[]): string {
+  const homes = new Set(others.map((one) => homeOf(one.vmPathName)))
+  const file = stemOf(vmPathName).replace(/^.*\//, '')
+  const home = homeOf(vmPathName)
+  let free = home
+  for (let index = 1; homes.has(free); index++) free = `${home.slice(0, -1)}_${index}/`
+  return `${free}${file}.vmx`
 }
 
 function toolsOf(description: MachineDescription): Tools {

@@ -2,7 +2,7 @@
 // Rules: vSphere Web Services API, QueryChangedDiskAreas and DiskChangeInfo; Virtual Disk Development Kit guide, "Changed Block Tracking".
 
 import { hexOf } from '../../lib/base/bytes.ts'
-import type { Random } from '../../lib/base/random.ts'
+import { type Random, wholeNumber } from '../../lib/base/random.ts'
 import { GRAIN_BYTES } from './grain-store.ts'
 
 /** A reply of QueryChangedDiskAreas holds no more areas than this. */
@@ -21,16 +21,23 @@ export type FrozenTracking = {
 
 /** The live tracking of one disk, from one activation to the next reset. */
 export class ChangeTracker {
-  readonly uuid: string
+  #uuid: string
   #epoch = 1
-  readonly #epochs: Uint32Array
+  #epochs: Uint32Array
+  /** A lie: what is written now is not noted. */
+  deaf = false
 
   constructor(options: { readonly uuid: string; readonly capacityBytes: number }) {
-    this.uuid = options.uuid
+    this.#uuid = options.uuid
     this.#epochs = new Uint32Array(Math.ceil(options.capacityBytes / GRAIN_BYTES))
   }
 
+  get uuid(): string {
+    return this.#uuid
+  }
+
   mark(range: { readonly offsetBytes: number; readonly lengthBytes: number }): void {
+    if (this.deaf) return
     const first = Math.floor(range.offsetBytes / GRAIN_BYTES)
     const end = Math.ceil((range.offsetBytes + range.lengthBytes) / GRAIN_BYTES)
     this.#epochs.fill(this.#epoch, first, end)
@@ -52,11 +59,30 @@ export class ChangeTracker {
     return changeIdOf({ uuid: this.uuid, epoch: this.#epoch })
   }
 
-  /** A lie: takes every block of the current epoch for unwritten. */
-  forget(): void {
-    for (let block = 0; block < this.#epochs.length; block++) {
-      if (this.#epochs[block] === this.#epoch) this.#epochs[block] = 0
+  /** The disk has more blocks now. */
+  grow(capacityBytes: number): void {
+    const epochs = new Uint32Array(Math.ceil(capacityBytes / GRAIN_BYTES))
+    epochs.set(this.#epochs)
+    this.#epochs = epochs
+  }
+
+  /** A lie: takes blocks of the current epoch for unwritten: each with this chance, at least one if there is any. */
+  forget({ share, random }: { readonly share: number; readonly random: Random }): void {
+    const written = [...this.#epochs.keys()].filter((block) => this.#epochs[block] === this.#epoch)
+    const always = wholeNumber(random, { low: 0, high: Math.max(0, written.length - 1) })
+    for (const [index, block] of written.entries()) {
+      if (index === always || random.fraction() < share) this.#epochs[block] = 0
     }
+  }
+
+  /** A lie that harms nobody: takes every block for written in the current epoch. */
+  exaggerate(): void {
+    this.#epochs.fill(this.#epoch)
+  }
+
+  /** A lie: the same counter, of another chain, as of a disk that was put back from a copy. */
+  rename(uuid: string): void {
+    this.#uuid = uuid
   }
 
   /** A lie: lets the counter go back, as a disk put back from an older copy does. */

@@ -35,3 +35,25 @@ export function changedAreasOf(
   if (since === null) throw fileFault(path, `The change id "${query.changeId}" is not known here`)
   return pageOfAreas({ ...page, wanted: (block) => (tracking.epochs[block] ?? 0) > since })
 }
+
+/** A disk of a snapshot. @throws SimFault InvalidArgument */
+export function keptBy(kept: readonly QueriedDisk[], deviceKey: number): QueriedDisk {
+  const found = kept.find(({ disk }) => disk.deviceKey === deviceKey)
+  if (found === undefined) throw noDisk(deviceKey)
+  return found
+}
+
+/** A disk of a machine that is off. @throws SimFault InvalidArgument, FileFault */
+export function liveDisk(
+  disks: readonly Disk[],
+  { deviceKey, running }: { readonly deviceKey: number; readonly running: boolean },
+): QueriedDisk {
+  const disk = disks.find((one) => one.deviceKey === deviceKey)
+  if (disk === undefined || !disk.covered) throw noDisk(deviceKey)
+  if (running) throw fileFault(disk.pathsOf(disk.active).descriptorPath, 'The disk is written by a running machine')
+  return { disk, layer: disk.active, tracking: disk.tracking }
+}
+
+function noDisk(deviceKey: number) {
+  return invalidArgument('deviceKey', `The device ${deviceKey} is not a disk that a snapshot covers`)
+}

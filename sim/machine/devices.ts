@@ -17,6 +17,17 @@ export function deviceKeyOf(
     : 2000 + 16 * controller.busNumber + disk.unitNumber
 }
 
+/** The first unit of a controller that no disk has; 7 is a SCSI controller's own. */
+export function freeUnit(
+  controller: SimController,
+  disks: readonly { readonly controllerKey: number; readonly unitNumber: number }[],
+): number {
+  const used = new Set(disks.filter((one) => one.controllerKey === controller.deviceKey).map((one) => one.unitNumber))
+  let unitNumber = 0
+  while (used.has(unitNumber) || unitNumber === 7) unitNumber++
+  return unitNumber
+}
+
 /** A new backing uuid: "6000C29a-…". */
 export function diskUuid(random: Random): string {
   const digits = () => wholeNumber(random, { low: 0, high: 0xffff }).toString(16).padStart(4, '0')

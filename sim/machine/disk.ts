@@ -37,16 +37,14 @@ export type DiskOptions = {
 export type DiskWorld = { readonly stores: StoreMaker; readonly random: Random }
 
 export class Disk implements SimDisk {
-  readonly options: DiskOptions
   readonly deviceKey: number
   readonly label: string
   readonly controllerKey: number
   readonly unitNumber: number
-  readonly capacityBytes: number
   readonly mode: DiskMode
   readonly rdm: 'physicalMode' | 'virtualMode' | null
   readonly thin: boolean
-  readonly datastore: string
+  #options: DiskOptions
   /** Whether a running machine writes the active layer. */
   #locked = false
   /** Parents before children. */
@@ -55,23 +53,35 @@ export class Disk implements SimDisk {
   /** Layers whose content was merged into another one. */
   readonly #mergedInto = new WeakMap<Layer, Layer>()
   #tracker: ChangeTracker | null = null
+  /** A lie: tracking never begins on this disk, whatever the machine's config says. */
+  #untracked = false
   readonly #world: DiskWorld
 
   constructor(options: DiskOptions, world: DiskWorld) {
     assert(options.capacityBytes > 0 && options.capacityBytes % 512 === 0, 'a disk is a whole number of sectors')
-    this.options = options
+    this.#options = options
     this.deviceKey = options.deviceKey
     this.label = options.label
     this.controllerKey = options.controllerKey
     this.unitNumber = options.unitNumber
-    this.capacityBytes = options.capacityBytes
     this.mode = options.mode
     this.rdm = options.rdm
     this.thin = options.thin
-    this.datastore = options.datastore
     this.#world = world
     this.#active = this.#newLayer(null)
     this.#layers = [this.#active]
+  }
+
+  get options(): DiskOptions {
+    return this.#options
+  }
+
+  get capacityBytes(): number {
+    return this.#options.capacityBytes
+  }
+
+  get datastore(): string {
+    return this.#options.datastore
   }
 
   /** Whether snapshots cover this disk: not independent, not a physical RDM. */
@@ -203,7 +213,40 @@ export class Disk implements SimDisk {
     if (this.#tracker !== null) this.startTracking()
   }
 
+  /** A disk without deltas gets more capacity; what is new reads as zeros and counts as never written. */
+  grow(capacityBytes: number): void {
+    const old = this.#active
+    assert(this.#layers.length === 1 && capacityBytes >= this.capacityBytes, 'only a flat disk grows')
+    const { grainCount } = old.store
+    const before = this.capacityBytes
+    this.#options = { ...this.#options, capacityBytes }
+    const store = this.#world.stores({ capacityBytes, label: `disk-${this.deviceKey}-grown` })
+    for (let grain = 0; grain < grainCount; grain++) {
+      if (!old.store.has(grain)) continue
+      const offsetBytes = grain * GRAIN_BYTES
+      const bytes = new Uint8Array(Math.min(GRAIN_BYTES, before - offsetBytes))
+      old.store.read({ offsetBytes, target: bytes })
+      store.write({ offsetBytes, bytes })
+    }
+    this.#active = { ...old, store }
+    this.#layers = [this.#active]
+    old.store[Symbol.dispose]()
+    this.#tracker?.grow(capacityBytes)
+  }
+
+  /** Every file of the chain gets a new name, on another datastore. */
+  moveTo(target: Pick<DiskOptions, 'datastore' | 'stem'>): void {
+    this.#options = { ...this.#options, ...target }
+  }
+
+  /** A lie: see #untracked. */
+  refuseTracking(): void {
+    this.#untracked = true
+    this.stopTracking()
+  }
+
   startTracking(): void {
+    if (this.#untracked) return
     this.#tracker = new ChangeTracker({ uuid: changeUuid(this.#world.random), capacityBytes: this.capacityBytes })
   }
 

@@ -4,8 +4,8 @@ import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
 import type { Cancel } from '../../lib/base/time-limit.ts'
 import type { LiveGuestSystem } from '../guest/types.ts'
-import { changedAreasOf, type QueriedDisk } from './changed-areas.ts'
-import { deviceKeyOf, diskUuid, fileFault, invalidArgument, powerFault } from './devices.ts'
+import { changedAreasOf, keptBy, liveDisk } from './changed-areas.ts'
+import { deviceKeyOf, diskUuid, freeUnit, invalidArgument, powerFault } from './devices.ts'
 import { digestOfDisk, type FrozenLedger } from './digest.ts'
 import { Disk, type Layer } from './disk.ts'
 import type { StoreMaker } from './grain-store.ts'
@@ -21,6 +21,7 @@ import {
   type QuiesceWish,
   type SimConfig,
   type SimConfigChanges,
+  SimFault,
   type SimGuestNic,
   type SimMachine,
   type SimSnapshot,
@@ -72,6 +73,10 @@ export class Machine implements SimMachine {
   #poweredOn = false
   #bootedMs: number | null = null
   #changeTrackingEnabled = false
+  /** Until when disks are not merged, and whether tracking misses what is written meanwhile. */
+  #merging: { readonly untilMs: number } | null = null
+  /** How late the tree shows the next snapshot. */
+  #listLateMs = 0
   readonly #options: MachineOptions
   readonly #world: MachineWorld
 
@@ -124,7 +129,9 @@ export class Machine implements SimMachine {
     return this.#changeTrackingEnabled
   }
 
+  /** What was held back by holdConsolidation() is done as soon as somebody looks after its time. */
   get consolidationNeeded(): boolean {
+    this.#settle()
     const owned = this.#ownedLayers()
     return this.#disks.some((disk) => disk.needsConsolidation(owned))
   }
@@ -175,12 +182,8 @@ export class Machine implements SimMachine {
   addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): Disk {
     const controller = this.#config.controllers[0]
     if (controller === undefined) throw invalidArgument('spec.deviceChange', 'The machine has no controller')
-    const used = new Set(
-      this.#disks.filter((one) => one.controllerKey === controller.deviceKey).map((one) => one.unitNumber),
-    )
-    let unitNumber = 0
-    while (used.has(unitNumber) || unitNumber === 7) unitNumber++
-    return this.#attach({ ...options, controllerKey: controller.deviceKey, unitNumber, mode: 'persistent', rdm: null })
+    const place = { controllerKey: controller.deviceKey, unitNumber: freeUnit(controller, this.#disks) }
+    return this.#attach({ ...options, ...place, mode: 'persistent', rdm: null })
   }
 
   removeDisk(deviceKey: number): boolean {
@@ -190,6 +193,26 @@ export class Machine implements SimMachine {
     disk.lock(false)
     if (!this.allDisks.includes(disk)) disk.dispose()
     return true
+  }
+
+  growDisk(deviceKey: number, capacityBytes: number): boolean {
+    const disk = this.#disks.find((one) => one.deviceKey === deviceKey)
+    if (disk === undefined) return false
+    if (capacityBytes < disk.capacityBytes) throw invalidArgument('spec.deviceChange', 'A disk does not shrink')
+    if (disk.layers.length > 1) throw new SimFault('GenericVmConfigFault', 'A disk with snapshots does not grow')
+    disk.grow(capacityBytes)
+    return true
+  }
+
+  /** From now on, for so long, removals leave the disks unmerged. `deaf`: tracking misses what is written meanwhile. */
+  holdConsolidation({ ms, deaf }: { readonly ms: number; readonly deaf: boolean }): void {
+    this.#merging = { untilMs: this.#world.clock.nowMs() + ms }
+    if (deaf) for (const disk of this.#disks) if (disk.tracker !== null) disk.tracker.deaf = true
+  }
+
+  /** The tree shows the next snapshot only so much later. */
+  listLate(ms: number): void {
+    this.#listLateMs = ms
   }
 
   createSnapshot(options: SnapshotWish): Snapshot {
@@ -222,10 +245,13 @@ export class Machine implements SimMachine {
   }
 
   #cut({ name, description, quiesce }: SnapshotWish, { quiesced, writers }: QuiescedGuest): Snapshot {
+    this.#settle()
     const covered = this.#disks.filter((disk) => disk.covered)
     const leftOut = this.#disks.filter((disk) => !disk.covered)
     const kept: readonly KeptDisk[] = covered.map((disk) => ({ disk, ...disk.freeze() }))
     const createdMs = this.#world.clock.nowMs()
+    const listedFromMs = createdMs + this.#listLateMs
+    this.#listLateMs = 0
     const id = ++this.#snapshotsMade
     const frozen = this.#world.ledger.add(
       {
@@ -245,7 +271,7 @@ export class Machine implements SimMachine {
         ? null
         : manifestArchive({ writers, wish: quiesce, nowMs: createdMs, seed: `${this.#config.instanceUuid} ${id}` })
     const snapshot = new Snapshot({
-      ...{ id, name, description, createdMs, quiesced, config: this.#config, leftOut, kept, frozen },
+      ...{ id, name, description, createdMs, listedFromMs, quiesced, config: this.#config, leftOut, kept, frozen },
       ...{ changeTrackingEnabled, parent, manifest, manifestPath: this.quiescing.vss.manifestPath },
     })
     this.#tree.add(snapshot)
@@ -286,6 +312,8 @@ export class Machine implements SimMachine {
   }
 
   consolidate(): void {
+    this.#settle()
+    if (this.#merging !== null) return
     const owned = this.#ownedLayers()
     for (const disk of this.allDisks) disk.consolidate(owned)
   }
@@ -297,7 +325,12 @@ export class Machine implements SimMachine {
     readonly changeId: string
   }): ChangedAreas {
     const { allocation, changeWindowBytes: windowBytes } = this.#options
-    return changedAreasOf(this.#queried(query), { ...query, allocation, windowBytes })
+    const { snapshot, deviceKey } = query
+    const queried =
+      snapshot === null
+        ? liveDisk(this.#disks, { deviceKey, running: this.#poweredOn })
+        : keptBy(this.#tree.own(snapshot).kept, deviceKey)
+    return changedAreasOf(queried, { ...query, allocation, windowBytes })
   }
 
   /** The SHA-256 of a disk as it is now; null when there is no such disk. */
@@ -313,20 +346,11 @@ export class Machine implements SimMachine {
     for (const disk of this.allDisks) disk.dispose()
   }
 
-  #queried(query: { readonly snapshot: SimSnapshot | null; readonly deviceKey: number }): QueriedDisk {
-    const noDisk = () =>
-      invalidArgument('deviceKey', `The device ${query.deviceKey} is not a disk that a snapshot covers`)
-    if (query.snapshot !== null) {
-      const kept = this.#tree.own(query.snapshot).kept.find(({ disk }) => disk.deviceKey === query.deviceKey)
-      if (kept === undefined) throw noDisk()
-      return kept
-    }
-    const disk = this.#disks.find((one) => one.deviceKey === query.deviceKey)
-    if (disk === undefined || !disk.covered) throw noDisk()
-    if (this.#poweredOn) {
-      throw fileFault(disk.pathsOf(disk.active).descriptorPath, 'The disk is written by a running machine')
-    }
-    return { disk, layer: disk.active, tracking: disk.tracking }
+  #settle(): void {
+    if (this.#merging === null || this.#world.clock.nowMs() < this.#merging.untilMs) return
+    this.#merging = null
+    for (const disk of this.#disks) if (disk.tracker !== null) disk.tracker.deaf = false
+    this.consolidate()
   }
 
   /** What ends every stun: tracking begins where it is wanted and is not active. */

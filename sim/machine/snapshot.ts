@@ -12,7 +12,7 @@ export type KeptDisk = { readonly disk: Disk; readonly layer: Layer; readonly tr
 
 export type SnapshotOptions = Pick<
   SimSnapshot,
-  'id' | 'name' | 'description' | 'createdMs' | 'quiesced' | 'config' | 'leftOut'
+  'id' | 'name' | 'description' | 'createdMs' | 'listedFromMs' | 'quiesced' | 'config' | 'leftOut'
 > & {
   readonly kept: readonly KeptDisk[]
   readonly frozen: Frozen
@@ -28,6 +28,7 @@ export class Snapshot implements SimSnapshot {
   readonly name: string
   readonly description: string
   readonly createdMs: number
+  readonly listedFromMs: number
   readonly quiesced: boolean
   readonly config: SimConfig
   readonly leftOut: readonly SimDisk[]
@@ -45,6 +46,7 @@ export class Snapshot implements SimSnapshot {
     this.name = options.name
     this.description = options.description
     this.createdMs = options.createdMs
+    this.listedFromMs = options.listedFromMs
     this.quiesced = options.quiesced
     this.config = options.config
     this.leftOut = options.leftOut

@@ -62,6 +62,8 @@ export interface SimSnapshot {
   readonly name: string
   readonly description: string
   readonly createdMs: number
+  /** From when on the machine's tree shows it. */
+  readonly listedFromMs: number
   readonly quiesced: boolean
   readonly parent: SimSnapshot | null
   readonly children: readonly SimSnapshot[]
@@ -124,7 +126,15 @@ export type SimConfig = {
 export type SimConfigChanges = Partial<
   Pick<
     SimConfig,
-    'name' | 'guestId' | 'guestFullName' | 'cpus' | 'coresPerSocket' | 'memoryMB' | 'annotation' | 'extraConfig'
+    | 'name'
+    | 'guestId'
+    | 'guestFullName'
+    | 'cpus'
+    | 'coresPerSocket'
+    | 'memoryMB'
+    | 'annotation'
+    | 'extraConfig'
+    | 'vmPathName'
   >
 >
 
@@ -187,6 +197,8 @@ export interface SimMachine {
   /** Adds a disk (zeroed) or removes one; false when the key is unknown. */
   addDisk(options: { readonly capacityBytes: number; readonly thin: boolean; readonly datastore: string }): SimDisk
   removeDisk(deviceKey: number): boolean
+  /** Makes a disk larger, by zeros; throws SimFault when it has snapshots or would shrink; false when the key is unknown. */
+  growDisk(deviceKey: number, capacityBytes: number): boolean
   /** The instant of the cut: the guest's writes before it are in, those after are not. */
   createSnapshot(options: SnapshotWish): SimSnapshot
   /** createSnapshot() with the time that quiescing takes before and after the cut. */
@@ -258,6 +270,10 @@ export interface SimEstate {
   }[]
   readonly datastores: readonly SimDatastore[]
   machines(): readonly { readonly machine: SimMachine; readonly place: SimPlace }[]
+  /** Lets a machine run on another host of its cluster, and moves its files to another datastore; throws SimFault. */
+  relocateMachine(machine: SimMachine, target: SimTarget): void
+  /** Tells how a task is started that nobody asked this server for. */
+  onForeignTask(start: (task: SimForeignTask) => void): void
   /** Removes a powered-off machine and its files. */
   destroyMachine(machine: SimMachine): void
   /** Creates a powered-off machine with blank disks; a caller then writes its disks through its datastore. */
@@ -274,6 +290,16 @@ export interface SimEstate {
   }): SimMachine
 }
 
+/** `changeTracking`: whether a move of the files keeps the change ids or begins them anew. Null: as it is. */
+export type SimTarget = {
+  readonly host: string | null
+  readonly datastore: string | null
+  readonly changeTracking: 'kept' | 'reset'
+}
+
+/** A task of another product on a machine. */
+export type SimForeignTask = { readonly machine: SimMachine; readonly name: string; readonly durationMs: number }
+
 /** Faults by call and by chance, read from a scenario file; the same seed gives the same faults. */
 export interface SimScenario {
   /** Asked before a method is carried out, with its API name ('CreateSnapshot_Task', '/folder', …). Null: go on. */
@@ -281,11 +307,27 @@ export interface SimScenario {
 }
 
 export type SimMishap =
-  | { readonly kind: 'fault'; readonly fault: string; readonly message: string }
+  /** `properties`: the fault's own data, as {"invalidProperty": "startOffset"}. */
+  | {
+      readonly kind: 'fault'
+      readonly fault: string
+      readonly message: string
+      readonly properties?: SimFault['properties']
+    }
   /** The task, if the call makes one, starts and then fails. */
   | { readonly kind: 'task-fault'; readonly fault: string; readonly message: string }
   /** Carried out, then reported as failed. */
   | { readonly kind: 'task-fault-after'; readonly fault: string; readonly message: string }
+  /** Reported as Timedout, and carried out all the same, so much later. */
+  | { readonly kind: 'task-timeout'; readonly workMs: number }
+  /** Forgotten while it runs, and carried out so much later. */
+  | { readonly kind: 'task-vanish'; readonly workMs: number }
+  /** Runs until it is cancelled; `work`: what it is for is done. */
+  | { readonly kind: 'task-hang'; readonly work: boolean }
+  /** Takes so long; its work happens half way. */
+  | { readonly kind: 'task-slow'; readonly durationMs: number }
+  /** QueryChangedDiskAreas only. */
+  | { readonly kind: 'areas'; readonly lie: AreasLie }
   | { readonly kind: 'delay'; readonly delayMs: number }
   | { readonly kind: 'drop-connection' }
   | { readonly kind: 'expire-session' }
@@ -293,3 +335,17 @@ export type SimMishap =
   /** /folder only: fewer bytes than Content-Range says, or a wrong Content-Range. */
   | { readonly kind: 'short-body' }
   | { readonly kind: 'wrong-range' }
+  /** /folder only: the right heads, and bytes of another place of the file. */
+  | { readonly kind: 'other-bytes' }
+
+/**
+ * What is wrong with one reply about changed areas. Against the documents: 'disorder', 'overlap', 'outside' (an area beyond the
+ * window), 'beyond' (a window beyond the disk), 'nothing' (it covers nothing), 'wrong-start'. Well formed: 'leave-out' (every second area is
+ * missing), 'everything' (the whole window is said to be changed).
+ */
+export const AREAS_LIES = [
+  ...(['disorder', 'overlap', 'outside', 'beyond', 'nothing', 'wrong-start'] as const),
+  ...(['leave-out', 'everything'] as const),
+] as const
+
+export type AreasLie = (typeof AREAS_LIES)[number]

@@ -100,6 +100,7 @@ VirtualMachine(ManagedEntity) capability:VirtualMachineCapability config:Virtual
   .RemoveAllSnapshots_Task(consolidate:boolean?) @Task VirtualMachine.State.RemoveSnapshot
   .ConsolidateVMDisks_Task() @Task VirtualMachine.State.RemoveSnapshot
   .ReconfigVM_Task(spec:VirtualMachineConfigSpec) @Task -
+  .RelocateVM_Task(spec:VirtualMachineRelocateSpec priority:VirtualMachineMovePriority?) @Task -
   .PowerOnVM_Task(host:@HostSystem?) @Task VirtualMachine.Interact.PowerOn
   .PowerOffVM_Task() @Task VirtualMachine.Interact.PowerOff
   .ShutdownGuest() void VirtualMachine.Interact.PowerOff

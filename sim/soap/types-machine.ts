@@ -160,6 +160,12 @@ VirtualMachineDefaultProfileSpec(VirtualMachineProfileSpec)
 VirtualMachineGuestQuiesceSpec(DynamicData) timeout:int?
 VirtualMachineWindowsQuiesceSpec(VirtualMachineGuestQuiesceSpec) vssBackupType:int? vssBootableSystemState:boolean?
   vssPartialFileSupport:boolean? vssBackupContext:string?
+VirtualMachineRelocateSpec(DynamicData) service:ServiceLocator? folder:@Folder? datastore:@Datastore?
+  diskMoveType:string? pool:@ResourcePool? host:@HostSystem? disk:VirtualMachineRelocateSpecDiskLocator[]?
+  transform:VirtualMachineRelocateTransformation? deviceChange:VirtualDeviceConfigSpec[]?
+  profile:VirtualMachineProfileSpec[]? cryptoSpec:CryptoSpec?
+VirtualMachineRelocateSpecDiskLocator(DynamicData) diskId:int datastore:@Datastore diskMoveType:string?
+  diskBackingInfo:VirtualDeviceBackingInfo? profile:VirtualMachineProfileSpec[]?
 DiskChangeInfo(DynamicData) startOffset:long length:long changedArea:DiskChangeExtent[]?
 DiskChangeExtent(DynamicData) start:long length:long
 ResourceConfigSpec(DynamicData) entity:@ManagedEntity? changeVersion:string? lastModified:dateTime?

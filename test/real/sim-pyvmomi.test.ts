@@ -116,6 +116,20 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
     })
   })
 
+  it('takes what others do meanwhile: other hosts, other datastores, larger disks, "Delete All"', async () => {
+    await using sim = await startSimProgram('--estate', 'small')
+
+    expect(await python(sim, 'sim_moves.py')).toEqual({
+      otherHost: '[ds1] app-01/app-01.vmx',
+      moved: ['[ds2] app-01/app-01.vmx', '[ds2] app-01/app-01.vmdk', '[ds2] app-01/app-01-000001.vmdk', 'ds2'],
+      transform: 'vmodl.fault.NotSupported',
+      underSnapshot: 'vim.fault.GenericVmConfigFault',
+      snapshots: false,
+      grown: 8 * 1024 * 1024,
+      gone: 'vmodl.fault.ManagedObjectNotFound',
+    })
+  })
+
   it('shows only what the API declares, in its order, with every required field and every type', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
     await using sim = await startSimProgram('--estate', 'demo', '--guest-programs', directory)

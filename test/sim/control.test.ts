@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../lib/base/clock.ts'
 import { type Control, openControl } from '../../sim/control.ts'
+import { actOn } from '../../sim/estate/act.ts'
 import { smallEstate } from '../../sim/estate/demo.ts'
 import type { Estate } from '../../sim/estate/estate.ts'
 import { calm, Scenario } from '../../sim/scenario.ts'
@@ -14,7 +15,7 @@ let scenario: Scenario
 
 beforeEach(async () => {
   estate = smallEstate({ seed: 1, directory: null, clock: systemClock, twoOfOneName: true, changeTracking: true })
-  scenario = new Scenario(calm)
+  scenario = new Scenario(calm, (wish) => void actOn(estate, wish))
   control = await openControl({ estate, scenario, clock: systemClock, port: 0 })
 })
 
@@ -114,6 +115,23 @@ describe('the control port', () => {
     await post('/fault', { call: 'A', nth: 1, mishap: { kind: 'expire-session' } })
     expect(scenario.faultBefore('A')).toEqual({ kind: 'expire-session' })
     expect((await get('/calls')).body).toEqual({ A: 1 })
+  })
+
+  it('arms what happens to a machine at a call, and tells what could not be done', async () => {
+    const mishap = { kind: 'action', vm: 'db-01', action: 'revert', body: { name: 'none' } }
+    expect((await post('/fault', { call: 'A', nth: 1, times: 2, mishap })).status).toBe(200)
+    scenario.faultBefore('A')
+    expect((await get('/failures')).body).toEqual(['revert of "db-01": There is no snapshot "none"'])
+    await post('/machines/db-01/snapshot', { name: 'none' })
+    scenario.faultBefore('A')
+    expect((await get('/failures')).body).toHaveLength(1)
+    expect((await post('/machines/db-01/grow-disk', { deviceKey: 2000, capacityBytes: 8_388_608 })).status).toBe(409)
+    expect((await post('/machines/db-01/remove-all-snapshots', {})).body).toMatchObject({ snapshots: [] })
+    const grown = await post('/machines/db-01/grow-disk', { deviceKey: 2000, capacityBytes: 8_388_608 })
+    expect(grown.body).toMatchObject({ disks: [{ capacityBytes: 8_388_608 }] })
+    expect((await post('/machines/db-01/task', { name: 'x', ms: 1 })).body).toMatchObject({
+      error: { fault: 'NotSupported' },
+    })
   })
 
   it('refuses what it does not understand', async () => {

@@ -40,12 +40,50 @@ describe('a scenario', () => {
     expect(scenario.faultBefore('A')).toBeNull()
   })
 
+  it('does something to a machine at the nth call, beside what else strikes, and tells what it could not do', () => {
+    const done: unknown[] = []
+    const action = { kind: 'action', vm: 'db-01', action: 'relocate', body: { datastore: 'ds2' } }
+    const faults = [
+      { call: '/folder', nth: 2, mishap: action },
+      { call: '/folder', nth: 1, times: 9, mishap: delay },
+      { call: '/folder', nth: 3, mishap: { kind: 'action', vm: 'db-01', action: 'remove-all-snapshots' } },
+    ]
+    const scenario = new Scenario(parseScenario(JSON.stringify({ faults }), { name: 's.json' }), (wish) => {
+      done.push([wish.action, wish.body])
+      if (wish.action !== 'relocate') throw new Error('it is gone')
+    })
+    expect([1, 2, 3].map(() => scenario.faultBefore('/folder'))).toEqual([delay, delay, delay])
+    expect(done).toEqual([
+      ['relocate', { datastore: 'ds2' }],
+      ['remove-all-snapshots', {}],
+    ])
+    expect(scenario.failures()).toEqual(['remove-all-snapshots of "db-01": it is gone'])
+  })
+
+  it('reads every kind of mishap as it is written', () => {
+    const mishaps = [
+      { kind: 'fault', fault: 'InvalidArgument', message: 'no', properties: { invalidProperty: 'startOffset' } },
+      { kind: 'task-timeout', workMs: 5 },
+      { kind: 'task-vanish', workMs: 0 },
+      { kind: 'task-hang', work: false },
+      { kind: 'task-slow', durationMs: 9 },
+      { kind: 'areas', lie: 'overlap' },
+      { kind: 'other-bytes' },
+    ]
+    const text = JSON.stringify({ faults: mishaps.map((mishap) => ({ call: 'A', nth: 1, mishap })) })
+    expect(parseScenario(text, { name: 's.json' }).faults.map(({ mishap }) => mishap)).toEqual(mishaps)
+  })
+
   it('is refused with all faults of its file', () => {
     const rules = [
       { call: 'A', nth: 0, mishap: delay },
       { nth: 1, chance: 0.5, mishap: { kind: 'fault' } },
       { call: 'A', chance: 2, mishap: { kind: 'bang' }, when: 1 },
       { call: 'A', nth: 1 },
+      { call: 'A', nth: 1, mishap: { kind: 'areas', lie: 'small' } },
+      { call: 'A', nth: 1, mishap: { kind: 'fault', fault: 'F', properties: { a: [] } } },
+      { call: 'A', nth: 1, mishap: { kind: 'action', action: 'relocate', body: { datastore: 1 } } },
+      { call: 'A', nth: 1, mishap: { kind: 'action', vm: 'a', action: 'explode' } },
     ]
     try {
       open({ faults: rules })
@@ -61,6 +99,11 @@ describe('a scenario', () => {
         '[2].mishap.kind',
         '[2].when',
         '[3].mishap',
+        '[4].mishap.lie',
+        '[5].mishap.properties',
+        '[6].mishap.vm',
+        '[6].mishap.body.datastore',
+        '[7].mishap.action',
       ]) {
         expect(error.message).toContain(`faults${part}`)
       }

@@ -116,6 +116,7 @@ function privilegesOf(spec: Data): readonly string[] {
     [spec.fields['extraConfig'] !== undefined, 'VirtualMachine.Config.AdvancedConfig'],
     [spec.fields['name'] !== undefined, 'VirtualMachine.Config.Rename'],
     [changes.includes('add'), 'VirtualMachine.Config.AddNewDisk'],
+    [changes.includes('edit'), 'VirtualMachine.Config.DiskExtend'],
     [changes.includes('remove'), 'VirtualMachine.Config.RemoveDisk'],
   ]
   return needs.filter(([isNeeded]) => isNeeded).map(([, privilege]) => privilege)
@@ -161,8 +162,12 @@ function applyDevice(call: Call, { entity, change }: { readonly entity: MachineE
     case 'remove':
       if (!machine.removeDisk(numberAt(device, 'key'))) throw invalidArgument('spec.deviceChange[0].device.key')
       return
+    case 'edit':
+      if (!machine.growDisk(numberAt(device, 'key'), diskWish(device).capacityBytes))
+        throw invalidArgument('spec.deviceChange[0].device.key')
+      return
     default:
-      throw new SimFault('NotSupported', 'Only adding and removing disks is simulated')
+      throw new SimFault('NotSupported', 'Only adding, growing and removing disks is simulated')
   }
 }
 

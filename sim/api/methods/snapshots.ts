@@ -1,5 +1,6 @@
 // Snapshots: make, remove, revert, consolidate, and the changed areas between two of them.
 
+import { twistedAreas } from '../../machine/area-lies.ts'
 import { type QuiesceWish, SimFault } from '../../machine/types.ts'
 import {
   type Data,
@@ -144,12 +145,13 @@ function queryChangedDiskAreas(call: Call): Value {
   const found = wanted === null ? null : front.world.findSnapshot(wanted.id)
   if (wanted !== null && found === null) throw notFound(wanted)
   if (found !== null && found.owner !== entity) throw invalidArgument('snapshot')
-  const areas = entity.machine.changedAreas({
+  const reply = entity.machine.changedAreas({
     snapshot: found?.snapshot ?? null,
     deviceKey: numberAt(args, 'deviceKey'),
     startOffset: numberAt(args, 'startOffset'),
     changeId: textAt(args, 'changeId'),
   })
+  const areas = call.mishap?.kind === 'areas' ? twistedAreas(reply, call.mishap.lie) : reply
   return data('DiskChangeInfo', {
     startOffset: areas.startOffset,
     length: areas.length,

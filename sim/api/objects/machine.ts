@@ -7,7 +7,7 @@ import { allocation, hostOf, poolOf } from './compute.ts'
 import { guestState, primaryAddress, toolsState } from './guest.ts'
 import { datastoreRefs, liveConfig, networkRefs } from './machine-config.ts'
 import { fileLayout, fileLayoutEx, storageUse } from './machine-files.ts'
-import { snapshotTree } from './snapshots.ts'
+import { listed, snapshotTree } from './snapshots.ts'
 
 export function machineProperties(front: Front, entity: MachineEntity): Readonly<Record<string, () => Value | null>> {
   return {
@@ -30,7 +30,7 @@ export function machineProperties(front: Front, entity: MachineEntity): Readonly
     datastore: () => datastoreRefs(front, entity),
     network: () => networkRefs(front, entity),
     snapshot: () => snapshotTree(front, entity),
-    rootSnapshot: () => entity.machine.rootSnapshots.map((root) => front.world.snapshotRef(root)),
+    rootSnapshot: () => listed(front, entity.machine.rootSnapshots).map((root) => front.world.snapshotRef(root)),
     guestHeartbeatStatus: () => (entity.machine.toolsRunning ? 'green' : 'gray'),
   }
 }

@@ -10,10 +10,12 @@ import { snapshotConfig } from './machine-config.ts'
 /** VirtualMachineSnapshotInfo; null without snapshots, as servers leave the property unset. */
 export function snapshotTree(front: Front, entity: MachineEntity): Data | null {
   const { rootSnapshots, currentSnapshot } = entity.machine
-  if (rootSnapshots.length === 0) return null
+  const roots = listed(front, rootSnapshots)
+  if (roots.length === 0) return null
+  const current = currentSnapshot === null ? [] : listed(front, [currentSnapshot])
   return data('VirtualMachineSnapshotInfo', {
-    currentSnapshot: currentSnapshot === null ? null : front.world.snapshotRef(currentSnapshot),
-    rootSnapshotList: rootSnapshots.map((root) => treeNode(front, entity, root)),
+    currentSnapshot: current[0] === undefined ? null : front.world.snapshotRef(current[0]),
+    rootSnapshotList: roots.map((root) => treeNode(front, entity, root)),
   })
 }
 
@@ -32,6 +34,11 @@ export function snapshotObject(
   }
 }
 
+/** Without those that the tree does not show yet. */
+export function listed({ clock }: Front, snapshots: readonly SimSnapshot[]): readonly SimSnapshot[] {
+  return snapshots.filter(({ listedFromMs }) => listedFromMs <= clock.nowMs())
+}
+
 function treeNode(front: Front, entity: MachineEntity, snapshot: SimSnapshot): Data {
   return data('VirtualMachineSnapshotTree', {
     snapshot: front.world.snapshotRef(snapshot),
@@ -44,7 +51,7 @@ function treeNode(front: Front, entity: MachineEntity, snapshot: SimSnapshot): D
     state: 'poweredOff',
     quiesced: snapshot.quiesced,
     backupManifest: snapshot.backupManifest,
-    childSnapshotList: snapshot.children.map((child) => treeNode(front, entity, child)),
+    childSnapshotList: listed(front, snapshot.children).map((child) => treeNode(front, entity, child)),
     replaySupported: false,
   })
 }

@@ -3,9 +3,11 @@
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { systemClock } from '../../../lib/base/clock.ts'
 import { seededRandom } from '../../../lib/base/random.ts'
+import { actOn } from '../../../sim/estate/act.ts'
 import { type SmallEstateOptions, smallEstate } from '../../../sim/estate/demo.ts'
 import type { Estate } from '../../../sim/estate/estate.ts'
 import type { SimMishap } from '../../../sim/machine/types.ts'
+import type { ActionMishap } from '../../../sim/read-mishap.ts'
 import { calm, Scenario } from '../../../sim/scenario.ts'
 import { plainServer, type RunningServer, type ServerOptions, startServer } from '../../../sim/server.ts'
 import { attributeOf, parseXml, type XmlElement } from '../../../sim/soap/xml.ts'
@@ -57,6 +59,8 @@ export type Sim = AsyncDisposable & {
   }>
   /** The next call of that name meets this. */
   arm(call: string, mishap: SimMishap): void
+  /** At the nth call of that name from now on this is done. */
+  armAction(call: string, wish: Omit<ActionMishap, 'kind'> & { readonly nth: number }): void
 }
 
 export type SimOptions = {
@@ -66,7 +70,7 @@ export type SimOptions = {
 
 export async function openSim(options: SimOptions = {}): Promise<Sim> {
   const estate = smallEstate({ seed: 7, directory: null, clock: systemClock, ...options.estate })
-  const scenario = new Scenario(calm)
+  const scenario = new Scenario(calm, (wish) => void actOn(estate, wish))
   const server = await startServer({
     ...plainServer,
     snapshotMs: 20,
@@ -99,6 +103,8 @@ export async function openSim(options: SimOptions = {}): Promise<Sim> {
       return cookie
     },
     task: (reply, cookie) => endOfTask(soap, { task: textOf(reply.element, 'returnval'), cookie }),
+    armAction: (call, { nth, ...wish }) =>
+      scenario.arm({ call, when: { kind: 'nth', nth }, times: 1, mishap: { kind: 'action', ...wish } }),
     arm: (call, mishap) => scenario.arm({ call, when: { kind: 'nth', nth: 1 }, times: 1, mishap }),
     [Symbol.asyncDispose]: async () => {
       await server[Symbol.asyncDispose]()

@@ -1,0 +1,94 @@
+// What happens to a machine behind the back of whoever backs it up: tracking that lies, moves, power loss, work of others.
+
+import { seededRandom } from '../../lib/base/random.ts'
+import { changeUuid } from '../machine/change-tracking.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { Estate } from './estate.ts'
+import type { JsonObject } from './json.ts'
+
+export const LIE_ACTIONS = [
+  ...(['change-tracking', 'hold-consolidation', 'list-late', 'power-loss', 'relocate', 'task', 'write'] as const),
+] as const
+
+type LieAction = (typeof LIE_ACTIONS)[number]
+
+export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
+  'change-tracking': ['enabled', 'lie', 'share', 'seed', 'deviceKey'],
+  'hold-consolidation': ['ms', 'deaf'],
+  'list-late': ['ms'],
+  'power-loss': [],
+  relocate: ['host', 'datastore', 'changeTracking'],
+  task: ['name', 'ms'],
+  write: ['bytes'],
+}
+
+const LONGEST_MS = 3_600_000
+const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-change-id'] as const
+
+/**
+ * change-tracking {enabled}, or {lie, deviceKey?} for every disk or one of them: "forget" {share?, seed?} (blocks written since the last
+ * snapshot count as unwritten, each with this chance; 1 is all), "exaggerate" (all count as written), "rewind" (the counter goes
+ * back), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
+ * hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
+ * list-late {ms} (the tree shows the next snapshot so much later), power-loss {} (off, on, and tracking begins anew),
+ * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine),
+ * write {bytes} (the guest writes that much now).
+ */
+export function readLieWish(object: JsonObject, action: LieAction): (machine: Machine, estate: Estate) => void {
+  const msOf = (key: string) => object.number(key, { low: 0, high: LONGEST_MS })
+  switch (action) {
+    case 'change-tracking':
+      return readTracking(object)
+    case 'hold-consolidation': {
+      const held = { ms: msOf('ms'), deaf: object.flag('deaf', { fallback: false }) }
+      return (machine) => machine.holdConsolidation(held)
+    }
+    case 'list-late': {
+      const ms = msOf('ms')
+      return (machine) => machine.listLate(ms)
+    }
+    case 'power-loss':
+      return losePower
+    case 'relocate': {
+      const changeTracking = object.choice('changeTracking', { of: ['kept', 'reset'], fallback: 'kept' })
+      const target = { host: object.textOrNull('host'), datastore: object.textOrNull('datastore'), changeTracking }
+      return (machine, estate) => estate.relocateMachine(machine, target)
+    }
+    case 'task': {
+      const task = { name: object.text('name', {}), durationMs: msOf('ms') }
+      return (machine, estate) => estate.startForeignTask({ machine, ...task })
+    }
+    case 'write': {
+      const bytes = object.wholeNumber('bytes', { low: 0, high: 2 ** 40 })
+      return (machine) => machine.guest.burst(bytes)
+    }
+  }
+}
+
+/** The host's own end: nobody closed the tracking files, so that they are made anew. */
+function losePower(machine: Machine): void {
+  if (machine.powerState === 'poweredOn') machine.powerOff()
+  for (const disk of machine.disks) if (disk.tracker !== null) disk.startTracking()
+  machine.powerOn()
+}
+
+function readTracking(object: JsonObject): (machine: Machine) => void {
+  if (!object.has('lie')) {
+    const enabled = object.flag('enabled', { fallback: true })
+    return (machine) => machine.setChangeTracking(enabled)
+  }
+  const lie = object.choice('lie', { of: TRACKING_LIES })
+  const share = object.number('share', { low: 0, high: 1, fallback: 1 })
+  const random = seededRandom(object.wholeNumber('seed', { low: 0, high: 2 ** 31, fallback: 1 }))
+  const key = object.has('deviceKey') ? object.wholeNumber('deviceKey', { low: 0, high: 2 ** 31 }) : null
+  return (machine) => {
+    for (const disk of machine.disks) {
+      if (key !== null && disk.deviceKey !== key) continue
+      if (lie === 'forget') disk.tracker?.forget({ share, random })
+      else if (lie === 'exaggerate') disk.tracker?.exaggerate()
+      else if (lie === 'rewind') disk.tracker?.rewind()
+      else if (lie === 'other-uuid') disk.tracker?.rename(changeUuid(random))
+      else disk.refuseTracking()
+    }
+  }
+}
