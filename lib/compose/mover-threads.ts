@@ -44,6 +44,6 @@ export async function serveMoverThread(
   await serveRegions(port, async (report, cancel: Cancel) => {
     const transports = await openTransports(task.transports, around, cancel)
     const store = openObjectStore(task.store, around)
-    return openRegionWorker(plan, { transports, store, random: around.random, report }, cancel)
+    return openRegionWorker(plan, { transports, store, random: around.random, report })
   })
 }

@@ -12,8 +12,6 @@ export type ChosenTransport = { readonly name: Transport['name']; readonly acces
 export type TransportChoice = {
   readonly order: readonly TransportName[]
   readonly transports: readonly Transport[]
-  /** Holds what was opened until all disks are chosen for, so that they share one login. */
-  readonly opened: AsyncDisposableStack
   readonly log: Log
 }
 
@@ -45,7 +43,9 @@ export async function chooseTransport(
       continue
     }
     try {
-      const source = choice.opened.use(await transport.open(request, cancel))
+      // Closed again at once: each open disk is a connection to its host, and those are counted.
+      await using source = await transport.open(request, cancel)
+
       if (source.capacityBytes === capacityBytes) return { name, access: source.access }
       refuse(name, `it gives ${source.capacityBytes} bytes, the disk has ${capacityBytes}`)
     } catch (error) {

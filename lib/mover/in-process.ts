@@ -4,5 +4,5 @@ import type { MoverDeps } from './deps.ts'
 import { openRegionWorker, type WorkerDeps } from './region-worker.ts'
 
 export function inProcessWorkers(deps: Omit<WorkerDeps, 'report'>): MoverDeps['openWorker'] {
-  return (plan, report, cancel) => openRegionWorker(plan, { ...deps, report }, cancel)
+  return (plan, report) => openRegionWorker(plan, { ...deps, report })
 }

@@ -12,6 +12,7 @@ export type ReadAheadOptions = {
   readonly pieceBytesMax: number
   /** At least pieceBytesMax; kept by the caller from one run to the next. Bounds the bytes in flight. */
   readonly arena: Uint8Array
+  /** Reads in flight: one that has ended and waits for its use is none. */
   readonly readsMax: number
   /** Its bytes are the caller's until this returns. */
   readonly use: (piece: Piece) => void | Promise<void>
@@ -39,14 +40,21 @@ export async function forEachPiece(
   const ring = ringOf(options.arena)
   const reads: Read[] = []
   let next = 0
+  let inFlight = 0
   const fill = () => {
-    for (let extent = pieces[next]; extent !== undefined && reads.length < readsMax; extent = pieces[next]) {
+    if (stop.signal.aborted) return
+    for (let extent = pieces[next]; extent !== undefined && inFlight < readsMax; extent = pieces[next]) {
       const place = ring.take(extent.lengthBytes)
       if (place === null) return
       next++
       const piece = { offsetBytes: extent.offsetBytes, bytes: place.bytes }
+      inFlight++
       const outcome = readWhole(source, piece, { signal }).then(
-        () => null,
+        () => {
+          inFlight--
+          fill()
+          return null
+        },
         (error: unknown) => ({ error }),
       )
       reads.push({ piece, outcome, heldBytes: place.heldBytes })

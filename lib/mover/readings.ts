@@ -61,7 +61,6 @@ export async function planReadings(
   cancel: Cancel,
 ): Promise<readonly DiskReading[]> {
   const excluded = new Set(context.capture.excludedDisks.map((disk) => disk.key))
-  await using opened = new AsyncDisposableStack()
   const readings: DiskReading[] = []
   const failures: unknown[] = []
   const disks = context.capture.disks.filter((candidate) => !excluded.has(candidate.key))
@@ -69,7 +68,7 @@ export async function planReadings(
   for (const disk of disks) {
     try {
       const continued = { disk, before: before.get(disk.key) ?? null }
-      readings.push(await planReading(context, continued, { deps: { ...deps, opened }, cancel }))
+      readings.push(await planReading(context, continued, { deps, cancel }))
     } catch (error) {
       cancel.signal.throwIfAborted()
       failures.push(error)
@@ -80,7 +79,7 @@ export async function planReadings(
   return readings
 }
 
-type Call = { readonly deps: ReadingDeps & { readonly opened: AsyncDisposableStack }; readonly cancel: Cancel }
+type Call = { readonly deps: ReadingDeps; readonly cancel: Cancel }
 
 async function planReading(
   context: ReadingContext,
@@ -90,8 +89,8 @@ async function planReading(
   const { job, capture, chunkLog2 } = context
   const { moref, datacenter } = job.vm
   const request: DiskRequest = { vm: moref, snapshot: capture.snapshot, datacenter, disk }
-  const { transports, opened, log } = deps
-  const choice = { order: job.policy.transport, transports, opened, log }
+  const { transports, log } = deps
+  const choice = { order: job.policy.transport, transports, log }
   const { name: transport, access } = await chooseTransport(request, choice, cancel)
   const decided = decideReading({
     disk,

@@ -25,6 +25,7 @@ import { type PackDelta, type PackTally, packTally } from '../repository/pack-us
 import { type PackWriter, packWriter } from '../repository/pack-writer.ts'
 import type { Repository, RepositoryData } from '../repository/repository.ts'
 import { sessionTable } from '../repository/session-table.ts'
+import { type OneDisk, oneDisk } from './one-disk.ts'
 import { forEachPiece } from './read-ahead.ts'
 import { dataExtents, type Region } from './regions.ts'
 
@@ -56,6 +57,8 @@ export type WorkerLimits = {
   /** Bytes read ahead, and one read's size. */
   readonly readAheadBytes: number
   readonly pieceBytes: number
+  /** Reads in flight at once. */
+  readonly readsMax: number
   /** Packs being uploaded beside the one being filled. */
   readonly uploadsMax: number
   readonly packBytesTarget: number
@@ -65,6 +68,7 @@ export type WorkerLimits = {
 export const WORKER_LIMITS: WorkerLimits = {
   readAheadBytes: 16 * MiB,
   pieceBytes: 2 * MiB,
+  readsMax: 8,
   uploadsMax: 4,
   packBytesTarget: 16 * MiB,
 }
@@ -94,20 +98,18 @@ export type WorkerDeps = {
   readonly report: (diskKey: number, doneBytes: number) => void
 }
 
-/** Opens every disk. @throws the first disk's failure */
-export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps, cancel: Cancel): Promise<RegionWorker> {
+/** A disk is opened when its first region comes, and closed when a region of another one does. */
+export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps): Promise<RegionWorker> {
   const repository: Repository = { ...plan.repository, store: deps.store }
   await using opened = new AsyncDisposableStack()
-  const disks = new Map<number, OpenDisk>()
   const kept = keptPages(PAGES_KEPT)
+  const disks = new Map<number, PlannedDisk>()
   for (const disk of plan.disks) {
-    const transport = deps.transports.find((candidate) => candidate.name === disk.transport)
-    assert(transport !== undefined, `the worker has transport "${disk.transport}"`)
-    const source = opened.use(await transport.open(disk.request, cancel))
     const { parent } = disk
     const reader = parent === null ? null : diskMapReader({ repository, domain: plan.domain, disk: parent, kept })
-    disks.set(disk.request.disk.key, { plan: disk, source, reader })
+    disks.set(disk.request.disk.key, { plan: disk, reader })
   }
+  const sources = opened.use(oneDisk(deps.transports))
   const stop = new AbortController()
   opened.defer(() => stop.abort(new DOMException('The region worker was closed', 'AbortError')))
   const packsOf = (kind: 'data' | 'meta') =>
@@ -119,16 +121,18 @@ export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps, cance
   const chunks = chunkWriter({ repository, domain: plan.domain, packs: data, table })
   const leaves = leafWriter({ repository, domain: plan.domain, packs: meta, tally })
   const arena = Buffer.allocUnsafeSlow(Math.max(plan.limits.readAheadBytes, pieceBytesOf(plan)))
-  const parts: Parts = { plan, deps, disks, chunks, leaves, tally, packs: [data, meta], arena }
+  const parts: Parts = { plan, deps, disks, sources, chunks, leaves, tally, packs: [data, meta], arena }
   return regionWorkerOf(parts, opened.move())
 }
 
-type OpenDisk = { readonly plan: DiskPlan; readonly source: DiskSource; readonly reader: DiskMapReader | null }
+type PlannedDisk = { readonly plan: DiskPlan; readonly reader: DiskMapReader | null }
+type OpenDisk = PlannedDisk & { readonly source: DiskSource }
 
 type Parts = {
   readonly plan: WorkerPlan
   readonly deps: WorkerDeps
-  readonly disks: ReadonlyMap<number, OpenDisk>
+  readonly disks: ReadonlyMap<number, PlannedDisk>
+  readonly sources: OneDisk
   readonly chunks: ChunkWriter
   readonly leaves: LeafWriter
   readonly tally: PackTally
@@ -172,8 +176,9 @@ function regionWorkerOf(parts: Parts, resources: AsyncDisposable): RegionWorker 
 
 async function storeRegion(parts: Parts, region: Region, cancel: Cancel): Promise<RegionDone> {
   const { diskKey } = region
-  const disk = parts.disks.get(diskKey)
-  assert(disk !== undefined, `the worker has disk ${diskKey}`)
+  const planned = parts.disks.get(diskKey)
+  assert(planned !== undefined, `the worker has disk ${diskKey}`)
+  const disk = { ...planned, source: await parts.sources.take(planned.plan, cancel) }
   const before = parts.chunks.counts()
   const drafts = await draftLeaves(disk, region, cancel)
   const extents = disk.plan.whole ? await knownData({ parts, disk, region, drafts }, cancel) : region.extents
@@ -200,7 +205,7 @@ type LeafDraft = { readonly parent: Awaited<ReturnType<DiskMapReader['leaf']>>; 
 
 /** The region's leaves as the parent has them, in ascending order. */
 async function draftLeaves(
-  { reader }: OpenDisk,
+  { reader }: PlannedDisk,
   region: Region,
   cancel: Cancel,
 ): Promise<ReadonlyMap<number, LeafDraft>> {
@@ -259,7 +264,7 @@ async function storeChunks(
     {
       pieceBytesMax: Math.max(1, wholeChunks) * chunkBytes,
       arena: parts.arena,
-      readsMax: disk.source.readsMax,
+      readsMax: Math.min(disk.source.readsMax, parts.plan.limits.readsMax),
       signal: cancel.signal,
       use: async ({ offsetBytes, bytes }) => {
         for (let at = 0; at < bytes.byteLength; at += chunkBytes) {

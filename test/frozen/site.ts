@@ -169,7 +169,13 @@ async function runMover({ world, settings }: Site, { jobId, attempt, clientToken
     settings: {
       chunkLog2: 16,
       workersMax: 1,
-      limits: { readAheadBytes: 256 * KiB, pieceBytes: 128 * KiB, uploadsMax: 2, packBytesTarget: 256 * KiB },
+      limits: {
+        readAheadBytes: 256 * KiB,
+        pieceBytes: 128 * KiB,
+        readsMax: 4,
+        uploadsMax: 2,
+        packBytesTarget: 256 * KiB,
+      },
       writer: 'test',
     },
     clock: systemClock,

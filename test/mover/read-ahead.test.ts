@@ -75,3 +75,48 @@ describe('forEachPiece()', () => {
     expect(settled).toBe(reads)
   })
 })
+
+it('forEachPiece() reads on while ended pieces wait for their use, never more than allowed at once', async () => {
+  let started = 0
+  let inFlight = 0
+  const source = memoryDiskSource(new Uint8Array(800), {
+    beforeRead: async () => {
+      started++
+      expect(++inFlight).toBeLessThanOrEqual(2)
+      await Promise.resolve()
+      inFlight--
+    },
+  })
+  let startedBeforeUse = 0
+  await forEachPiece(
+    { source, extents: [{ offsetBytes: 0, lengthBytes: 800 }] },
+    {
+      pieceBytesMax: 100,
+      arena: new Uint8Array(400),
+      readsMax: 2,
+      signal,
+      use: async ({ offsetBytes }) => {
+        for (let turn = 0; turn < 50; turn++) await Promise.resolve()
+        if (offsetBytes === 0) startedBeforeUse = started
+      },
+    },
+  )
+  expect(startedBeforeUse).toBe(4)
+  expect(started).toBe(8)
+})
+
+it('forEachPiece() that is stopped between two pieces has not read everything, and says so', async () => {
+  const stop = new AbortController()
+  const source = memoryDiskSource(new Uint8Array(200))
+  const reading = forEachPiece(
+    { source, extents: [{ offsetBytes: 0, lengthBytes: 200 }] },
+    {
+      pieceBytesMax: 100,
+      arena: new Uint8Array(100),
+      readsMax: 4,
+      signal: stop.signal,
+      use: async () => stop.abort(new Error('stopped')),
+    },
+  )
+  await expect(reading).rejects.toThrow('stopped')
+})

@@ -62,7 +62,7 @@ export async function moverWorld(options: WorldOptions = {}) {
   const settings = {
     chunkLog2: options.chunkLog2 ?? 16,
     workersMax: 1,
-    limits: { readAheadBytes: 1 * MiB, pieceBytes: 256 * 1024, uploadsMax: 2, packBytesTarget: 2 * MiB },
+    limits: { readAheadBytes: 1 * MiB, pieceBytes: 256 * 1024, readsMax: 4, uploadsMax: 2, packBytesTarget: 2 * MiB },
     writer: 'test',
   }
   return { store, repository, vm, transports, jobs, log, settings }

@@ -217,7 +217,13 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
     settings: {
       chunkLog2: 16,
       workersMax: 1,
-      limits: { readAheadBytes: 128 * KiB, pieceBytes: 64 * KiB, uploadsMax: 2, packBytesTarget: 128 * KiB },
+      limits: {
+        readAheadBytes: 128 * KiB,
+        pieceBytes: 64 * KiB,
+        readsMax: 4,
+        uploadsMax: 2,
+        packBytesTarget: 128 * KiB,
+      },
       writer: 'test',
     },
     clock: {
