@@ -4,21 +4,12 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { Extent } from '../model/extent.ts'
 import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
+import type { Quiesce } from '../model/quiesce.ts'
 import type { DatastoreState, HostState } from '../model/site.ts'
 import type { SnapshotState, VmConfig, VmState, VmSummary } from '../model/vm.ts'
 import type { GuestChannel } from './guest.ts'
 
-export type Quiesce =
-  | { readonly kind: 'none' }
-  /** VMware Tools decides: VSS or the sync driver. */
-  | { readonly kind: 'tools' }
-  /** CreateSnapshotEx_Task with VirtualMachineWindowsQuiesceSpec; timeoutMinutes 5 to 240. */
-  | {
-      readonly kind: 'windows'
-      readonly timeoutMinutes: number
-      readonly context: 'ctx_auto' | 'ctx_backup'
-      readonly backupType: 'copy' | 'full'
-    }
+export type { Quiesce }
 
 /** One reply of QueryChangedDiskAreas: what changed between startOffset and startOffset + length. */
 export type ChangedAreas = {

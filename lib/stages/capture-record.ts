@@ -8,12 +8,12 @@ import type { GradeProof, GradeRecord, VssProof } from '../model/grade.ts'
 import type { ChannelAttempt, ScriptRun } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
+import type { Rung } from '../model/ladder.ts'
 import { isExcluded } from '../model/preflight.ts'
 import { flattenSnapshots, type SnapshotState, type VmSnapshot, type VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import type { FreezeFacts } from './guest/hold-guest.ts'
 import { vssProofOf } from './guest/vss-proof.ts'
-import type { Rung } from './ladder.ts'
 import { snapshotsOfJob } from './snapshots.ts'
 
 /** Together they stay well below what one item of a table holds. */

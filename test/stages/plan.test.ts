@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../../lib/base/bytes.ts'
+import { chooseVms } from '../../lib/model/choose-vms.ts'
 import type { VmSummary } from '../../lib/model/vm.ts'
-import { chooseVms } from '../../lib/stages/plan.ts'
 import { backUp, backUpOne, expectRest, request } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { isOver, jobsOf, newEngine, runOf, turnFor, turnUntil } from './engine.ts'

@@ -1,10 +1,10 @@
 // The ladder: the ways to snapshot a VM, most consistent first, down to what the policy requires. Pure.
 
-import type { GradeRecord } from '../model/grade.ts'
-import type { GuestState } from '../model/guest.ts'
-import { type Grade, gradeSatisfies, type Policy } from '../model/policy.ts'
-import type { VmState } from '../model/vm.ts'
-import type { Quiesce } from '../ports/vsphere.ts'
+import type { GradeRecord } from './grade.ts'
+import type { GuestState } from './guest.ts'
+import { type Grade, gradeSatisfies, type Policy } from './policy.ts'
+import type { Quiesce } from './quiesce.ts'
+import type { VmState } from './vm.ts'
 
 /** One rung: a way to snapshot and the grade that it gives at best. */
 export type Rung = {

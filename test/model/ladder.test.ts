@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import type { GuestState, ScriptStage } from '../../lib/model/guest.ts'
+import { ladderFor } from '../../lib/model/ladder.ts'
 import { defaultPolicy, type Grade } from '../../lib/model/policy.ts'
 import type { PowerState, VmState } from '../../lib/model/vm.ts'
-import { ladderFor } from '../../lib/stages/ladder.ts'
 
 type Case = {
   readonly family?: VmState['guest']['family']
