@@ -1,5 +1,5 @@
 // Installs the independent programs that real tests run against: from Debian's packages when root, and vcsim from
-// Debian's govmomi library with our own main.go. Plain JavaScript without packages: it runs before npm has installed
+// Debian's govmomi library with our own main.go, and our nbdkit plugin that stands in for VMware's VDDK. Plain JavaScript without packages: it runs before npm has installed
 // anything. Says nothing and takes little time when all is there. Settings: COLDFRAME_REAL=skip does nothing at all.
 
 import { spawnSync } from 'node:child_process'
@@ -38,7 +38,7 @@ const packages = [
 ]
 
 if (process.env.COLDFRAME_REAL !== 'skip') {
-  const complete = installPackages() && buildVcsim()
+  const complete = installPackages() && buildVcsim() && buildVddkPlugin()
   process.exitCode = complete || !required ? 0 : 1
 }
 
@@ -105,6 +105,25 @@ function buildVcsim() {
     GOCACHE: process.env.GOCACHE ?? join(folder, 'gocache'),
   })
   if (!built) return complain('vcsim did not compile')
+  renameSync(made, target)
+  writeFileSync(stampPath, stamp)
+  return true
+}
+
+/** Builds build/peers/nbdkit-vddk-plugin.so unless it was built from this very source. @returns whether it is there */
+function buildVddkPlugin() {
+  const source = join(root, 'test', 'real', 'vddk', 'plugin.c')
+  const folder = join(root, 'build', 'peers')
+  const target = join(folder, 'nbdkit-vddk-plugin.so')
+  const version = `${statSync('/usr/include/nbdkit-plugin.h').mtimeMs}`
+  const stamp = createHash('sha256').update(readFileSync(source)).update(version).digest('hex')
+  const stampPath = `${target}.sha256`
+  if (existsSync(target) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return true
+
+  mkdirSync(folder, { recursive: true })
+  const made = `${target}.${process.pid}`
+  const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-fPIC', '-shared', '-pthread']
+  if (!run('/usr/bin/gcc', [...flags, '-o', made, source], {})) return complain('the vddk plugin did not compile')
   renameSync(made, target)
   writeFileSync(stampPath, stamp)
   return true

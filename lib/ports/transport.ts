@@ -18,6 +18,6 @@ export interface Transport {
   readonly name: TransportName | 'image'
   /** Why this transport cannot read this disk, in words; null when it can, as far as the description tells. */
   refusal(request: DiskRequest): string | null
-  /** @throws BackupError `transport-refused` or `disk-read-failed` when the disk cannot be opened */
+  /** @throws BackupError `transport-refused`, `disk-read-failed` or one of the transport's own codes when the disk cannot be opened */
   open(request: DiskRequest, cancel: Cancel): Promise<DiskSource>
 }

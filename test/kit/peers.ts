@@ -29,11 +29,14 @@ export type PeerName =
   | 'sshd'
   | 'sudo'
   | 'vcsim'
+  | 'vddk-plugin'
   | 'virsh'
   | 'zstd'
 
 /** vcsim as scripts/peers.mjs builds it from test/real/vcsim/main.go. */
 const vcsimPath = join(import.meta.dirname, '..', '..', 'build', 'peers', 'vcsim')
+/** Our nbdkit plugin that stands in for VMware's, as scripts/peers.mjs builds it from test/real/vddk/plugin.c. */
+const vddkPluginPath = join(import.meta.dirname, '..', '..', 'build', 'peers', 'nbdkit-vddk-plugin.so')
 /** Debian's pyVmomi belongs to Debian's Python, which need not be the first in PATH. */
 const debianPython = '/usr/bin/python3'
 const systemFolders = ['/usr/sbin', '/sbin', '/usr/bin', '/usr/lib/openssh']
@@ -69,6 +72,8 @@ function locate(name: PeerName): string | undefined {
   switch (name) {
     case 'vcsim':
       return isExecutable(vcsimPath) ? vcsimPath : undefined
+    case 'vddk-plugin':
+      return existsSync(vddkPluginPath) ? vddkPluginPath : undefined
     case 'pyvmomi':
       return pythonWith('import pyVmomi')
     case 'pywinrm':

@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { BackupError, messageOf } from '../../base/errors.ts'
+import { processStart } from '../../base/process-identity.ts'
 import type { Log } from '../../ports/log.ts'
 import type { MoverRequest, TaskState, Tasks } from '../../ports/tasks.ts'
-import { processStart } from './process-identity.ts'
 import type { State } from './state.ts'
 
 export type ChildTasksOptions = {
