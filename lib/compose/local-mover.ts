@@ -42,7 +42,13 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
   using state = await openState({ path: statePathOf(settings.home), clock, random }, cancel)
 
   const repository = await openLocalRepository(settings, around, cancel)
-  const task: MoverTask = { store: storeOf(settings), transports: [{ kind: 'datastore', vcenter }] }
+  const task: MoverTask = {
+    store: storeOf(settings),
+    transports: [
+      { kind: 'datastore', vcenter },
+      { kind: 'vddk', vcenter, vddk: settings.vddk },
+    ],
+  }
   const transports = await openTransports(task.transports, around, cancel)
   const vsphere = openVsphere(await vsphereSettingsOf(vcenter, around, cancel))
   return await moveJob(

@@ -5,12 +5,15 @@ import { unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { VcenterSettings } from '../wire/settings.ts'
+import type { VddkSettings } from '../wire/vddk-settings.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 /** Plain data: structured clone carries it to a thread. */
 export type TransportSettings =
   /** HTTPS ranges of flat files. */
   | { readonly kind: 'datastore'; readonly vcenter: VcenterSettings }
+  /** San, hotadd, nbdssl and nbd: through nbdkit and the user's VDDK. */
+  | { readonly kind: 'vddk'; readonly vcenter: VcenterSettings; readonly vddk: VddkSettings }
   /** Raw image files of this machine, named by the disks' file names. */
   | { readonly kind: 'image' }
 
@@ -28,6 +31,11 @@ export async function openTransports(
         const { datastoreTransport } = await import('../adapters/vsphere/datastore.ts')
         const { vsphereSettingsOf } = await import('./vsphere-settings.ts')
         transports.push(datastoreTransport(await vsphereSettingsOf(one.vcenter, around, cancel)))
+        break
+      }
+      case 'vddk': {
+        const { openVddkTransports } = await import('./vddk.ts')
+        transports.push(...(await openVddkTransports(one, around, cancel)))
         break
       }
       case 'image':

@@ -4,6 +4,7 @@
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { BackupError, quote } from '../base/errors.ts'
+import { VDDK_VARIABLES, type VddkSettings, vddkFileSchema, vddkSettingsOf, vddkVariables } from './vddk-settings.ts'
 import { faultLines, readYaml } from './yaml-reader.ts'
 
 /** Where a secret is found when it is needed. */
@@ -35,6 +36,8 @@ export type Settings = {
   readonly passphrase: SecretReference | null
   /** Absolute folder of secrets that policies name, a file each; null: such secrets come by variable only. */
   readonly secretsFolder: string | null
+  /** What the transports san, hotadd, nbdssl and nbd need of this machine. */
+  readonly vddk: VddkSettings
 }
 
 /** What a command cannot do without. */
@@ -64,6 +67,7 @@ const fileSchema = z.strictObject({
   repository: z.exactOptional(z.string()),
   passphraseFile: z.exactOptional(z.string()),
   secrets: z.exactOptional(z.string()),
+  vddk: z.exactOptional(vddkFileSchema),
 })
 
 /** A value and the name an operator knows it by. */
@@ -90,6 +94,7 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
       why: 'the passphrase of the repository',
     }),
     secretsFolder: given.secrets === undefined ? null : resolve(source.folder, given.secrets.text),
+    vddk: vddkSettingsOf((key) => given[`vddk.${key}`], { faults, folder: source.folder }),
   }
   if (faults.length > 0) {
     throw new BackupError(
@@ -123,6 +128,7 @@ export function settingsVariables(settings: Settings): Readonly<Record<string, s
     ...(vcenter?.password.kind === 'file' ? { COLDFRAME_VCENTER_PASSWORD_FILE: vcenter.password.path } : {}),
     ...(vcenter?.trust.kind === 'thumbprint' ? { COLDFRAME_VCENTER_THUMBPRINT: vcenter.trust.sha256 } : {}),
     ...(vcenter?.trust.kind === 'ca-file' ? { COLDFRAME_VCENTER_CA_FILE: vcenter.trust.path } : {}),
+    ...vddkVariables(settings.vddk),
   }
 }
 
@@ -137,8 +143,13 @@ function gather(source: SettingsSource, faults: string[]): Names {
   if (engine !== undefined && engine !== '' && engine !== 'local') {
     faults.push(`COLDFRAME_ENGINE is ${quote(engine)}: this program runs "local" only`)
   }
-  const { vcenter } = file
+  const { vcenter, vddk = {} } = file
+  const vddkNames = Object.entries(VDDK_VARIABLES).map(([key, variable]) => {
+    const value = Object.entries(vddk).find(([name]) => name === key)?.[1]
+    return [`vddk.${key}`, pick(variable, `vddk.${key}`, value === undefined ? undefined : String(value))] as const
+  })
   return {
+    ...Object.fromEntries(vddkNames),
     home: pick('COLDFRAME_HOME', 'home', file.home),
     url: pick('COLDFRAME_VCENTER', 'vcenter.url', vcenter?.url),
     user: pick('COLDFRAME_VCENTER_USER', 'vcenter.user', vcenter?.user),

@@ -34,6 +34,15 @@ function faultsOf(environment: Record<string, string>, yaml?: string): string {
   return Array.isArray(faults) ? faults.join('\n') : ''
 }
 
+const noVddk = {
+  directory: null,
+  nbdkit: 'nbdkit',
+  plugin: 'vddk',
+  compression: 'none',
+  nfcPort: null,
+  moverVm: null,
+}
+
 describe('parseSettings()', () => {
   it('reads the environment and makes paths absolute', () => {
     expect(parse(whole)).toEqual({
@@ -47,6 +56,7 @@ describe('parseSettings()', () => {
       repository: { kind: 'folder', folder: '/srv/backups' },
       passphrase: { kind: 'environment', name: 'COLDFRAME_PASSPHRASE' },
       secretsFolder: null,
+      vddk: noVddk,
     })
   })
 
@@ -70,6 +80,7 @@ describe('parseSettings()', () => {
       repository: { kind: 'folder', folder: '/data/r' },
       passphrase: { kind: 'file', path: '/run/pass' },
       secretsFolder: '/srv/guests',
+      vddk: noVddk,
     })
   })
 
@@ -89,6 +100,7 @@ describe('parseSettings()', () => {
       repository: null,
       passphrase: null,
       secretsFolder: null,
+      vddk: noVddk,
     })
   })
 
@@ -126,6 +138,30 @@ describe('parseSettings()', () => {
       const variables = { ...environment, ...settingsVariables(settings) }
       expect(parseSettings({ environment: variables, folder: '/elsewhere', file: null }, both)).toEqual(settings)
     }
+  })
+
+  it('read where nbdkit and the VDDK are, from either place, and come back from their variables', () => {
+    const yaml = 'vddk: {directory: vddk, nbdkit: bin/nbdkit, compression: skipz, nfcPort: 9902, moverVm: vm-7}\n'
+    const settings = parse({ ...whole, COLDFRAME_VDDK_COMPRESSION: 'fastlz', COLDFRAME_NBDKIT_PLUGIN: '/p.so' }, yaml)
+    expect(settings.vddk).toEqual({
+      directory: '/srv/vddk',
+      nbdkit: '/srv/bin/nbdkit',
+      plugin: '/p.so',
+      compression: 'fastlz',
+      nfcPort: 9902,
+      moverVm: 'vm-7',
+    })
+    const variables = { ...whole, ...settingsVariables(settings) }
+    expect(parseSettings({ environment: variables, folder: '/elsewhere', file: null }, both)).toEqual(settings)
+    const uuid = '50126EC1-3B80-4D0E-9B1A-0123456789AB'
+    expect(parse({ ...whole, COLDFRAME_MOVER_VM: uuid }).vddk.moverVm).toBe(uuid.toLowerCase())
+  })
+
+  it('refuse a VDDK setting that is none, by the name it was given', () => {
+    const odd = { COLDFRAME_VDDK_COMPRESSION: 'gzip', COLDFRAME_VDDK_NFC_PORT: '0', COLDFRAME_MOVER_VM: 'mover one' }
+    expect(faultsOf({ ...whole, ...odd }).split('\n')).toHaveLength(3)
+    expect(faultsOf(whole, 'vddk: {nfcPort: 70000}\n')).toMatch(/vddk\.nfcPort of coldframe\.yaml is "70000"/)
+    expect(faultsOf(whole, 'vddk: {directry: x}\n')).toMatch(/unknown key "directry"/)
   })
 
   it('refuses a secret in coldframe.yaml with what to do instead', () => {

@@ -39,6 +39,7 @@ export async function openVddkSite(): Promise<VddkSite> {
   await mkdir(folderBase)
   await writeFile(join(libdir, 'lib64', 'libvixDiskLib.so.8'), '')
   const disks = new Map<string, string>()
+  let made = 0
   const put = (name: string, text: string) => writeFile(join(libdir, name), text)
   await put('site', `user ${USER}\npassword ${PASSWORD}\nthumbprint ${THUMBPRINT_SHA1}\n`)
   return {
@@ -46,7 +47,7 @@ export async function openVddkSite(): Promise<VddkSite> {
     folderBase,
     put,
     addDisk: async (fileName, image) => {
-      const path = typeof image === 'string' ? image : join(folder, `disk-${disks.size}.raw`)
+      const path = typeof image === 'string' ? image : join(folder, `disk-${made++}.raw`)
       if (typeof image !== 'string') await writeFile(path, image)
       disks.set(fileName, path)
       await put('disks', [...disks].map(([name, file]) => `${name}\t${file}\n`).join(''))
