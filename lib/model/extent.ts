@@ -57,6 +57,23 @@ export function clipExtents(extents: readonly Extent[], window: Extent): readonl
   return clipped
 }
 
+/** The bytes of `extents` that are not in `others`; both ascending and disjoint. */
+export function withoutExtents(extents: readonly Extent[], others: readonly Extent[]): readonly Extent[] {
+  const left: Extent[] = []
+  let first = 0
+  for (const extent of extents) {
+    while (first < others.length && endOf(others[first] ?? extent) <= extent.offsetBytes) first++
+    let at = extent.offsetBytes
+    for (let i = first; at < endOf(extent); i++) {
+      const other = others[i]
+      const next = other === undefined ? endOf(extent) : Math.min(other.offsetBytes, endOf(extent))
+      if (next > at) left.push({ offsetBytes: at, lengthBytes: next - at })
+      at = other === undefined ? endOf(extent) : Math.max(at, endOf(other))
+    }
+  }
+  return mergeExtents(left)
+}
+
 /** Cuts every extent into pieces of at most `lengthBytesMax`, in order. */
 export function cutExtents(extents: readonly Extent[], lengthBytesMax: number): readonly Extent[] {
   assert(lengthBytesMax > 0, 'pieces have a length')

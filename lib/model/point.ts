@@ -45,6 +45,18 @@ export type WholeCause =
   | 'audit-mismatch'
   | 'tracking-distrusted'
 
+/** What was read of a disk although changed block tracking calls it unchanged, and compared with the parent. */
+export type DiskAudit = {
+  /** Which turn of how many: as many points in a row take the whole disk, in units of so many bytes. */
+  readonly slot: number
+  readonly slots: number
+  readonly unitBytes: number
+  readonly chunks: number
+  readonly readBytes: number
+  /** With the first of them the audit of a disk ends: it is read whole. */
+  readonly mismatches: number
+}
+
 export type PointDisk = {
   readonly key: number
   readonly label: string
@@ -60,7 +72,9 @@ export type PointDisk = {
   /** The same as a WholeCause; null also in points that are older than it. */
   readonly readModeCode: string | null
   readonly transport: TransportName | 'image'
-  /** Bytes read from the source, chunks and bytes that were new to the repository. */
+  /** Null where nothing was audited, and in points that are older than it. */
+  readonly audit: DiskAudit | null
+  /** Bytes read from the source, those of the audit included; chunks and bytes that were new to the repository. */
   readonly readBytes: number
   readonly newChunks: number
   readonly newPlainBytes: number

@@ -1,12 +1,14 @@
 // What a point says of each disk: how it was read, and what reading and storing it took, summed over its regions.
 
-import type { PointDisk } from '../model/point.ts'
+import type { DiskAudit, PointDisk } from '../model/point.ts'
+import type { Audited } from './audit-disks.ts'
 import { causeOf, type DiskReading, reasonOf } from './readings.ts'
 import type { RegionDone } from './region-worker.ts'
 
 export interface DiskCounts {
   add(done: RegionDone): void
-  pointDisks(): readonly PointDisk[]
+  /** @param audited the readings as they were in the end */
+  pointDisks(audited: Audited): readonly PointDisk[]
 }
 
 export function diskCounts(readings: readonly DiskReading[]): DiskCounts {
@@ -22,8 +24,8 @@ export function diskCounts(readings: readonly DiskReading[]): DiskCounts {
         newStoredBytes: sum.newStoredBytes + counts.newStoredBytes,
       })
     },
-    pointDisks: () =>
-      readings.map(({ disk, chunkLog2, reading, transport }) => ({
+    pointDisks: ({ readings: final, audits }) =>
+      final.map(({ disk, chunkLog2, reading, transport }) => ({
         key: disk.key,
         label: disk.label,
         capacityBytes: disk.capacityBytes,
@@ -35,7 +37,12 @@ export function diskCounts(readings: readonly DiskReading[]): DiskCounts {
         readModeReason: reasonOf(reading),
         readModeCode: causeOf(reading),
         transport,
-        ...(sums.get(disk.key) ?? none),
+        audit: audits.get(disk.key) ?? null,
+        ...withAudit(sums.get(disk.key) ?? none, audits.get(disk.key)),
       })),
   }
+}
+
+function withAudit<Sum extends { readonly readBytes: number }>(sum: Sum, audit: DiskAudit | undefined): Sum {
+  return audit === undefined ? sum : { ...sum, readBytes: sum.readBytes + audit.readBytes }
 }

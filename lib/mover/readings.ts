@@ -1,9 +1,9 @@
 // What of each disk is read, by which transport: the decision, the question for changed areas, and what becomes of it.
 
-import { BackupError, messageOf } from '../base/errors.ts'
+import { assert, BackupError, messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { collectChangedAreas } from '../model/changed-areas.ts'
-import { alignExtents, type Extent, totalBytes } from '../model/extent.ts'
+import { alignExtents, type Extent, totalBytes, withoutExtents } from '../model/extent.ts'
 import type { Capture, Job } from '../model/job.ts'
 import type { PointDisk, WholeCause } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
@@ -14,8 +14,9 @@ import type { VsphereSession } from '../ports/vsphere.ts'
 import type { MapOptions } from '../repository/disk-map-reader.ts'
 import { chunkBytesOf } from '../repository/map-shape.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
+import { type AuditTurn, auditExtents, auditTurn } from './audit-share.ts'
 import { chooseTransport } from './choose-transport.ts'
-import { afterFailedQuery, decideReading, type Reading } from './decide.ts'
+import { afterFailedQuery, decideReading, type Reading, type Whole } from './decide.ts'
 import { matchDisks } from './match-disks.ts'
 
 export type DiskMap = MapOptions['disk']
@@ -31,6 +32,9 @@ export type DiskReading = {
   readonly parent: DiskMap | null
   /** Whole chunks, ascending, disjoint. */
   readonly extents: readonly Extent[]
+  /** What is read beside them and compared with the parent; null where nothing is. */
+  readonly audit: { readonly turn: AuditTurn; readonly extents: readonly Extent[]; readonly totalBytes: number } | null
+  /** Of the extents and the audit. */
   readonly totalBytes: number
 }
 
@@ -49,6 +53,8 @@ export type ReadingContext = {
   readonly orphanReason: string | null
   /** Of disks without a past. */
   readonly chunkLog2: number
+  /** The new point's number. */
+  readonly sequence: number
 }
 
 /** More replies of QueryChangedDiskAreas than any disk needs: 62 TB in 64 KiB blocks, 2,000 a reply, all changed apart. */
@@ -105,16 +111,40 @@ async function planReading(
   const parent = reading.kind === 'full' ? null : mapOf(context.parent, reading.parent)
   const limits = { blockBytes: chunkBytesOf({ chunkLog2 }), capacityBytes: disk.capacityBytes }
   const extents = alignExtents(changed, limits)
+  const audit = reading.kind === 'incremental' ? auditOf({ disk, chunkLog2, extents }, context) : null
+  const bytes = totalBytes(extents) + (audit?.totalBytes ?? 0)
   const source = { request, transport, access }
-  const plan = { disk, ...source, chunkLog2, reading, parent, extents, totalBytes: totalBytes(extents) }
+  const plan = { disk, ...source, chunkLog2, reading, parent, extents, audit, totalBytes: bytes }
   deps.log.info('disk.reading', {
     disk: disk.label,
     transport,
     mode: reading.kind,
     reason: reasonOf(reading),
     totalBytes: plan.totalBytes,
+    auditBytes: audit?.totalBytes ?? 0,
   })
   return plan
+}
+
+/** The turn's share of the disk, without what is read as changed. */
+function auditOf(
+  { disk, chunkLog2, extents }: Pick<DiskReading, 'disk' | 'chunkLog2' | 'extents'>,
+  { job, sequence }: ReadingContext,
+): DiskReading['audit'] {
+  const shape = { capacityBytes: disk.capacityBytes, chunkLog2 }
+  const turn = auditTurn(shape, { percent: job.policy.changeTracking.auditPercent, sequence })
+  if (turn === null) return null
+  const share = withoutExtents(auditExtents(shape, turn), extents)
+  return { turn, extents: share, totalBytes: totalBytes(share) }
+}
+
+/** The same disk read whole and compared with its parent after all. */
+export function wholeOf(plan: DiskReading, why: Whole): DiskReading {
+  const { reading, disk } = plan
+  assert(reading.kind === 'incremental', 'a disk that is read whole already is not read whole instead')
+  const extents = [{ offsetBytes: 0, lengthBytes: disk.capacityBytes }]
+  const whole: Reading = { kind: 'differential', parent: reading.parent, why }
+  return { ...plan, reading: whole, extents, audit: null, totalBytes: totalBytes(extents) }
 }
 
 function parentOf({ envelope, body }: StoredPoint, disk: PointDisk | null) {

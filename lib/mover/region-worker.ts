@@ -1,4 +1,4 @@
-// Stores regions of disks: reads ahead, hands each chunk to the repository, writes the leaf pages. Owns everything it
+// Audits and stores regions of disks: reads ahead, hands each chunk to the repository, writes the leaf pages. Owns everything it
 // uses (disk sources, pack writers, uploads); only the table of chunks is shared. Runs in a thread, or in this one.
 
 import { MiB } from '../base/bytes.ts'
@@ -11,6 +11,7 @@ import type { VmId } from '../model/ids.ts'
 import type { DiskAccess, DiskSource } from '../ports/disk.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
+import { type ChunkCompare, chunkCompare } from '../repository/chunk-compare.ts'
 import {
   type ChunkCounts,
   type ChunkEntry,
@@ -25,9 +26,11 @@ import { type PackDelta, type PackTally, packTally } from '../repository/pack-us
 import { type PackWriter, packWriter } from '../repository/pack-writer.ts'
 import type { Repository, RepositoryData } from '../repository/repository.ts'
 import { sessionTable } from '../repository/session-table.ts'
+import { type AuditDone, auditRegion } from './audit-region.ts'
 import { type OneDisk, oneDisk } from './one-disk.ts'
 import { forEachPiece } from './read-ahead.ts'
 import { dataExtents, type Region } from './regions.ts'
+import { wholeChunk } from './whole-chunk.ts'
 
 /** A disk as a worker needs it: plain data. */
 export type DiskPlan = {
@@ -37,8 +40,6 @@ export type DiskPlan = {
   readonly chunkLog2: number
   /** The map that is compared with, and kept where a region has no extents. */
   readonly parent: MapOptions['disk'] | null
-  /** Whether everything is read, so that what the source knows to be zero need not be. */
-  readonly whole: boolean
 }
 
 /** What a worker is made from: plain data, so that a thread can be given it. */
@@ -85,6 +86,8 @@ export type WorkerDone = { readonly tally: readonly PackDelta[]; readonly stored
 
 /** Stores one region at a time. Disposing gives up what was not finished. */
 export interface RegionWorker extends AsyncDisposable {
+  /** Compares a region of a disk that has a parent; stores nothing. */
+  audit(region: Region, cancel: Cancel): Promise<AuditDone>
   store(region: Region, cancel: Cancel): Promise<RegionDone>
   /** Everything stored so far is durable when this resolves. */
   finish(cancel: Cancel): Promise<WorkerDone>
@@ -121,7 +124,8 @@ export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps): Prom
   const chunks = chunkWriter({ repository, domain: plan.domain, packs: data, table })
   const leaves = leafWriter({ repository, domain: plan.domain, packs: meta, tally })
   const arena = Buffer.allocUnsafeSlow(Math.max(plan.limits.readAheadBytes, pieceBytesOf(plan)))
-  const parts: Parts = { plan, deps, disks, sources, chunks, leaves, tally, packs: [data, meta], arena }
+  const compare = chunkCompare(repository, plan.domain)
+  const parts: Parts = { plan, deps, disks, sources, chunks, compare, leaves, tally, packs: [data, meta], arena }
   return regionWorkerOf(parts, opened.move())
 }
 
@@ -134,6 +138,7 @@ type Parts = {
   readonly disks: ReadonlyMap<number, PlannedDisk>
   readonly sources: OneDisk
   readonly chunks: ChunkWriter
+  readonly compare: ChunkCompare
   readonly leaves: LeafWriter
   readonly tally: PackTally
   readonly packs: readonly PackWriter[]
@@ -164,6 +169,7 @@ function pieceBytesOf({ disks, limits }: WorkerPlan): number {
 
 function regionWorkerOf(parts: Parts, resources: AsyncDisposable): RegionWorker {
   return {
+    audit: (region, cancel) => compareRegion(parts, region, cancel),
     store: (region, cancel) => storeRegion(parts, region, cancel),
     finish: async () => {
       for (const packs of parts.packs) await packs.flush()
@@ -174,14 +180,29 @@ function regionWorkerOf(parts: Parts, resources: AsyncDisposable): RegionWorker 
   }
 }
 
+async function takeDisk({ disks, sources }: Parts, { diskKey }: Region, cancel: Cancel): Promise<OpenDisk> {
+  const planned = disks.get(diskKey)
+  assert(planned !== undefined, `the worker has disk ${diskKey}`)
+  return { ...planned, source: await sources.take(planned.plan, cancel) }
+}
+
+async function compareRegion(parts: Parts, region: Region, cancel: Cancel): Promise<AuditDone> {
+  const disk = await takeDisk(parts, region, cancel)
+  const { arena, compare } = parts
+  const { report } = parts.deps
+  const drafts = await draftLeaves(disk, region, cancel)
+  const kept = new Map([...drafts].map(([leaf, { entries }]) => [leaf, entries] as const))
+  const { chunkLog2 } = disk.plan
+  const pieceBytesMax = wholePieceBytes(parts, disk)
+  return auditRegion({ region, source: disk.source, chunkLog2, kept, compare, arena, pieceBytesMax, report }, cancel)
+}
+
 async function storeRegion(parts: Parts, region: Region, cancel: Cancel): Promise<RegionDone> {
   const { diskKey } = region
-  const planned = parts.disks.get(diskKey)
-  assert(planned !== undefined, `the worker has disk ${diskKey}`)
-  const disk = { ...planned, source: await parts.sources.take(planned.plan, cancel) }
+  const disk = await takeDisk(parts, region, cancel)
   const before = parts.chunks.counts()
   const drafts = await draftLeaves(disk, region, cancel)
-  const extents = disk.plan.whole ? await knownData({ parts, disk, region, drafts }, cancel) : region.extents
+  const extents = region.whole ? await knownData({ parts, disk, region, drafts }, cancel) : region.extents
   const readBytes = await storeChunks({ parts, disk, drafts, extents }, cancel)
   const leaves: WrittenLeaf[] = []
   for (const [leafIndex, { parent, entries }] of drafts) {
@@ -258,11 +279,10 @@ async function storeChunks(
   const { chunkLog2, request } = disk.plan
   const chunkBytes = 2 ** chunkLog2
   const leafBytes = leafSpanBytesOf(disk.plan)
-  const wholeChunks = Math.floor(Math.min(parts.plan.limits.pieceBytes, disk.source.readBytesMax) / chunkBytes)
   await forEachPiece(
     { source: disk.source, extents },
     {
-      pieceBytesMax: Math.max(1, wholeChunks) * chunkBytes,
+      pieceBytesMax: wholePieceBytes(parts, disk),
       arena: parts.arena,
       readsMax: Math.min(disk.source.readsMax, parts.plan.limits.readsMax),
       signal: cancel.signal,
@@ -283,10 +303,9 @@ async function storeChunks(
   return totalBytes(extents)
 }
 
-/** The last chunk of a disk is stored whole, with zeros beyond the disk's end. */
-function wholeChunk(bytes: Uint8Array, chunkBytes: number): Uint8Array {
-  if (bytes.byteLength === chunkBytes) return bytes
-  const whole = new Uint8Array(chunkBytes)
-  whole.set(bytes)
-  return whole
+/** Whole chunks that one read of the source gives, one at least. */
+function wholePieceBytes({ plan }: Parts, { source, plan: { chunkLog2 } }: OpenDisk): number {
+  const chunkBytes = 2 ** chunkLog2
+  const wholeChunks = Math.floor(Math.min(plan.limits.pieceBytes, source.readBytesMax) / chunkBytes)
+  return Math.max(1, wholeChunks) * chunkBytes
 }

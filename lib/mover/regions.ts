@@ -10,10 +10,13 @@ export type Region = {
   readonly leaves: readonly number[]
   /** Ascending, disjoint, whole chunks (the disk's last may be short), inside the leaves. */
   readonly extents: readonly Extent[]
+  /** Whether the whole disk is read, so that what the source knows to be zero need not be. */
+  readonly whole: boolean
 }
 
 export type RegionLimits = {
   readonly diskKey: number
+  readonly whole: boolean
   readonly capacityBytes: number
   readonly chunkBytes: number
   /** Disk bytes that one leaf page maps: whole chunks. */
@@ -30,11 +33,11 @@ type OpenRegion = { readonly leaves: number[]; readonly extents: Extent[]; bytes
  * @param extents any order, bytes of the disk
  */
 export function* cutRegions(extents: readonly Extent[], limits: RegionLimits): Generator<Region> {
-  const { diskKey, leafBytes, chunkBytes, capacityBytes } = limits
+  const { diskKey, whole, leafBytes, chunkBytes, capacityBytes } = limits
   assert(leafBytes % chunkBytes === 0, 'a leaf holds whole chunks')
   let open: OpenRegion = { leaves: [], extents: [], bytes: 0 }
   const close = (): Region => {
-    const region = { diskKey, leaves: open.leaves, extents: joinTouching(open.extents) }
+    const region = { diskKey, leaves: open.leaves, extents: joinTouching(open.extents), whole }
     open = { leaves: [], extents: [], bytes: 0 }
     return region
   }

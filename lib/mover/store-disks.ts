@@ -3,6 +3,7 @@
 import { MiB } from '../base/bytes.ts'
 import { BackupError, quote } from '../base/errors.ts'
 import { anySignal, type Cancel } from '../base/time-limit.ts'
+import { totalBytes } from '../model/extent.ts'
 import type { SessionId } from '../model/ids.ts'
 import type { Capture, DiskProgress, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
@@ -13,6 +14,7 @@ import type { StoredPoint } from '../repository/point-object.ts'
 import { dataOf } from '../repository/repository.ts'
 import { startSession } from '../repository/session.ts'
 import { sessionTableMemory } from '../repository/session-table.ts'
+import { type Audited, auditDisks } from './audit-disks.ts'
 import type { MoverDeps } from './deps.ts'
 import { diskCounts } from './disk-counts.ts'
 import { leafStream } from './leaf-stream.ts'
@@ -47,12 +49,17 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const found = await findLineage(repository, job.vm.vmId, cancel)
   const lineage = store.anew === null ? found : startAnew(found, store.anew)
   await start(lineage, { sessionId, deps }, cancel)
-  const { readings, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
-  const counts = diskCounts(readings)
-  const meter = progressMeter(readings.map(progressOf), store.report)
-  await using workers = await openWorkers(planOf(store, readings, deps), { deps, readings, report: meter.add }, cancel)
+  const { readings: planned, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
+  const counts = diskCounts(planned)
+  const meter = progressMeter(planned.map(progressOf), store.report)
+  const opening = { deps, readings: planned, report: meter.add }
+  await using workers = await openWorkers(planOf(store, planned, deps), opening, cancel)
   await using packs = mapPacks(repository, { random, signal: cancel.signal })
 
+  const auditing = { workers: workers.list, parentSequence: lineage.parent?.envelope.sequence ?? 0, log: deps.log }
+  const audited = await auditDisks(planned, auditing, cancel)
+  const { readings } = audited
+  for (const before of planned) meter.grow(before.disk.key, moreBytes(before, audited))
   const parts = { repository, domain: job.vm.vmId, packs, tally: packTally() }
   const flows = flowsOf(readings, workers.list.length)
   const maps = await sideBySide(
@@ -61,20 +68,19 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
     { cancel, onFailure: (error) => flows.forEach((flow) => flow.leaves.fail(error)) },
   )
   const done = await Promise.all(workers.list.map((worker) => worker.finish(cancel)))
-  const body = bodyOf({ store, lineage, readings, vcenterId, disks: counts.pointDisks(), writer: deps.settings.writer })
-  const seal = {
-    ...parts,
-    ...lineage,
-    sessionId,
-    capturedAt: capture.takenAt,
-    readings,
-    maps,
-    done,
-    body,
-    clock,
-    random,
-  }
+  const disks = counts.pointDisks(audited)
+  const body = bodyOf({ store, lineage, readings, vcenterId, disks, writer: deps.settings.writer })
+  const { takenAt: capturedAt } = capture
+  const seal = { ...parts, ...lineage, sessionId, capturedAt, readings, maps, done, body, clock, random }
   return await sealMove(seal, cancel)
+}
+
+/** What a disk takes more than was planned, once the audit found that it must be read whole; what it left out counts less. */
+function moreBytes({ disk, extents, audit, chunkLog2 }: DiskReading, { readings, audits }: Audited): number {
+  const after = readings.find((reading) => reading.disk.key === disk.key)
+  if (audit === null || after?.audit !== null) return 0
+  const auditedBytes = Math.min(audit.totalBytes, (audits.get(disk.key)?.chunks ?? 0) * 2 ** chunkLog2)
+  return after.totalBytes - totalBytes(extents) - (audit.totalBytes - auditedBytes)
 }
 
 /** The sweep keeps what the session's start names alive; one that was restarted may refer to nothing else. */
@@ -113,17 +119,17 @@ async function readingsOf(
 }
 
 function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: MoverDeps): WorkerPlan {
-  const chunks = readings.reduce((sum, reading) => sum + Math.ceil(reading.totalBytes / 2 ** reading.chunkLog2), 0)
+  const chunksOf = ({ extents, chunkLog2 }: DiskReading) => Math.ceil(totalBytes(extents) / 2 ** chunkLog2)
+  const chunks = readings.reduce((sum, reading) => sum + chunksOf(reading), 0)
   return {
     repository: dataOf(deps.repository),
     domain: job.vm.vmId,
-    disks: readings.map(({ request, transport, access, chunkLog2, parent, reading }) => ({
+    disks: readings.map(({ request, transport, access, chunkLog2, parent }) => ({
       request,
       transport,
       access,
       chunkLog2,
       parent,
-      whole: reading.kind !== 'incremental',
     })),
     totalBytes: readings.reduce((sum, reading) => sum + reading.totalBytes, 0),
     table: sessionTableMemory({ chunks, bytesMax: TABLE_BYTES_MAX }),
@@ -165,16 +171,17 @@ function workersOf(readings: readonly DiskReading[]): number {
 }
 
 function flowsOf(readings: readonly DiskReading[], workers: number) {
-  const totalBytes = readings.reduce((sum, reading) => sum + reading.totalBytes, 0)
+  const allBytes = readings.reduce((sum, { extents }) => sum + totalBytes(extents), 0)
   return readings.map((reading) => {
     const leafBytes = leafSpanBytesOf(reading)
     const regions = (): Generator<Region> =>
       cutRegions(reading.extents, {
         diskKey: reading.disk.key,
+        whole: reading.reading.kind !== 'incremental',
         capacityBytes: reading.disk.capacityBytes,
         chunkBytes: 2 ** reading.chunkLog2,
         leafBytes,
-        readBytesMax: regionBytesOf(totalBytes, { workers, leafBytes }),
+        readBytesMax: regionBytesOf(allBytes, { workers, leafBytes }),
         leavesMax: LEAVES_MAX,
       })
     return { diskKey: reading.disk.key, access: reading.access, reading, regions: regions(), leaves: leafStream() }

@@ -1,8 +1,8 @@
-// Hands regions to workers and their leaves, in order, to the maps; the first failure stops everybody.
+// Hands regions to workers and their leaves, in order, to the maps.
 
-import { assert } from '../base/errors.ts'
-import { anySignal, type Cancel, isAbort } from '../base/time-limit.ts'
+import type { Cancel } from '../base/time-limit.ts'
 import type { DiskAccess } from '../ports/disk.ts'
+import { byWorkers } from './by-workers.ts'
 import type { LeafStream } from './leaf-stream.ts'
 import type { RegionDone, RegionWorker } from './region-worker.ts'
 import type { Region } from './regions.ts'
@@ -28,37 +28,15 @@ type Task = { readonly flow: DiskFlow; readonly order: number; readonly region: 
  * @throws AggregateError when several disks failed by themselves before all had stopped, else the one error
  */
 export async function storeRegions(flows: readonly DiskFlow[], options: StoreOptions, cancel: Cancel): Promise<void> {
-  const stop = new AbortController()
-  const signal = anySignal([cancel.signal, stop.signal])
-  const failures = new Map<number, unknown>()
   const streams = tasksOf(flows.filter(({ access }) => access === 'sequential'))
   const shared = tasksOf(flows.filter(({ access }) => access === 'random'))
-  const work = async (worker: RegionWorker, tasks: Generator<Task, void>): Promise<void> => {
-    for (let next = tasks.next(); next.done !== true && !signal.aborted; next = tasks.next()) {
-      const { flow, order, region } = next.value
-      try {
-        const done = await worker.store(region, { signal })
-        flow.leaves.put(order, done.leaves)
-        options.onDone(done)
-      } catch (error) {
-        // What was stopped because another failed is no failure of its own.
-        const stopped = signal.aborted && (error === signal.reason || isAbort(error))
-        if (!stopped && !failures.has(region.diskKey)) failures.set(region.diskKey, error)
-        stop.abort(error)
-        return
-      }
-    }
+  const act = async ({ flow, order, region }: Task, worker: RegionWorker, inner: Cancel) => {
+    const done = await worker.store(region, inner)
+    flow.leaves.put(order, done.leaves)
+    options.onDone(done)
   }
-  assert(options.workers.length > 0, 'there is a worker')
-  const ownWork = async (worker: RegionWorker, index: number) => {
-    if (index === 0) await work(worker, streams)
-    await work(worker, shared)
-  }
-  await Promise.all(options.workers.map(ownWork))
-  cancel.signal.throwIfAborted()
-  const errors = [...failures.values()]
-  if (errors.length === 1) throw errors[0]
-  if (errors.length > 1) throw new AggregateError(errors, `Cannot read ${errors.length} disks`)
+  const listsOf = (index: number) => (index === 0 ? [streams, shared] : [shared])
+  await byWorkers({ workers: options.workers, listsOf, act }, cancel)
 }
 
 /** Disk after disk, region after region; a disk's leaves end when its last region was handed out and came back. */

@@ -6,6 +6,7 @@ import { MiB } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import { openThread, serveThread } from '../base/threads.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import type { AuditDone } from './audit-region.ts'
 import type { RegionDone, RegionWorker, WorkerDone, WorkerPlan } from './region-worker.ts'
 import type { Region } from './regions.ts'
 
@@ -19,8 +20,12 @@ export type RegionThread<Task> = {
   readonly report: (diskKey: number, doneBytes: number) => void
 }
 
-type Question = { readonly kind: 'store'; readonly region: Region } | { readonly kind: 'finish' }
+type Question =
+  | { readonly kind: 'audit'; readonly region: Region }
+  | { readonly kind: 'store'; readonly region: Region }
+  | { readonly kind: 'finish' }
 type Answer =
+  | { readonly kind: 'audited'; readonly done: AuditDone }
   | { readonly kind: 'stored'; readonly done: RegionDone }
   | { readonly kind: 'finished'; readonly done: WorkerDone }
 type Progress = { readonly diskKey: number; readonly doneBytes: number }
@@ -31,6 +36,11 @@ export async function openRegionThread<Task>(request: RegionThread<Task>, cancel
   const onNote = ({ diskKey, doneBytes }: Progress) => report(diskKey, doneBytes)
   const thread = await openThread<Question, Answer, Progress>({ entry, data, onNote }, cancel)
   return {
+    audit: async (region, inner) => {
+      const answer = await thread.ask({ kind: 'audit', region }, inner)
+      assert(answer.kind === 'audited', 'an audit is answered by what it found')
+      return answer.done
+    },
     store: async (region, inner) => {
       const answer = await thread.ask({ kind: 'store', region }, inner)
       assert(answer.kind === 'stored', 'a region is answered by its result')
@@ -79,6 +89,7 @@ export function serveRegions(
 }
 
 async function answerOf(worker: RegionWorker, question: Question, cancel: Cancel): Promise<Answer> {
+  if (question.kind === 'audit') return { kind: 'audited', done: await worker.audit(question.region, cancel) }
   if (question.kind === 'store') return { kind: 'stored', done: await worker.store(question.region, cancel) }
   return { kind: 'finished', done: await worker.finish(cancel) }
 }

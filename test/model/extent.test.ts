@@ -10,6 +10,7 @@ import {
   endOf,
   mergeExtents,
   totalBytes,
+  withoutExtents,
 } from '../../lib/model/extent.ts'
 
 const extent: fc.Arbitrary<Extent> = fc.record({
@@ -100,4 +101,30 @@ describe('cutExtents()', () => {
       }),
     )
   })
+})
+
+describe('withoutExtents()', () => {
+  const lists = fc
+    .array(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 1, max: 9 })), { maxLength: 12 })
+    .map((gaps) => {
+      const extents: Extent[] = []
+      let at = 0
+      for (const [gap, lengthBytes] of gaps) {
+        extents.push({ offsetBytes: at + gap, lengthBytes })
+        at += gap + lengthBytes
+      }
+      return extents
+    })
+  const bytesOf = (extents: readonly Extent[]) =>
+    new Set(
+      extents.flatMap(({ offsetBytes, lengthBytes }) => Array.from({ length: lengthBytes }, (_, i) => offsetBytes + i)),
+    )
+
+  it('keeps exactly the bytes that are not in the other list', () =>
+    fc.assert(
+      fc.property(lists, lists, (extents, others) => {
+        const kept = bytesOf(withoutExtents(extents, others))
+        expect(kept).toEqual(bytesOf(extents).difference(bytesOf(others)))
+      }),
+    ))
 })

@@ -15,6 +15,7 @@ export function pointDisk(change: Partial<PointDisk> = {}): PointDisk {
     readModeReason: null,
     readModeCode: null,
     transport: 'datastore',
+    audit: null,
     readBytes: 0,
     newChunks: 0,
     newPlainBytes: 0,

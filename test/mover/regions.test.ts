@@ -22,7 +22,15 @@ describe('cutRegions()', () => {
         fc.integer({ min: 32, max: 500 }),
         fc.integer({ min: 1, max: 5 }),
         (extents, readBytesMax, leavesMax) => {
-          const limits = { diskKey: 1, capacityBytes: 3_000, chunkBytes: 16, leafBytes: 64, readBytesMax, leavesMax }
+          const limits = {
+            diskKey: 1,
+            whole: false,
+            capacityBytes: 3_000,
+            chunkBytes: 16,
+            leafBytes: 64,
+            readBytesMax,
+            leavesMax,
+          }
           const regions = [...cutRegions(extents, limits)]
           const whole = alignExtents(extents, { blockBytes: 16, capacityBytes: 3_000 })
           expect(

@@ -95,6 +95,8 @@ export function trackedVm(options: { readonly tracking?: boolean; readonly block
       for (let block = Math.floor(offsetBytes / blockBytes); block <= last; block++)
         disk.blocks.set(block, disk.counter)
     },
+    /** The guest writes, and tracking never hears of it. */
+    writeUnseen: (key: number, offsetBytes: number, bytes: Uint8Array) => diskOf(key).bytes.set(bytes, offsetBytes),
     resetTracking: (key: number) => {
       made++
       const disk = diskOf(key)

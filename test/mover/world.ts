@@ -11,7 +11,7 @@ import { systemRandom } from '../../lib/base/random.ts'
 import { jobIdOf, parsePolicyName, runIdOf, sessionIdOf } from '../../lib/model/ids.ts'
 import type { Capture, Job } from '../../lib/model/job.ts'
 import { newJob } from '../../lib/model/new-job.ts'
-import { defaultPolicy } from '../../lib/model/policy.ts'
+import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
 import type { VmDisk } from '../../lib/model/vm.ts'
 import type { MoverDeps } from '../../lib/mover/deps.ts'
 import type { AttemptResult } from '../../lib/mover/hold.ts'
@@ -43,6 +43,8 @@ export type WorldOptions = {
   readonly tracking?: boolean
   readonly chunkLog2?: number
   readonly blockBytes?: number
+  /** Of what tracking calls unchanged; without it nothing is audited, and what is read is what changed. */
+  readonly auditPercent?: number
   readonly store?: ObjectStore
   /** Instead of the memory transport over the VM's snapshots. */
   readonly transports?: (vm: TrackedVm) => readonly Transport[]
@@ -65,7 +67,12 @@ export async function moverWorld(options: WorldOptions = {}) {
     limits: { readAheadBytes: 1 * MiB, pieceBytes: 256 * 1024, readsMax: 4, uploadsMax: 2, packBytesTarget: 2 * MiB },
     writer: 'test',
   }
-  return { store, repository, vm, transports, jobs, log, settings }
+  const policy: Policy = {
+    ...defaultPolicy(),
+    transport: ['datastore', 'lease'],
+    changeTracking: { auditPercent: options.auditPercent ?? 0 },
+  }
+  return { store, repository, vm, transports, jobs, log, settings, policy }
 }
 
 export function depsOf(world: World, change: Partial<MoverDeps> = {}): MoverDeps {
@@ -98,7 +105,7 @@ export async function prepare(
   const id = jobIdOf(runIdOf({ policy: parsePolicyName('test'), key: String(prepared++) }), VM_ID)
   const active = world.vm.behaviour.tracking
   const job: Job = {
-    ...jobRecord(id, captureOf(snapshot, disks)),
+    ...jobRecord(id, captureOf(snapshot, disks), world.policy),
     tracking: { active, reason: active ? null : 'No tracking here' },
     ...change,
   }
@@ -171,8 +178,7 @@ function captureOf(snapshot: Capture['snapshot'], disks: readonly VmDisk[]): Cap
   }
 }
 
-function jobRecord(id: Job['id'], capture: Capture): Job {
-  const policy = { ...defaultPolicy(), transport: ['datastore', 'lease'] as const }
+function jobRecord(id: Job['id'], capture: Capture, policy: Policy): Job {
   const run = { id: runIdOf({ policy: parsePolicyName('test'), key: 'run' }), policy, full: false }
   const vm = { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: 'DC' }
   return {

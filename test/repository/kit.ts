@@ -273,6 +273,7 @@ function pointDiskOf(disk: TestDisk): PointDisk {
     readMode: 'full',
     readModeReason: null,
     readModeCode: null,
+    audit: null,
     transport: 'image',
     readBytes: disk.capacityBytes,
     newChunks: disk.chunks.size,

@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import type { GradeProof, GradeRecord } from '../../model/grade.ts'
 import { parseVmId } from '../../model/ids.ts'
-import type { PointBody } from '../../model/point.ts'
+import type { DiskAudit, PointBody } from '../../model/point.ts'
 import type { VmConfig, VmDisk } from '../../model/vm.ts'
 
 const text = z.string()
@@ -117,6 +117,15 @@ const grade = z.object({
   proof: gradeProof.nullable().default(null),
 }) satisfies z.ZodType<GradeRecord>
 
+const diskAudit = z.object({
+  slot: whole,
+  slots: whole,
+  unitBytes: whole,
+  chunks: whole,
+  readBytes: whole,
+  mismatches: whole,
+}) satisfies z.ZodType<DiskAudit>
+
 /** Members a writer adds later are optional here, or named in the envelope's `required`. */
 export const pointBodyJson = z.object({
   vmName: text,
@@ -139,6 +148,7 @@ export const pointBodyJson = z.object({
       readModeReason: textOrNull,
       // Points of before there were codes have none.
       readModeCode: textOrNull.default(null),
+      audit: diskAudit.nullable().default(null),
       transport: z.enum(['san', 'hotadd', 'nbdssl', 'nbd', 'datastore', 'lease', 'image']),
       readBytes: whole,
       newChunks: whole,
