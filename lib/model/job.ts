@@ -47,6 +47,14 @@ export type Capture = {
   readonly excludedDisks: readonly ExcludedDisk[]
 }
 
+/** What was seen of the backup's snapshot while it stands, and when its removal was begun. */
+export type SnapshotWatch = {
+  readonly lookedAtMs: number
+  /** What the layers above it held at the last look that could tell. */
+  readonly growthBytes: number | null
+  readonly removalAtMs: number | null
+}
+
 /** A text from outside that explains a failure, cut to EVIDENCE_BYTES_MAX. */
 export type Evidence = { readonly name: string; readonly text: string }
 
@@ -107,6 +115,8 @@ export type Job = {
   readonly tracking: { readonly active: boolean; readonly reason: string | null }
   readonly excludedDisks: readonly ExcludedDisk[]
   readonly capture: Capture | null
+  /** Null before the first look. */
+  readonly snapshotWatch: SnapshotWatch | null
   readonly pointId: PointId | null
   readonly times: JobTimes
   readonly counts: JobCounts

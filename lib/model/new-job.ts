@@ -41,6 +41,7 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
     tracking: { active: false, reason: null },
     excludedDisks: [],
     capture: null,
+    snapshotWatch: null,
     pointId: null,
     times: {
       createdAt,

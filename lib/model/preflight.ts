@@ -1,10 +1,12 @@
 // What of a VM can be backed up, and how: pure judgement of its description against a policy.
 
+import { describeTemporary, temporarySnapshots } from './foreign-snapshots.ts'
 import type { Notice } from './outcome.ts'
 import type { ExcludedDisk } from './point.ts'
 import type { Policy } from './policy.ts'
 import { matchesPattern } from './policy.ts'
 import { flattenSnapshots, type VmDisk, type VmSnapshot, type VmState } from './vm.ts'
+import { disksOnLostDeltas } from './vm-layers.ts'
 
 export type Preflight = {
   /** Each stops the job; all are reported. */
@@ -24,7 +26,7 @@ export function preflight(vm: VmState, policy: Policy): Preflight {
   const foreignSnapshots = flattenSnapshots(vm.snapshots)
   const disks = judgeDisks(vm, policy)
   const faults = [...vmFaults(vm), ...disks.faults, ...snapshotFaults(vm, policy, foreignSnapshots)]
-  const notices = [...disks.notices, ...vssNotices(vm, policy)]
+  const notices = [...disks.notices, ...snapshotNotices(vm, policy), ...vssNotices(vm, policy)]
   return { faults, notices, excludedDisks: disks.excludedDisks, foreignSnapshots }
 }
 
@@ -68,11 +70,41 @@ function judgeDisks(vm: VmState, policy: Policy): Pick<Preflight, 'faults' | 'no
   return { faults, notices, excludedDisks }
 }
 
+/** Deltas below our snapshot are read by any transport but `datastore`, which knows plain files alone. */
 function snapshotFaults(vm: VmState, policy: Policy, foreign: readonly VmSnapshot[]): readonly Notice[] {
-  if (foreign.length === 0 || policy.transport.some((transport) => transport !== 'datastore')) return []
+  if (policy.transport.some((transport) => transport !== 'datastore')) return []
+  const lost = lostDeltas(vm, policy)
+  if (lost.length > 0) {
+    const message = `VM "${vm.name}" runs on deltas without a snapshot: ${lost.join(', ')}; transport "datastore" reads only a disk without deltas`
+    return [fault('lost-deltas', message, MEND_DELTAS)]
+  }
+  if (foreign.length === 0) return []
   const names = foreign.map((snapshot) => `"${snapshot.name}"`).join(', ')
   const message = `VM "${vm.name}" has snapshots of others: ${names}; transport "datastore" reads only a disk without deltas`
   return [fault('foreign-snapshot', message, 'Remove those snapshots, or choose a transport that reads delta chains')]
+}
+
+/** What should be known of a VM that can be backed up all the same. */
+function snapshotNotices(vm: VmState, policy: Policy): readonly Notice[] {
+  const notices: Notice[] = []
+  const left = temporarySnapshots(vm.snapshots)
+  if (left.length > 0) {
+    const message = `VM "${vm.name}" has ${left.map(describeTemporary).join(', ')}, which looks left behind`
+    notices.push(fault('product-snapshot', message, 'Look whether that product still works on the VM; else remove it'))
+  }
+  const lost = lostDeltas(vm, policy)
+  if (lost.length > 0) {
+    const message = `VM "${vm.name}" runs on deltas without a snapshot: ${lost.join(', ')}`
+    notices.push(fault('lost-deltas', message, MEND_DELTAS))
+  }
+  return notices
+}
+
+const MEND_DELTAS = "Consolidate the VM's disks in vCenter"
+
+function lostDeltas(vm: VmState, policy: Policy): readonly string[] {
+  const disks = disksOnLostDeltas(vm).filter((disk) => !isExcluded(disk, policy))
+  return disks.map(({ label, fileName }) => `"${label}" ("${fileName}")`)
 }
 
 /** Whether the policy leaves this disk out, by its label, file name or path. */

@@ -6,7 +6,10 @@ import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
 import type { Quiesce } from '../model/quiesce.ts'
 import type { DatastoreState, HostState } from '../model/site.ts'
+import type { SnapshotGrowth } from '../model/snapshot-growth.ts'
 import type { SnapshotState, VmConfig, VmState, VmSummary } from '../model/vm.ts'
+import type { VmSurvey } from '../model/vm-survey.ts'
+import type { VmTask } from '../model/vm-task.ts'
 import type { GuestChannel } from './guest.ts'
 
 export type { Quiesce }
@@ -44,6 +47,8 @@ export interface VsphereSession extends AsyncDisposable {
     readonly instanceUuid: string | null
   }
   listVms(cancel: Cancel): Promise<readonly VmSummary[]>
+  /** The snapshots of every VM and whether its disks are at rest, in one listing. A VM that vCenter cannot read is not in it. */
+  surveySnapshots(cancel: Cancel): Promise<readonly VmSurvey[]>
   /** @throws BackupError `vm-not-found` when the reference does not exist (ManagedObjectNotFound) */
   readVm(vm: Moref, cancel: Cancel): Promise<VmState>
   /** @throws BackupError `snapshot-not-found` */
@@ -59,6 +64,13 @@ export interface VsphereSession extends AsyncDisposable {
   ): Promise<Moref>
   /** Starts RemoveSnapshot_Task(removeChildren=false, consolidate=true) and waits; an absent snapshot is `snapshot-not-found`. */
   removeSnapshot(snapshot: Moref, cancel: Cancel): Promise<void>
+  /** Starts RemoveAllSnapshots_Task(consolidate=true) and waits: whosever they are. Only for a tree that the caller knows to be its own. */
+  removeAllSnapshots(vm: Moref, cancel: Cancel): Promise<void>
+  /**
+   * How much the layers above a snapshot hold by now, and how full their datastores are.
+   * @throws BackupError `vm-not-found`
+   */
+  readSnapshotGrowth(request: { readonly vm: Moref; readonly snapshot: Moref }, cancel: Cancel): Promise<SnapshotGrowth>
   /** Starts ConsolidateVMDisks_Task and waits. */
   consolidate(vm: Moref, cancel: Cancel): Promise<void>
   /** ReconfigVM_Task(changeTrackingEnabled); the caller does the stun cycle. */
@@ -115,11 +127,6 @@ export interface VsphereSession extends AsyncDisposable {
     /** Names of the VSS writers in it, each once, ascending. */
     readonly writers: readonly string[]
   }>
-  /** Names of tasks of others that run on this VM now and would touch its disks or snapshots. */
-  runningTasks(
-    vm: Moref,
-    cancel: Cancel,
-  ): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]>
   /** The server's own clock, ISO 8601 UTC. */
   currentTime(cancel: Cancel): Promise<string>
   /** @throws BackupError `host-not-found`, `vcenter-permission` */
@@ -132,4 +139,6 @@ export interface VsphereSession extends AsyncDisposable {
    * object may not even be seen
    */
   missingPrivileges(question: PrivilegeQuestion, cancel: Cancel): Promise<readonly string[]>
+  /** Tasks that are queued or run on this VM now, whoever started them. */
+  runningTasks(vm: Moref, cancel: Cancel): Promise<readonly VmTask[]>
 }

@@ -1,6 +1,7 @@
 // capture: freeze, snapshot, thaw in one invocation, and the record of what was frozen.
 
 import { isDeepStrictEqual } from 'node:util'
+import { waitsForProducts } from '../model/foreign-snapshots.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import { endOfRun } from '../model/guest.ts'
 import { snapshotNameOf } from '../model/ids.ts'
@@ -8,6 +9,7 @@ import type { Capture, Job } from '../model/job.ts'
 import { ladderFor } from '../model/ladder.ts'
 import type { Notice } from '../model/outcome.ts'
 import { gradeSatisfies } from '../model/policy.ts'
+import { waitsForTasks } from '../model/vm-task.ts'
 import { recordOf, type Taken, type Target } from './capture-record.ts'
 import { climbDown } from './climb.ts'
 import { owe } from './debts.ts'
@@ -32,12 +34,13 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
 
   const { moref } = hold.job().vm
   // Tasks before the tree: what a task makes that ends between the two looks is then seen in the tree.
-  const tasks = await session.runningTasks(moref, call)
-  if (tasks.length > 0)
-    return again(deps, `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`)
+  const busy = waitsForTasks(await session.runningTasks(moref, call))
+  if (busy !== null) return again(deps, busy)
   // A snapshot of ours without a complete record is removed and made anew, never adopted.
   const vm = await clearedVm({ session, job: hold.job() }, deps, call)
-  if (vm === null) return again(deps, 'the removal of an earlier snapshot and the consolidation of its disks')
+  if ('waitsFor' in vm) return again(deps, vm.waitsFor)
+  const temporary = waitsForProducts(vm.snapshots, deps.clock.nowMs())
+  if (temporary !== null) return again(deps, temporary)
   const judged = judgeVm(vm, hold.job())
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   const { excludedDisks, notices } = judged

@@ -1,6 +1,6 @@
 // Down the ladder: rung by rung until a snapshot is made that holds what its rung promises.
 
-import { hasCode, messageOf } from '../base/errors.ts'
+import { BackupError, hasCode, messageOf } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import type { ScriptRun } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
@@ -164,5 +164,15 @@ function snapshotNow({ session, vm, name, job }: Target, rung: Rung, cancel: Can
 async function removeRemains({ session, vm, job }: Target, deps: StageDeps, cancel: Cancel): Promise<void> {
   const after = await session.readVm(vm.moref, cancel)
   const own = snapshotsOfJob(after, job.id)
-  if (own.length > 0) await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
+  if (own.length === 0) return
+  const removed = await removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
+  if (snapshotsOfJob(removed, job.id).length === 0) return
+  throw new BackupError(
+    `Cannot snapshot VM "${vm.name}" again yet: the snapshot of the last try is still being removed`,
+    {
+      code: 'snapshot-removal-failed',
+      retry: 'later',
+      hint: "It is tried again; look at the VM's tasks in vCenter if this lasts",
+    },
+  )
 }

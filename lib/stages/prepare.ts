@@ -3,8 +3,10 @@
 import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
+import { waitsForProducts } from '../model/foreign-snapshots.ts'
 import { ladderFor } from '../model/ladder.ts'
 import type { Outcome } from '../model/outcome.ts'
+import { waitsForTasks } from '../model/vm-task.ts'
 import type { StageDeps } from './deps.ts'
 import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
@@ -26,11 +28,12 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
 
   const { moref } = hold.job().vm
   // Tasks before the tree: what a task makes that ends between the two looks is then seen in the tree.
-  const tasks = await session.runningTasks(moref, call)
-  if (tasks.length > 0)
-    return waitForOthers(hold, deps, `a running task on the VM: ${tasks.map((task) => `"${task.name}"`).join(', ')}`)
+  const tasks = waitsForTasks(await session.runningTasks(moref, call))
+  if (tasks !== null) return waitForOthers(hold, deps, tasks)
   const vm = await clearedVm({ session, job: hold.job() }, deps, call)
-  if (vm === null) return wait(deps, "the removal of earlier snapshots of ours and the consolidation of the VM's disks")
+  if ('waitsFor' in vm) return wait(deps, vm.waitsFor)
+  const temporary = waitsForProducts(vm.snapshots, deps.clock.nowMs())
+  if (temporary !== null) return waitForOthers(hold, deps, temporary)
 
   const judged = judgeVm(vm, hold.job())
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })

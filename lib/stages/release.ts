@@ -6,12 +6,16 @@ import type { Cancel } from '../base/time-limit.ts'
 import { type Moref, sessionIdOf } from '../model/ids.ts'
 import type { Debt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
+import type { VmState } from '../model/vm.ts'
+import { keepsLayer } from '../model/vm-layers.ts'
+import { waitsForTasks } from '../model/vm-task.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
 import { givePlaceBack } from './places.ts'
+import { noteRemoval, noteTimes } from './snapshot-times.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type Step } from './step.ts'
 
@@ -64,24 +68,39 @@ async function stopMover(
 async function removeOwnSnapshots(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
   const debts = hold.job().owes.filter((debt) => debt.kind === 'snapshot')
   if (debts.length === 0) return null
-  const job = hold.job()
   await using session = await deps.vsphere.open(cancel)
 
-  for (const home of await homesOf(job, session, cancel)) {
-    // A snapshot that was asked for and not awaited may still be on its way.
-    if (job.capture === null && (await session.runningTasks(home, cancel)).length > 0)
-      return again(deps, 'a running task on the VM')
-    let vm = await session.readVm(home, cancel)
-    const own = snapshotsOfJob(vm, job.id)
-    if (own.length === 0 && vm.vmId !== job.vm.vmId) continue
-    if (own.length > 0) vm = await removeSnapshots({ session, vm: home, snapshots: own }, deps, cancel)
-    vm = await consolidated({ session, vm }, deps, cancel)
-    if (vm.consolidationNeeded || snapshotsOfJob(vm, job.id).length > 0) {
-      return again(deps, 'the removal of the snapshot and the consolidation of its disks')
-    }
+  for (const home of await homesOf(hold.job(), session, cancel)) {
+    const waitsFor = await clearHome({ session, home }, hold, { deps, cancel })
+    if (waitsFor !== null) return again(deps, waitsFor)
   }
+  // Before the debts are paid: a copy of this call finds it noted already.
+  await noteTimes(hold.job(), deps, cancel)
   for (const debt of debts) await pay(hold, debt, cancel)
   return null
+}
+
+/** @returns what is waited for: a removal and a consolidation take as long as they take, and neither is begun twice */
+async function clearHome(
+  { session, home }: { readonly session: VsphereSession; readonly home: Moref },
+  hold: JobHold,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<string | null> {
+  const job = hold.job()
+  // Ours of before this call, too: one that makes a snapshot may still be on its way, one that removes it still at work.
+  const busy = waitsForTasks(await session.runningTasks(home, cancel))
+  if (busy !== null) return busy
+  let vm = await session.readVm(home, cancel)
+  const own = snapshotsOfJob(vm, job.id)
+  if (own.length === 0 && vm.vmId !== job.vm.vmId) return null
+  if (own.length > 0) {
+    await noteRemoval({ session, home }, hold, { deps, cancel })
+    vm = await removeSnapshots({ session, vm: home, snapshots: own }, deps, cancel)
+  }
+  if (snapshotsOfJob(vm, job.id).length > 0) return 'the removal of the snapshot'
+  const layered = (state: VmState) => job.capture !== null && keepsLayer(state, job.capture.disks)
+  vm = await consolidated({ session, vm, needed: layered(vm) }, deps, cancel)
+  return vm.consolidationNeeded || layered(vm) ? 'the consolidation of the disks' : null
 }
 
 /**

@@ -118,6 +118,14 @@ const job = z.strictObject({
   tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
   excludedDisks: z.array(excludedDisk),
   capture: capture.nullable(),
+  snapshotWatch: z
+    .strictObject({
+      lookedAtMs: z.number(),
+      growthBytes: z.number().min(0).nullable(),
+      removalAtMs: z.number().nullable(),
+    })
+    .nullable()
+    .default(null),
   pointId: pointId.nullable(),
   times: z.strictObject({
     createdAt: time,

@@ -40,7 +40,9 @@ export const METHODS: readonly VimMethod[] = [
     'moref',
   ),
   method('RemoveSnapshot_Task', 'removeChildren:boolean consolidate?:boolean', 'moref'),
+  method('RemoveAllSnapshots_Task', 'consolidate?:boolean', 'moref'),
   method('ConsolidateVMDisks_Task', '', 'moref'),
+  method('RefreshStorageInfo', '', null),
   method('QueryChangedDiskAreas', 'snapshot?:moref deviceKey:int startOffset:long changeId:string', 'DiskChangeInfo'),
   method('CancelTask', '', null),
   method('ValidateCredentialsInGuest', guestCall(), null),
@@ -110,8 +112,13 @@ const session: readonly VimType[] = [
     'TaskInfo',
     'key:string task:moref name?:string descriptionId:string entity?:moref entityName?:string locked?:moref[] ' +
       'state:string cancelled:boolean cancelable:boolean error?:LocalizedMethodFault result?:anyType progress?:int ' +
-      'queueTime:dateTime startTime?:dateTime completeTime?:dateTime',
+      'reason?:TaskReason queueTime:dateTime startTime?:dateTime completeTime?:dateTime',
   ),
+  type('TaskReason', ''),
+  subtype('TaskReasonSystem', 'TaskReason'),
+  subtype('TaskReasonUser', 'TaskReason', 'userName:string'),
+  subtype('TaskReasonAlarm', 'TaskReason', 'alarmName:string alarm:moref entityName:string entity:moref'),
+  subtype('TaskReasonSchedule', 'TaskReason', 'name:string scheduledTask:moref'),
 ]
 
 const machine: readonly VimType[] = [
@@ -151,7 +158,17 @@ const machine: readonly VimType[] = [
   ),
   type('DiskChangeInfo', 'startOffset:long length:long changedArea?:DiskChangeExtent[]'),
   type('DiskChangeExtent', 'start:long length:long'),
-  type('VirtualMachineFileLayoutEx', 'file?:VirtualMachineFileLayoutExFileInfo[] timestamp:dateTime'),
+  type(
+    'VirtualMachineFileLayoutEx',
+    'file?:VirtualMachineFileLayoutExFileInfo[] disk?:VirtualMachineFileLayoutExDiskLayout[] ' +
+      'snapshot?:VirtualMachineFileLayoutExSnapshotLayout[] timestamp:dateTime',
+  ),
+  type('VirtualMachineFileLayoutExDiskLayout', 'key:int chain?:VirtualMachineFileLayoutExDiskUnit[]'),
+  type('VirtualMachineFileLayoutExDiskUnit', 'fileKey:int[]'),
+  type(
+    'VirtualMachineFileLayoutExSnapshotLayout',
+    'key:moref dataKey:int memoryKey?:int disk?:VirtualMachineFileLayoutExDiskLayout[]',
+  ),
   type('VirtualMachineFileLayoutExFileInfo', 'key:int name:string type:string size:long'),
   type(
     'DatastoreSummary',
@@ -287,6 +304,14 @@ const arrays: readonly VimType[] = [
   type(
     'ArrayOfVirtualMachineFileLayoutExFileInfo',
     'VirtualMachineFileLayoutExFileInfo?:VirtualMachineFileLayoutExFileInfo[]',
+  ),
+  type(
+    'ArrayOfVirtualMachineFileLayoutExDiskLayout',
+    'VirtualMachineFileLayoutExDiskLayout?:VirtualMachineFileLayoutExDiskLayout[]',
+  ),
+  type(
+    'ArrayOfVirtualMachineFileLayoutExSnapshotLayout',
+    'VirtualMachineFileLayoutExSnapshotLayout?:VirtualMachineFileLayoutExSnapshotLayout[]',
   ),
 ]
 

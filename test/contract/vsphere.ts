@@ -62,6 +62,46 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
         expect(snapshotsOf(await session.readVm(moref, cancel))).toEqual([])
       }))
 
+    it('surveys the snapshots of every VM as each VM tells them itself', () =>
+      withVm(async (session, { moref, vmId, name: vmName }) => {
+        const texts = { name: 'surveyed / 1', description: '' }
+        const snapshot = await session.createSnapshot({ vm: moref, ...texts, quiesce: none }, cancel)
+        const survey = await session.surveySnapshots(cancel)
+        const listed = (await session.listVms(cancel)).map((vm) => vm.moref)
+        expect(survey.map((vm) => vm.moref).toSorted()).toEqual(listed.toSorted())
+        const own = survey.find((vm) => vm.moref === moref)
+        expect(own).toMatchObject({ vmId, name: vmName, consolidationNeeded: false })
+        expect(own?.snapshots).toEqual((await session.readVm(moref, cancel)).snapshots)
+        expect(own?.layersMax).toBeGreaterThanOrEqual(1)
+        await session.removeSnapshot(snapshot, cancel)
+      }))
+
+    it('tells how a snapshot grows and how full its datastores are, or that it cannot tell', () =>
+      withVm(async (session, { moref, datastores }) => {
+        const snapshot = await session.createSnapshot(
+          { vm: moref, name: 'growing', description: '', quiesce: none },
+          cancel,
+        )
+        const growth = await session.readSnapshotGrowth({ vm: moref, snapshot }, cancel)
+        if (growth.growthBytes !== null) expect(growth.growthBytes).toBeGreaterThanOrEqual(0)
+        for (const { name: datastore, freeBytes, capacityBytes } of growth.datastores) {
+          expect(datastores).toContain(datastore)
+          expect(freeBytes).toBeLessThanOrEqual(capacityBytes)
+        }
+        await session.removeSnapshot(snapshot, cancel)
+        const nobody = parseMoref('vm-999999')
+        const asked = session.readSnapshotGrowth({ vm: nobody, snapshot }, cancel)
+        await expect(asked).rejects.toMatchObject({ code: 'vm-not-found' })
+      }))
+
+    it('removes a whole tree at once', () =>
+      withVm(async (session, { moref }) => {
+        for (const name of ['lower', 'upper'])
+          await session.createSnapshot({ vm: moref, name, description: '', quiesce: none }, cancel)
+        await session.removeAllSnapshots(moref, cancel)
+        expect(await session.readVm(moref, cancel)).toMatchObject({ snapshots: [], consolidationNeeded: false })
+      }))
+
     it('tells an object that does not exist from one it cannot show', () =>
       withVm(async (session, { moref }) => {
         const snapshot = await session.createSnapshot(

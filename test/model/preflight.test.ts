@@ -186,3 +186,19 @@ describe('isExcluded()', () => {
     expect(isExcluded(onDelta, excluding('db-1.vmdk'))).toBe(false)
   })
 })
+
+describe('deltas that no snapshot accounts for', () => {
+  const lost = vm({ disks: [disk({ fileName: '[ds1] db-1/db-1-000002.vmdk', parents: ['[ds1] db-1/db-1.vmdk'] })] })
+
+  it('stop a job that can read plain files only, and are named', () => {
+    const { faults } = preflight(lost, { ...defaultPolicy(), transport: ['datastore'] })
+    expect(faults).toMatchObject([{ code: 'lost-deltas', message: expect.stringContaining('db-1-000002.vmdk') }])
+  })
+
+  it('are told of where a transport reads chains, unless the disk is left out', () => {
+    const policy: Policy = { ...defaultPolicy(), transport: ['datastore', 'nbdssl'] }
+    expect(preflight(lost, policy)).toMatchObject({ faults: [], notices: [{ code: 'lost-deltas' }] })
+    const without = { ...policy, disks: { exclude: ['Hard disk 1'] } }
+    expect(preflight({ ...lost, disks: [...lost.disks, second] }, without).notices).toEqual([])
+  })
+})

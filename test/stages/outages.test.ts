@@ -1,11 +1,12 @@
 // vCenter away for a while or for too long, and jobs that want the same VM.
 
 import { describe, expect, it } from 'vitest'
+import { dropSnapshot, takeSnapshot } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { backUpOne, expectRest, ourSnapshots, pointOfJob, request } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { isOver, jobsOf, newEngine, turnFor, turnUntil } from './engine.ts'
-import { addVm, newWorld, type World, type WorldOptions } from './world.ts'
+import { addVm, cancel, newWorld, policyWith, type World, type WorldOptions } from './world.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -115,14 +116,61 @@ describe('two jobs of one VM', () => {
     await expectRest(engine)
   })
 
+  it("wait for another product's temporary snapshot and name it; one that was left behind is not waited for", async () => {
+    const { vm, world, engine } = await worldWithVm({ limits: { busyMs: 30 * MINUTE_MS } })
+    const policy = policyWith({ transport: ['nbd'] })
+    const atMs = world.clock.nowMs()
+    const texts = { name: 'VEEAM BACKUP TEMPORARY SNAPSHOT', description: '', quiesced: false, atMs }
+    const theirs = takeSnapshot(vm, texts)
+    const id = await request(world, { policy })
+    await turnFor(engine, 20 * MINUTE_MS)
+    const since = `snapshot "VEEAM BACKUP TEMPORARY SNAPSHOT" of Veeam Backup & Replication since ${new Date(atMs).toISOString()}`
+    expect((await jobsOf(world, id))[0]).toMatchObject({ state: 'preparing', waitsFor: since })
+    dropSnapshot(vm, theirs)
+    await turnUntil(engine, () => isOver(world, id))
+    expect((await jobsOf(world, id))[0]?.outcome?.kind).toBe('success')
+
+    takeSnapshot(vm, { ...texts, atMs: world.clock.nowMs() })
+    const skipped = await backUpOne(engine, { policy })
+    expect(skipped.outcome).toMatchObject({ kind: 'skipped', code: 'vm-busy' })
+    expect(skipped.outcome?.message).toContain('Veeam Backup & Replication since')
+    await turnFor(engine, 25 * HOUR_MS)
+    const read = await backUpOne(engine, { policy })
+    expect(read.outcome).toMatchObject({ kind: 'warning', code: 'product-snapshot' })
+    expect(vm.snapshots.map(({ name }) => name)).toEqual([texts.name])
+    await expectRest(engine)
+  })
+
+  it("leave the snapshot of a job that is still under way alone, whoever holds the VM's place", async () => {
+    const { vm, world, engine } = await worldWithVm()
+    world.beforeMove = () => world.clock.sleep(10 * MINUTE_MS, cancel)
+    const first = await request(world)
+    await turnUntil(engine, async () => (await jobsOf(world, first))[0]?.state === 'transferring')
+    const place = await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel)
+    if (place === null) throw new Error('the VM has a place')
+    await world.jobStore.resources.replace(
+      place.value.name,
+      { ...place, value: { ...place.value, places: [] } },
+      cancel,
+    )
+    const second = await request(world)
+    await turnFor(engine, 5 * MINUTE_MS)
+    const [job] = await jobsOf(world, first)
+    expect((await jobsOf(world, second))[0]?.waitsFor).toContain(`job ${job?.id}`)
+    expect(vm.snapshots).toHaveLength(1)
+    await turnUntil(engine, async () => (await isOver(world, first)) && (await isOver(world, second)))
+    for (const id of [first, second]) expect((await jobsOf(world, id))[0]?.outcome?.kind).toBe('success')
+    await expectRest(engine)
+  })
+
   it("wait for somebody else's task on the VM, in bounds", async () => {
     const { vm, world, engine } = await worldWithVm({ limits: { busyMs: 30 * MINUTE_MS } })
-    vm.runningTasks.push('CloneVM_Task')
+    vm.runningTasks.push({ name: 'CloneVM_Task', startedAt: '2026-01-02T03:04:05.000Z', by: 'LAB\\alice' })
     const id = await request(world)
     await turnFor(engine, 20 * MINUTE_MS)
     expect((await jobsOf(world, id))[0]).toMatchObject({
       state: 'preparing',
-      waitsFor: 'a running task on the VM: "CloneVM_Task"',
+      waitsFor: 'a running task on the VM: "CloneVM_Task" by "LAB\\alice" since 2026-01-02T03:04:05.000Z',
     })
     vm.runningTasks.pop()
     await turnUntil(engine, () => isOver(world, id))

@@ -7,7 +7,7 @@ import { parseMoref } from '../../lib/model/ids.ts'
 import { backUpOne, expectRest, ourSnapshots, request } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { isOver, jobsOf, newEngine, turnFor, turnUntil } from './engine.ts'
-import { addVm, newWorld } from './world.ts'
+import { addVm, cancel, newWorld } from './world.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -75,6 +75,51 @@ describe('release', () => {
     await turnFor(engine, world.limits.placeMs)
     expect((await backUpOne(engine)).outcome?.kind).toBe('success')
     expect(ourSnapshots(vm)).toEqual([])
+  })
+
+  it('comes back to a removal and a consolidation that take hours, and begins neither twice', async () => {
+    const { world, vm, engine } = await worldWithVm()
+    Object.assign(vm.mishaps, { removalsUnconsolidated: 1, removalTakesMs: HOUR_MS, consolidationTakesMs: 3 * HOUR_MS })
+    const job = await backUpOne(engine)
+    expect(job.outcome?.kind).toBe('success')
+    const calls = world.vcenter.calls.filter((name) => name === 'removeSnapshot' || name === 'consolidate')
+    expect(calls).toEqual(['removeSnapshot', 'consolidate'])
+    await expectRest(engine)
+    const times = (await world.jobStore.vms.get(vm.vmId, cancel))?.value.snapshots
+    expect(times).toMatchObject([{ jobId: job.id, takenAt: job.capture?.takenAt, createMs: 0, freezeMs: 0 }])
+    const hours = (times?.[0]?.removeMs ?? 0) / HOUR_MS
+    expect(hours).toBeGreaterThanOrEqual(4)
+    expect(hours).toBeLessThan(4.2)
+    expect(times?.[0]?.aliveMs).toBeGreaterThanOrEqual(times?.[0]?.removeMs ?? Number.NaN)
+    expect(times?.[0]?.growthBytes).toBe(job.snapshotWatch?.growthBytes)
+  })
+
+  it('says what it waits for while a removal goes on', async () => {
+    const { world, vm, engine } = await worldWithVm()
+    vm.mishaps.removalTakesMs = HOUR_MS
+    const id = await request(world)
+    await turnUntil(engine, async () => vm.runningTasks.includes('RemoveSnapshot_Task'))
+    await turnFor(engine, HOUR_MS / 4)
+    expect((await jobsOf(world, id))[0]).toMatchObject({ state: 'committed', claim: null })
+    expect((await jobsOf(world, id))[0]?.waitsFor).toContain('"RemoveSnapshot_Task"')
+    await turnUntil(engine, () => isOver(world, id))
+    await expectRest(engine)
+  })
+
+  it('judges by the disks, too: a layer that stays though nothing says so is consolidated', async () => {
+    const { world, vm, engine } = await worldWithVm()
+    vm.mishaps.removalsHidden = 1
+    expect((await backUpOne(engine)).outcome?.kind).toBe('success')
+    expect(vm.disks.map(({ files }) => files.length)).toEqual([1])
+    expect(world.vcenter.calls.filter((name) => name === 'consolidate')).toHaveLength(1)
+    await expectRest(engine)
+  })
+
+  it('tries a consolidation again that failed', async () => {
+    const { vm, engine } = await worldWithVm()
+    Object.assign(vm.mishaps, { removalsUnconsolidated: 1, consolidationsFail: 3 })
+    expect((await backUpOne(engine)).outcome?.kind).toBe('success')
+    await expectRest(engine)
   })
 
   it('leaves the snapshots of others alone', async () => {

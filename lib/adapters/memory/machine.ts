@@ -5,6 +5,7 @@ import { BackupError } from '../../base/errors.ts'
 import { type Extent, mergeExtents } from '../../model/extent.ts'
 import { type Moref, parseMoref, parseVmId, type VmId } from '../../model/ids.ts'
 import type { VmDisk, VmState } from '../../model/vm.ts'
+import type { VmTask } from '../../model/vm-task.ts'
 import type { ChangedAreas, VsphereSession } from '../../ports/vsphere.ts'
 
 const BLOCK_BYTES = 65_536
@@ -40,6 +41,7 @@ export type MemorySnapshot = {
   readonly quiesced: boolean
   readonly backupManifest: string | null
   readonly atMs: number
+  readonly epoch: number
   parent: Moref | null
   readonly frozen: readonly FrozenDisk[]
 }
@@ -72,7 +74,10 @@ export type MemoryVm = {
   snapshots: MemorySnapshot[]
   /** The snapshot that the running disks build on. */
   current: Moref | null
-  runningTasks: string[]
+  /** What runs on it, by name alone or as vCenter tells it. */
+  runningTasks: (string | VmTask)[]
+  /** Of the datastore that all its disks are on. */
+  datastore: { readonly name: string; readonly capacityBytes: number; readonly freeBytes: number }
   /** What the next calls meet. */
   readonly mishaps: {
     /** So many quiesced snapshots fail. */
@@ -81,8 +86,14 @@ export type MemoryVm = {
     quiesceUnmarked: boolean
     /** So many removals leave files behind that need consolidation. */
     removalsUnconsolidated: number
-    /** How long creating a snapshot takes; the task goes on when its caller leaves. */
+    /** So many removals leave files behind and nothing says that they need consolidation. */
+    removalsHidden: number
+    /** So many consolidations fail and change nothing. */
+    consolidationsFail: number
+    /** How long creating a snapshot takes, removing one, consolidating; the task goes on when its caller leaves. */
     snapshotTakesMs: number
+    removalTakesMs: number
+    consolidationTakesMs: number
   }
 }
 
@@ -115,7 +126,21 @@ export function newVm(vm: {
     snapshots: [],
     current: null,
     runningTasks: [],
-    mishaps: { quiesceFails: 0, quiesceUnmarked: false, removalsUnconsolidated: 0, snapshotTakesMs: 0 },
+    datastore: { name: 'ds1', capacityBytes: 2 ** 41, freeBytes: 2 ** 40 },
+    mishaps: noMishaps(),
+  }
+}
+
+function noMishaps(): MemoryVm['mishaps'] {
+  return {
+    quiesceFails: 0,
+    quiesceUnmarked: false,
+    removalsUnconsolidated: 0,
+    removalsHidden: 0,
+    consolidationsFail: 0,
+    snapshotTakesMs: 0,
+    removalTakesMs: 0,
+    consolidationTakesMs: 0,
   }
 }
 
@@ -173,7 +198,15 @@ export function takeSnapshot(
     const { key, files } = disk
     return { key, files, changeId, bytes: disk.bytes.slice(), changedAt: new Map(disk.changedAt), disk: describe(disk) }
   })
-  vm.snapshots.push({ moref, ...request, backupManifest: request.backupManifest ?? null, parent: vm.current, frozen })
+  const { epoch } = vm
+  vm.snapshots.push({
+    moref,
+    ...request,
+    backupManifest: request.backupManifest ?? null,
+    epoch,
+    parent: vm.current,
+    frozen,
+  })
   for (const disk of taking) disk.files = [newLayer(vm, disk), ...disk.files]
   vm.current = moref
   return moref
@@ -191,11 +224,30 @@ export function dropSnapshot(vm: MemoryVm, moref: Moref): void {
     vm.consolidationNeeded = true
     return
   }
+  if (vm.mishaps.removalsHidden > 0) {
+    vm.mishaps.removalsHidden--
+    return
+  }
+  mergeUnused(vm)
+}
+
+/** Removes the whole tree and merges every layer, also those that nothing accounted for. */
+export function dropAllSnapshots(vm: MemoryVm): void {
+  vm.snapshots = []
+  vm.current = null
+  vm.consolidationNeeded = false
   mergeUnused(vm)
 }
 
 /** Merges every layer that no snapshot needs any more. */
 export function consolidateDisks(vm: MemoryVm): void {
+  if (vm.mishaps.consolidationsFail > 0) {
+    vm.mishaps.consolidationsFail--
+    throw new BackupError(`Cannot consolidate the disks of VM "${vm.name}": a file is locked`, {
+      code: 'vcenter-fault',
+      retry: 'later',
+    })
+  }
   vm.consolidationNeeded = false
   mergeUnused(vm)
 }
@@ -253,6 +305,14 @@ export function changedSince(
   ).flatMap((extent) => cutBefore(extent, query.startOffset))
   const end = extents[AREAS_MAX]?.offsetBytes ?? capacityBytes
   return { startOffset: query.startOffset, length: end - query.startOffset, areas: extents.slice(0, AREAS_MAX) }
+}
+
+/** What was written since a snapshot, by whole blocks; null when there is none. */
+export function growthSince(vm: MemoryVm, moref: Moref): number | null {
+  const snapshot = vm.snapshots.find((each) => each.moref === moref)
+  if (snapshot === undefined) return null
+  const written = vm.disks.flatMap(({ changedAt }) => [...changedAt.values()].filter((at) => at >= snapshot.epoch))
+  return written.length * BLOCK_BYTES
 }
 
 /** A disk as vCenter describes the layer it points at. */

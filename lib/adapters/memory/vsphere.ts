@@ -2,23 +2,12 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { BackupError } from '../../base/errors.ts'
-import type { Cancel } from '../../base/time-limit.ts'
 import { type Moref, parseMoref } from '../../model/ids.ts'
-import type { VmConfig, VmDisk, VmSnapshot, VmState, VmSummary } from '../../model/vm.ts'
-import type { Quiesce, Vsphere, VsphereSession } from '../../ports/vsphere.ts'
-import {
-  changedSince,
-  consolidateDisks,
-  describe,
-  dropSnapshot,
-  type FrozenDisk,
-  fileBytes,
-  type MemorySnapshot,
-  type MemoryVm,
-  newVm,
-  takeSnapshot,
-  writeDisk,
-} from './machine.ts'
+import type { VmConfig, VmState, VmSummary } from '../../model/vm.ts'
+import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
+import { type Center, findSnapshot, missing } from './center.ts'
+import { changedSince, describe, type FrozenDisk, fileBytes, type MemoryVm, newVm, writeDisk } from './machine.ts'
+import { snapshotCalls, treeOf } from './snapshot-calls.ts'
 
 export type MemoryVcenter = {
   readonly vsphere: Vsphere
@@ -44,15 +33,6 @@ export type MemoryVcenterOptions = {
   readonly before?: (call: string, number: number) => void
   /** Called after each call was carried out; what it throws hides the result. */
   readonly after?: (call: string, number: number) => void
-}
-
-type Center = {
-  readonly vms: readonly MemoryVm[]
-  readonly clock: Clock
-  readonly frozen: Map<Moref, readonly FrozenDisk[]>
-  readonly denied: readonly string[]
-  readonly host: MemoryVcenter['host']
-  readonly call: <Result>(name: string, cancel: Cancel, act: () => Result | Promise<Result>) => Promise<Result>
 }
 
 export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
@@ -99,13 +79,8 @@ function sessionOf(center: Center): VsphereSession {
     about: { fullName: 'In-memory vCenter', apiVersion: '8.0', instanceUuid: '11111111-2222-3333-4444-555555555555' },
     [Symbol.asyncDispose]: async () => undefined,
     listVms: (cancel) => call('listVms', cancel, () => vms.map(summaryOf)),
+    ...snapshotCalls(center, { find, ofSnapshot }),
     readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref))),
-    readSnapshot: (moref, cancel) =>
-      call('readSnapshot', cancel, () => ({ moref, disks: ofSnapshot(moref).snapshot.frozen.map(frozenDisk) })),
-    createSnapshot: (request, cancel) =>
-      call('createSnapshot', cancel, () => createSnapshot(center, { ...request, ...cancel, vm: find(request.vm) })),
-    removeSnapshot: (moref, cancel) => call('removeSnapshot', cancel, () => dropSnapshot(ofSnapshot(moref).vm, moref)),
-    consolidate: (moref, cancel) => call('consolidate', cancel, () => consolidateDisks(find(moref))),
     setChangeTracking: ({ vm: moref, enabled }, cancel) =>
       call('setChangeTracking', cancel, () => {
         const vm = find(moref)
@@ -137,14 +112,11 @@ function sessionOf(center: Center): VsphereSession {
         throw new BackupError(`Cannot read "${manifest}": there is no such file`, { code: 'file-not-found' })
       }),
     ...siteOf(center, find),
-    runningTasks: (moref, cancel) =>
-      call('runningTasks', cancel, () => find(moref).runningTasks.map((name) => ({ name, startedAt: null }))),
   }
 }
 
 const HOST = parseMoref('host-1')
 const DATASTORE = parseMoref('datastore-1')
-const TiB = 2 ** 40
 
 /** One host and one datastore carry everything. */
 function siteOf(
@@ -159,9 +131,8 @@ function siteOf(
       ),
     readDatastores: (moref, cancel) =>
       call('readDatastores', cancel, () => {
-        find(moref)
-        const space = { capacityBytes: 2 * TiB, freeBytes: TiB, accessible: true, maintenanceMode: 'normal' }
-        return [{ moref: DATASTORE, name: 'ds1', type: 'VMFS', ...space }]
+        const { datastore } = find(moref)
+        return [{ moref: DATASTORE, type: 'VMFS', ...datastore, accessible: true, maintenanceMode: 'normal' }]
       }),
     missingPrivileges: ({ entity, ids }, cancel) =>
       call('missingPrivileges', cancel, () => {
@@ -169,74 +140,6 @@ function siteOf(
         return ids.filter((id) => denied.includes(id))
       }),
   }
-}
-
-function missing(code: string, moref: Moref): never {
-  throw new BackupError(`Cannot find "${moref}"`, { code })
-}
-
-function findSnapshot(
-  vms: readonly MemoryVm[],
-  moref: Moref,
-): { readonly vm: MemoryVm; readonly snapshot: MemorySnapshot } | null {
-  for (const vm of vms) {
-    const snapshot = vm.snapshots.find((each) => each.moref === moref)
-    if (snapshot !== undefined) return { vm, snapshot }
-  }
-  return null
-}
-
-type SnapshotCall = Cancel & {
-  readonly vm: MemoryVm
-  readonly name: string
-  readonly description: string
-  readonly quiesce: Quiesce
-}
-
-/** The task goes on when whoever asked stops waiting for it. */
-async function createSnapshot(center: Center, request: SnapshotCall): Promise<Moref> {
-  const { vm, name, description, quiesce } = request
-  if (vm.template || vm.faultTolerant) refuseSnapshot(vm)
-  if (quiesce.kind !== 'none' && vm.mishaps.quiesceFails > 0) {
-    vm.mishaps.quiesceFails--
-    throw new BackupError(`Cannot quiesce the guest of VM "${vm.name}"`, {
-      code: 'snapshot-quiesce-failed',
-      retry: 'later',
-    })
-  }
-  const take = (): Moref => {
-    const quiesced = quiesce.kind !== 'none' && !vm.mishaps.quiesceUnmarked
-    const backupManifest = quiesce.kind === 'windows' && vm.vssManifest !== null ? 'vss_manifests1.zip' : null
-    const moref = takeSnapshot(vm, { name, description, quiesced, backupManifest, atMs: center.clock.nowMs() })
-    center.frozen.set(moref, findSnapshot(center.vms, moref)?.snapshot.frozen ?? [])
-    return moref
-  }
-  const takesMs = vm.mishaps.snapshotTakesMs
-  if (takesMs === 0) return take()
-  vm.runningTasks.push('CreateSnapshot_Task')
-  const task = center.clock.sleep(takesMs, { signal: new AbortController().signal }).then(() => {
-    vm.runningTasks = vm.runningTasks.filter((other) => other !== 'CreateSnapshot_Task')
-    return take()
-  })
-  return orAborted(task, request)
-}
-
-function orAborted<Result>(task: Promise<Result>, { signal }: Cancel): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    task.then(resolve, reject)
-  })
-}
-
-function refuseSnapshot(vm: MemoryVm): never {
-  throw new BackupError(`Cannot snapshot VM "${vm.name}": it is a template or fault tolerant`, {
-    code: 'snapshot-failed',
-  })
-}
-
-function frozenDisk(frozen: FrozenDisk): VmDisk {
-  const { files, changeId } = frozen
-  return { ...frozen.disk, fileName: files[0] ?? '', parents: files.slice(1), changeId }
 }
 
 function summaryOf(vm: MemoryVm): VmSummary {
@@ -286,15 +189,6 @@ function stateOf(vm: MemoryVm): VmState {
     disks: vm.disks.map(describe),
     snapshots: treeOf(vm.snapshots, null),
   }
-}
-
-function treeOf(snapshots: readonly MemorySnapshot[], parent: Moref | null): readonly VmSnapshot[] {
-  return snapshots
-    .filter((snapshot) => snapshot.parent === parent)
-    .map(({ moref, name, description, quiesced, backupManifest, atMs }) => {
-      const createdAt = new Date(atMs).toISOString()
-      return { moref, name, description, quiesced, backupManifest, createdAt, children: treeOf(snapshots, moref) }
-    })
 }
 
 function configOf(vm: MemoryVm): VmConfig {

@@ -56,6 +56,12 @@ export async function removeSnapshot(session: VimSession, snapshot: Moref, cance
   }
 }
 
+export async function removeAllSnapshots(session: VimSession, vm: Moref, cancel: Cancel): Promise<void> {
+  const what = `Cannot remove the snapshots of VM "${vm}"`
+  const target = ref('VirtualMachine', vm)
+  await runTask(session, { method: 'RemoveAllSnapshots_Task', target, args: { consolidate: true }, what }, cancel)
+}
+
 export async function consolidate(session: VimSession, vm: Moref, cancel: Cancel): Promise<void> {
   const what = `Cannot consolidate the disks of VM "${vm}"`
   await runTask(session, { method: 'ConsolidateVMDisks_Task', target: ref('VirtualMachine', vm), what }, cancel)

@@ -2,6 +2,7 @@
 
 import { BackupError, hasCode } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { VmTask } from '../../model/vm-task.ts'
 import { faultError, localizedFault } from './faults.ts'
 import { readObject, readObjects } from './properties.ts'
 import { type Call, retryReading, type VimSession } from './session.ts'
@@ -65,16 +66,12 @@ async function readTask(
 }
 
 /** The tasks that vCenter still knows for an object and that have not ended. */
-export async function readRunningTasks(
-  session: VimSession,
-  target: Ref,
-  cancel: Cancel,
-): Promise<readonly { readonly name: string; readonly startedAt: string | null }[]> {
+export async function readRunningTasks(session: VimSession, target: Ref, cancel: Cancel): Promise<readonly VmTask[]> {
   const what = `Cannot list the tasks of "${target.value}"`
   const recent = refsOf(
     (await readObject(session, { ref: target, paths: ['recentTask'], what }, cancel)).get('recentTask'),
   )
-  const running: { name: string; startedAt: string | null }[] = []
+  const running: VmTask[] = []
   for (const task of recent) {
     const seen = await readTaskIfKnown(session, { task, what }, cancel)
     const state = textAt(seen, 'state')
@@ -82,9 +79,21 @@ export async function readRunningTasks(
     running.push({
       name: textAt(seen, 'name') ?? textAt(seen, 'descriptionId') ?? 'unnamed',
       startedAt: textAt(seen, 'startTime'),
+      by: starterOf(recordAt(seen, 'reason')),
     })
   }
   return running
+}
+
+/** TaskReason: a user, a scheduled task, an alarm, or vCenter itself. */
+function starterOf(reason: VimRecord | null): string | null {
+  const user = textAt(reason, 'userName')
+  if (user !== null && user !== '') return user
+  const schedule = textAt(reason, 'name')
+  if (reason?.type === 'TaskReasonSchedule' && schedule !== null) return `schedule "${schedule}"`
+  const alarm = textAt(reason, 'alarmName')
+  if (alarm !== null) return `alarm "${alarm}"`
+  return reason?.type === 'TaskReasonSystem' ? 'vCenter' : null
 }
 
 /** @returns null when the task expired between two calls: it had ended */

@@ -159,7 +159,8 @@ function vmStateOf(
   }
 }
 
-function snapshotOf(tree: VimRecord): VmSnapshot {
+/** A node of VirtualMachineSnapshotTree with everything below it. */
+export function snapshotOf(tree: VimRecord): VmSnapshot {
   return {
     moref: needed(refAt(tree, 'snapshot'), 'snapshot').value,
     // Snapshot names are written like inventory names: '/', '\' and '%' encoded.

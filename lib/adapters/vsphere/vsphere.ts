@@ -4,7 +4,16 @@ import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
 import { listVms } from './inventory.ts'
 import { openSession, type VimSession, type VsphereSettings } from './session.ts'
 import { missingPrivileges, readDatastores, readHost, readTime } from './site.ts'
-import { consolidate, createSnapshot, readChangedAreas, removeSnapshot, setChangeTracking } from './snapshots.ts'
+import { readSnapshotGrowth } from './snapshot-growth.ts'
+import {
+  consolidate,
+  createSnapshot,
+  readChangedAreas,
+  removeAllSnapshots,
+  removeSnapshot,
+  setChangeTracking,
+} from './snapshots.ts'
+import { surveySnapshots } from './survey.ts'
 import { readRunningTasks } from './tasks.ts'
 import { ref } from './values.ts'
 import { openVix } from './vix.ts'
@@ -26,10 +35,13 @@ function sessionOf(session: VimSession): VsphereSession {
   return {
     about: { fullName, apiVersion, instanceUuid },
     listVms: (cancel) => listVms(session, cancel),
+    surveySnapshots: (cancel) => surveySnapshots(session, cancel),
     readVm: (vm, cancel) => readVm(session, vm, cancel),
     readSnapshot: (snapshot, cancel) => readSnapshot(session, snapshot, cancel),
     createSnapshot: (request, cancel) => createSnapshot(session, request, cancel),
     removeSnapshot: (snapshot, cancel) => removeSnapshot(session, snapshot, cancel),
+    removeAllSnapshots: (vm, cancel) => removeAllSnapshots(session, vm, cancel),
+    readSnapshotGrowth: (request, cancel) => readSnapshotGrowth(session, request, cancel),
     consolidate: (vm, cancel) => consolidate(session, vm, cancel),
     setChangeTracking: (request, cancel) => setChangeTracking(session, request, cancel),
     changedAreas: (query, cancel) => readChangedAreas(session, query, cancel),

@@ -58,6 +58,11 @@ export const snapshotMethods: Readonly<Record<string, Handler>> = {
       descriptionId: 'VirtualMachine.consolidateDisks',
       work: (entity) => entity.machine.consolidate(),
     }),
+  // Layouts are always up to date here.
+  RefreshStorageInfo: (call) => {
+    machineAt(call.front, call.self.ref)
+    return null
+  },
   RevertToSnapshot_Task: (call) => {
     const { owner, snapshot } = snapshotAt(call)
     return startTask(call, {
