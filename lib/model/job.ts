@@ -49,6 +49,8 @@ export type Capture = {
 
 /** What was seen of the backup's snapshot while it stands, and when its removal was begun. */
 export type SnapshotWatch = {
+  /** When it was first looked at, by our own clock. */
+  readonly sinceMs: number
   readonly lookedAtMs: number
   /** What the layers above it held at the last look that could tell. */
   readonly growthBytes: number | null

@@ -1,5 +1,6 @@
 // commit: the only committer. Looks once more whether what was read is what capture froze, then publishes the candidate.
 
+import { isDeepStrictEqual } from 'node:util'
 import { isoTime } from '../base/clock.ts'
 import { hasCode, unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -7,6 +8,7 @@ import { sessionIdOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { flattenSnapshots, type SnapshotState, type VmState } from '../model/vm.ts'
+import { waitsForTasks } from '../model/vm-task.ts'
 import { type Published, publishCandidate } from '../repository/candidate.ts'
 import { readPoint } from '../repository/points.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -20,8 +22,9 @@ export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   if (capture === null) return movedBy({ kind: 'failed', outcome: changed(job, 'its capture record is missing') })
   const repository = await deps.repository(cancel)
   if (await isPublished(job, repository, { deps, cancel })) return committed(job, 'already-ours', deps)
-  const difference = await findDifference(job, capture, { deps, cancel })
-  if (difference !== null) return movedBy({ kind: 'failed', outcome: changed(job, difference) })
+  const last = await lookAgain(job, capture, { deps, cancel })
+  if (last.waitsFor !== null) return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor: last.waitsFor }
+  if (last.difference !== null) return movedBy({ kind: 'failed', outcome: changed(job, last.difference) })
 
   const answer = await publish(job, repository, { deps, cancel })
   if (typeof answer === 'object') return refused(job, refusalOf(job, answer))
@@ -88,14 +91,23 @@ async function isPublished(job: Job, repository: Repository, { deps, cancel }: C
   }
 }
 
-/** Range reads succeed also on garbage: what was removed, reverted, consolidated or moved meanwhile must be seen here. */
-async function findDifference(job: Job, capture: Capture, { deps, cancel }: Call): Promise<string | null> {
+type LastLook = { readonly waitsFor: string | null; readonly difference: string | null }
+
+/**
+ * Range reads succeed also on garbage: what was removed, reverted, consolidated or moved meanwhile must be seen here. Tasks before
+ * the tree: one that began during the read either still runs, and its end is waited for, or is seen in what it changed. One
+ * that begins later harms nothing: everything is read.
+ */
+async function lookAgain(job: Job, capture: Capture, { deps, cancel }: Call): Promise<LastLook> {
   await using session = await deps.vsphere.open(cancel)
 
+  const waitsFor = waitsForTasks(await session.runningTasks(job.vm.moref, cancel))
+  if (waitsFor !== null) return { waitsFor, difference: null }
   const vm = await session.readVm(job.vm.moref, cancel)
   const missing = snapshotMissing(job, capture, vm)
-  if (missing !== null) return missing
-  return diskDifference(capture, await session.readSnapshot(capture.snapshot, cancel), vm)
+  if (missing !== null) return { waitsFor, difference: missing }
+  const snapshot = await session.readSnapshot(capture.snapshot, cancel)
+  return { waitsFor, difference: diskDifference(capture, snapshot, vm) }
 }
 
 function snapshotMissing(job: Job, capture: Capture, vm: VmState): string | null {
@@ -116,9 +128,14 @@ export function diskDifference(
     if (now === undefined) return `disk "${disk.label}" is no longer in the snapshot`
     if (now.fileName !== disk.fileName)
       return `disk "${disk.label}" is now backed by "${now.fileName}", not "${disk.fileName}"`
+    // Somebody removed or consolidated a snapshot below ours: its bytes were moved while they were read.
+    if (!isDeepStrictEqual(now.parents, disk.parents))
+      return `disk "${disk.label}" now builds on ${chainOf(now.parents)}, not on ${chainOf(disk.parents)}`
     if (now.uuid !== disk.uuid) return `disk "${disk.label}" has another identity`
     if (now.capacityBytes !== disk.capacityBytes) return `disk "${disk.label}" has another size`
     const live = vm.disks.find((other) => other.key === disk.key)
+    if (live !== undefined && live.capacityBytes !== disk.capacityBytes)
+      return `the running disk "${disk.label}" has another size`
     // A reverted VM hangs its running disk below another parent; a removed disk leaves the frozen layer readable.
     const chain = live === undefined ? null : [live.fileName, ...live.parents]
     if (chain !== null && !chain.includes(disk.fileName)) {
@@ -126,6 +143,10 @@ export function diskDifference(
     }
   }
   return null
+}
+
+function chainOf(files: readonly string[]): string {
+  return files.length === 0 ? 'nothing' : files.map((file) => `"${file}"`).join(', ')
 }
 
 function changed(job: Job, difference: string): Outcome {

@@ -24,7 +24,9 @@ export async function noteRemoval(
   const growth = await growthOf(session, { vm: home, snapshot: capture.snapshot }, { deps, cancel })
   const removalAtMs = deps.clock.nowMs()
   const growthBytes = growth?.growthBytes ?? snapshotWatch?.growthBytes ?? null
-  await hold.update((job) => ({ ...job, snapshotWatch: { lookedAtMs: removalAtMs, growthBytes, removalAtMs } }), cancel)
+  const sinceMs = snapshotWatch?.sinceMs ?? Math.min(removalAtMs, Date.parse(capture.takenAt))
+  const watch = { sinceMs, lookedAtMs: removalAtMs, growthBytes, removalAtMs }
+  await hold.update((job) => ({ ...job, snapshotWatch: watch }), cancel)
 }
 
 /** @returns null where it cannot be told, which the log says: it holds up nothing */
@@ -72,7 +74,7 @@ function timesOf({ id, capture, snapshotWatch }: Job, nowMs: number): SnapshotTi
     freezeMs: Math.max(0, capture.grade.freezeMs),
     createMs: Math.max(0, capture.grade.snapshotMs),
     removeMs: removalAtMs === null ? null : Math.max(0, nowMs - removalAtMs),
-    aliveMs: removalAtMs === null ? null : Math.max(0, nowMs - Date.parse(capture.takenAt)),
+    aliveMs: snapshotWatch === null || removalAtMs === null ? null : Math.max(0, nowMs - snapshotWatch.sinceMs),
     growthBytes: snapshotWatch?.growthBytes ?? null,
   }
 }

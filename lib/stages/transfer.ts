@@ -10,15 +10,22 @@ import type { Notice, Outcome } from '../model/outcome.ts'
 import type { TaskState } from '../ports/tasks.ts'
 import { amend, owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
+import { guardSnapshot } from './growth-guard.ts'
 import type { JobHold } from './hold.ts'
 import { movedBy, type Step } from './step.ts'
 
 export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
+  if (hold.job().state === 'captured') {
+    const ended = await guardSnapshot(hold, deps, cancel)
+    return ended === null ? startMover(hold, deps, cancel) : movedBy({ kind: 'failed', outcome: ended })
+  }
   const job = hold.job()
-  if (job.state === 'captured') return startMover(hold, deps, cancel)
   const attempt = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
   const result = attempt?.value.result ?? null
   if (result !== null) return afterResult(job, result, deps)
+  // What is sealed counts; what is still read for too long does not. release stops the mover before the snapshot goes.
+  const ended = await guardSnapshot(hold, deps, cancel)
+  if (ended !== null) return movedBy({ kind: 'failed', outcome: ended })
   const mover = moverOf(job)
   const state = mover.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(mover.taskId, cancel)
   if (state.kind === 'running' && !isSilent(job, attempt?.value ?? null, deps)) {

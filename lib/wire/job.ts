@@ -120,6 +120,7 @@ const job = z.strictObject({
   capture: capture.nullable(),
   snapshotWatch: z
     .strictObject({
+      sinceMs: z.number(),
       lookedAtMs: z.number(),
       growthBytes: z.number().min(0).nullable(),
       removalAtMs: z.number().nullable(),

@@ -81,7 +81,7 @@ export function fullJob(): Job {
       disks: [disk],
       excludedDisks: [],
     },
-    snapshotWatch: { lookedAtMs: 7, growthBytes: 65_536, removalAtMs: 8 },
+    snapshotWatch: { sinceMs: 6, lookedAtMs: 7, growthBytes: 65_536, removalAtMs: 8 },
     pointId: samplePointId,
     counts: { readBytes: 10, newPlainBytes: 9, storedBytes: 8 },
   })

@@ -2,9 +2,17 @@
 
 import { describe, expect, it } from 'vitest'
 import type { MemoryVm } from '../../lib/adapters/memory/machine.ts'
-import { dropSnapshot, newDisk, relocate, revertTo, takeSnapshot, vmIdFor } from '../../lib/adapters/memory/machine.ts'
+import {
+  dropAllSnapshots,
+  dropSnapshot,
+  newDisk,
+  relocate,
+  revertTo,
+  takeSnapshot,
+  vmIdFor,
+} from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
-import { sessionIdOf } from '../../lib/model/ids.ts'
+import { type Moref, sessionIdOf } from '../../lib/model/ids.ts'
 import { allPoints, backUpOne, expectRest, pointOfJob, publishCopy, request } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { isOver, jobsOf, newEngine, turnUntil } from './engine.ts'
@@ -62,6 +70,75 @@ describe('commit', () => {
     await expectRest(engine)
     const retry = await backUpOne(engine)
     expect(retry.outcome?.kind).toMatch(/success|warning/)
+    await expectRest(engine)
+  })
+
+  it.each([
+    {
+      what: 'removed',
+      act: (vm: MemoryVm, foreign: Moref) => dropSnapshot(vm, foreign),
+    },
+    {
+      what: 'removed with all others, ours too',
+      act: (vm: MemoryVm) => dropAllSnapshots(vm),
+    },
+  ])('publishes nothing when a snapshot below ours was $what', async ({ act }) => {
+    const world = await newWorld()
+    const vm = addVm(world, { diskBytes: [192 * KiB] })
+    const foreign = takeSnapshot(vm, { name: 'the first', description: '', quiesced: false, atMs: 0 })
+    takeSnapshot(vm, { name: 'before the update', description: '', quiesced: false, atMs: 0 })
+    const engine = newEngine(world)
+    const policy = policyWith({ transport: ['nbd'] })
+    beforeCommit(world, () => act(vm, foreign))
+    const job = await backUpOne(engine, { policy })
+    expect(job.outcome).toMatchObject({ kind: 'failed', code: 'snapshot-changed' })
+    await expectRest(engine)
+    expect((await backUpOne(engine, { policy })).outcome?.kind).toMatch(/success|warning/)
+    await expectRest(engine)
+  })
+
+  it('publishes nothing when the disk has grown', async () => {
+    const world = await newWorld()
+    const vm = addVm(world, { diskBytes: [192 * KiB] })
+    const engine = newEngine(world)
+    beforeCommit(world, () => {
+      const [disk] = vm.disks
+      if (disk !== undefined) disk.bytes = Buffer.concat([disk.bytes, new Uint8Array(64 * KiB)])
+    })
+    expect((await backUpOne(engine)).outcome).toMatchObject({ kind: 'failed', code: 'snapshot-changed' })
+    await expectRest(engine)
+  })
+
+  it('keeps what was frozen when somebody made a snapshot above ours, and leaves it alone', async () => {
+    const world = await newWorld()
+    const vm = addVm(world, { diskBytes: [192 * KiB] })
+    const engine = newEngine(world)
+    beforeCommit(
+      world,
+      () => void takeSnapshot(vm, { name: 'of an operator', description: '', quiesced: false, atMs: 0 }),
+    )
+    expect((await backUpOne(engine)).outcome?.kind).toBe('success')
+    expect(vm.snapshots.map(({ name }) => name)).toEqual(['of an operator'])
+    await expectRest(engine)
+  })
+
+  it.each([
+    { ends: 'and had done nothing to it', gone: false },
+    { ends: 'and had taken it away', gone: true },
+  ])("waits for the end of somebody's task on the VM, $ends", async ({ gone }) => {
+    const world = await newWorld()
+    const vm = addVm(world, { diskBytes: [192 * KiB] })
+    const engine = newEngine(world)
+    const name = gone ? 'RemoveAllSnapshots_Task' : 'RelocateVM_Task'
+    beforeCommit(world, () => vm.runningTasks.push({ name, startedAt: null, by: 'LAB\\alice' }))
+    const id = await request(world)
+    await turnUntil(engine, async () => (await jobsOf(world, id))[0]?.waitsFor?.includes(name) === true)
+    expect((await jobsOf(world, id))[0]).toMatchObject({ state: 'transferred' })
+    if (gone) dropAllSnapshots(vm)
+    vm.runningTasks = []
+    await turnUntil(engine, () => isOver(world, id))
+    const outcome = gone ? { kind: 'failed', code: 'snapshot-changed' } : { kind: 'success' }
+    expect((await jobsOf(world, id))[0]?.outcome).toMatchObject(outcome)
     await expectRest(engine)
   })
 
