@@ -5,6 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import { collectChangedAreas } from '../model/changed-areas.ts'
 import { alignExtents, type Extent, totalBytes, withoutExtents } from '../model/extent.ts'
 import type { Capture, Job } from '../model/job.ts'
+import { matchDisks } from '../model/match-disks.ts'
 import type { PointDisk, WholeCause } from '../model/point.ts'
 import type { VmDisk } from '../model/vm.ts'
 import type { DiskAccess } from '../ports/disk.ts'
@@ -17,7 +18,6 @@ import type { StoredPoint } from '../repository/point-object.ts'
 import { type AuditTurn, auditExtents, auditTurn } from './audit-share.ts'
 import { chooseTransport } from './choose-transport.ts'
 import { afterFailedQuery, decideReading, type Reading, type Whole } from './decide.ts'
-import { matchDisks } from './match-disks.ts'
 
 export type DiskMap = MapOptions['disk']
 

@@ -39,7 +39,7 @@ export function unprovenJson(bytes: Uint8Array, what: string): unknown {
   return json
 }
 
-export type DocumentKind = 'settings' | 'keys' | 'session-start' | 'point'
+export type DocumentKind = 'settings' | 'keys' | 'session-start' | 'point' | 'annotation'
 
 /**
  * Only of a document that is authentic: else anybody could say that a repository needs a newer program.

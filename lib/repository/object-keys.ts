@@ -37,6 +37,28 @@ export function parsePointKey(key: string): PointRef | null {
   return { vmId: parseVmId(vm), sequence: Number(digits) }
 }
 
+/** A place for what is said about a point later; the first is 1. */
+export type AnnotationRef = PointRef & { readonly number: number }
+
+export const annotationsPrefix = 'a/'
+
+/** Of one VM, or of one of its points. */
+export function annotationsPrefixOf({ vmId, sequence }: Pick<PointRef, 'vmId'> & Partial<PointRef>): string {
+  return sequence === undefined ? `a/${vmId}/` : `a/${vmId}/${String(sequence).padStart(10, '0')}/`
+}
+
+export function annotationKey({ number, ...point }: AnnotationRef): string {
+  return `${annotationsPrefixOf(point)}${number}`
+}
+
+/** @returns null for a key that is not an annotation's */
+export function parseAnnotationKey(key: string): AnnotationRef | null {
+  const match = /^a\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/([0-9]{10})\/([1-9][0-9]{0,8})$/.exec(key)
+  if (match === null) return null
+  const [, vm = '', sequence = '', number = ''] = match
+  return { vmId: parseVmId(vm), sequence: Number(sequence), number: Number(number) }
+}
+
 export function startKey(session: SessionId): string {
   return `s/${session}/start`
 }

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { matchDisks } from '../../lib/model/match-disks.ts'
 import type { PointDisk } from '../../lib/model/point.ts'
 import type { VmDisk } from '../../lib/model/vm.ts'
-import { matchDisks } from '../../lib/mover/match-disks.ts'
 import { sampleDisk } from '../kit/record-samples.ts'
-import { pointDisk } from './point-disk.ts'
+import { pointDisk } from '../mover/point-disk.ts'
 
 const disk = (key: number, uuid: string | null): VmDisk => ({ ...sampleDisk(), key, uuid })
 const old = (key: number, backingUuid: string | null): PointDisk => pointDisk({ key, backingUuid })

@@ -1,7 +1,9 @@
 // Which disk of the parent point each disk continues: by its identity, not by its path. Pure.
 
-import type { PointDisk } from '../model/point.ts'
-import type { VmDisk } from '../model/vm.ts'
+import type { PointDisk } from './point.ts'
+import type { VmDisk } from './vm.ts'
+
+type KnownDisk = Pick<VmDisk, 'key' | 'uuid'>
 
 /**
  * Each disk of the parent is continued once at most. A disk is known by its device key and backing uuid; by the uuid alone
@@ -9,10 +11,10 @@ import type { VmDisk } from '../model/vm.ts'
  * whoever reads it must see. A path says nothing: Storage vMotion changes it and leaves the disk what it is.
  * @returns by the device key that the disk has now
  */
-export function matchDisks(disks: readonly VmDisk[], before: readonly PointDisk[]): ReadonlyMap<number, PointDisk> {
+export function matchDisks(disks: readonly KnownDisk[], before: readonly PointDisk[]): ReadonlyMap<number, PointDisk> {
   const matched = new Map<number, PointDisk>()
   const left = new Set(before)
-  const rounds: readonly ((disk: VmDisk, old: PointDisk) => boolean)[] = [
+  const rounds: readonly ((disk: KnownDisk, old: PointDisk) => boolean)[] = [
     (disk, old) => old.key === disk.key && sameUuid(disk, old),
     (disk, old) => sameUuid(disk, old),
     (disk, old) => old.key === disk.key,
@@ -30,6 +32,6 @@ export function matchDisks(disks: readonly VmDisk[], before: readonly PointDisk[
   return matched
 }
 
-function sameUuid(disk: VmDisk, old: PointDisk): boolean {
+function sameUuid(disk: KnownDisk, old: PointDisk): boolean {
   return disk.uuid !== null && old.backingUuid === disk.uuid
 }
