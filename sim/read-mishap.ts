@@ -22,7 +22,7 @@ const KEYS: Readonly<Record<Mishap['kind'], readonly string[]>> = {
   'task-fault-after': ['kind', 'fault', 'message'],
   'task-timeout': ['kind', 'workMs'],
   'task-vanish': ['kind', 'workMs'],
-  'task-hang': ['kind', 'work'],
+  'task-hang': ['kind', 'work', 'ms'],
   'task-slow': ['kind', 'durationMs'],
   areas: ['kind', 'lie'],
   delay: ['kind', 'delayMs'],
@@ -64,7 +64,7 @@ export function readMishap(spot: JsonSpot): Mishap {
     case 'task-vanish':
       return { kind: chosen, workMs: msOf('workMs', 0) }
     case 'task-hang':
-      return { kind: chosen, work: object.flag('work', { fallback: true }) }
+      return { kind: chosen, work: object.flag('work', { fallback: true }), ms: object.has('ms') ? msOf('ms') : null }
     case 'task-slow':
       return { kind: chosen, durationMs: msOf('durationMs') }
     case 'areas':

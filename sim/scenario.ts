@@ -8,7 +8,7 @@ import type { SimMishap, SimScenario } from './machine/types.ts'
 import { type ActionMishap, type Mishap, readMishap } from './read-mishap.ts'
 
 export type FaultRule = {
-  /** An API method's name, '/folder', '/guestFile', or '*' for every call. */
+  /** An API method's name, '/folder', '/folder range' (those with a Range alone), '/guestFile', or '*' for every call. */
   readonly call: string
   /** When: from the nth matching call on, or at each with this chance. */
   readonly when: { readonly kind: 'nth'; readonly nth: number } | { readonly kind: 'chance'; readonly chance: number }
@@ -85,6 +85,11 @@ export class Scenario implements SimScenario {
   /** Forgets every rule. */
   disarm(): void {
     this.#rules = []
+  }
+
+  /** The rules by the nth call that have not struck yet. */
+  waiting(): readonly FaultRule[] {
+    return this.#rules.flatMap(({ rule, done }) => (rule.when.kind === 'nth' && done === 0 ? [rule] : []))
   }
 
   /** How often each call was made. */

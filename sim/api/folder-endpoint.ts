@@ -17,7 +17,11 @@ const NEW_FILE_BYTES_MAX = 64 * MiB
 export async function folderEndpoint(front: Front, exchange: Exchange): Promise<void> {
   const session = sessionOf(front, exchange)
   try {
-    const mishap = await meetMishap(front, { call: '/folder', exchange, session })
+    let mishap = await meetMishap(front, { call: '/folder', exchange, session })
+    // A read of a part, so that a rule can count those alone.
+    if (mishap === null && exchange.request.headers.range !== undefined) {
+      mishap = await meetMishap(front, { call: '/folder range', exchange, session })
+    }
     if (mishap === 'answered') return
     if (!isAllowed(front, exchange)) return refuse(exchange)
     await serve(front, { ...exchange, mishap })

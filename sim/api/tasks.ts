@@ -132,12 +132,15 @@ async function carryOut(task: Task, around: Around): Promise<void> {
     await pause(0.45)
     if (mishap?.kind === 'task-fault') throw new SimFault(mishap.fault, mishap.message)
     if (mishap?.kind === 'task-vanish' || mishap?.kind === 'task-timeout') return await workUnseen(task, around)
-    if (mishap?.kind === 'task-hang' && !mishap.work) await untilCancelled(task, clock)
+    if (mishap?.kind === 'task-hang' && !mishap.work) {
+      await hang(task, { clock, ms: mishap.ms })
+      throw new SimFault('Timedout', 'Operation timed out.')
+    }
     const result = await plan.work({ signal: task.stop.signal })
     task.result = result
     task.cancelable = false
     task.progress = 60
-    if (mishap?.kind === 'task-hang') await untilCancelled(task, clock)
+    if (mishap?.kind === 'task-hang') await hang(task, { clock, ms: mishap.ms })
     await pause(0.5)
     if (mishap?.kind === 'task-fault-after') throw new SimFault(mishap.fault, mishap.message)
     task.state = 'success'
@@ -153,8 +156,12 @@ async function carryOut(task: Task, around: Around): Promise<void> {
 
 const LONG_MS = 60_000
 
-async function untilCancelled(task: Task, clock: Clock): Promise<never> {
-  for (;;) await clock.sleep(LONG_MS, { signal: task.stop.signal })
+async function hang(
+  { stop }: Task,
+  { clock, ms }: { readonly clock: Clock; readonly ms: number | null },
+): Promise<void> {
+  if (ms !== null) return clock.sleep(ms, { signal: stop.signal })
+  for (;;) await clock.sleep(LONG_MS, { signal: stop.signal })
 }
 
 /** The caller hears of a failure, or of nothing; the work is done later all the same, and nobody hears how that ended. */

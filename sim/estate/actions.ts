@@ -36,7 +36,7 @@ const KEYS: Readonly<Record<MachineAction, readonly string[]>> = {
  * Does one of MACHINE_ACTIONS:
  * power {on}, add-disk {capacityBytes, datastore?, thin?}, remove-disk {deviceKey}, grow-disk {deviceKey, capacityBytes}, quiesce-faults
  * {faults: [name, …]} (one for each of the next quiesced snapshots), snapshot {name}, remove-snapshot {name, removeChildren?,
- * consolidate?}, remove-all-snapshots {}, revert {name}, consolidate {}, what happens behind a backup's back (see readLieWish), and
+ * consolidate?}, remove-all-snapshots {}, revert {name?} (or to the current one), consolidate {}, what happens behind a backup's back (see readLieWish), and
  * those of the guest (see readGuestWish).
  * @returns the machine afterwards, as describeMachine() has it
  */
@@ -113,12 +113,12 @@ function readSnapshotWish(
   object: JsonObject,
   action: 'snapshot' | 'remove-snapshot' | 'revert',
 ): (machine: Machine) => void {
-  const name = object.text('name', {})
+  const name = action === 'revert' && !object.has('name') ? null : object.text('name', {})
   const removeChildren = object.flag('removeChildren', { fallback: false })
   const consolidate = object.flag('consolidate', { fallback: true })
   switch (action) {
     case 'snapshot':
-      return (machine) => machine.createSnapshot({ name, description: '', quiesce: { kind: 'none' } })
+      return (machine) => machine.createSnapshot({ name: name ?? '', description: '', quiesce: { kind: 'none' } })
     case 'revert':
       return (machine) => machine.revertTo(snapshotNamed(machine, name))
     case 'remove-snapshot':
@@ -134,9 +134,10 @@ function readQuiesceFault(spot: JsonSpot): 'ApplicationQuiesceFault' | 'Filesyst
   return 'ApplicationQuiesceFault'
 }
 
-function snapshotNamed(machine: Machine, name: string): Snapshot {
-  const found = machine.snapshots.find((snapshot) => snapshot.name === name)
-  if (found === undefined) throw new SimFault('NotFound', `There is no snapshot "${name}"`)
+function snapshotNamed(machine: Machine, name: string | null): Snapshot {
+  const current = machine.currentSnapshot ?? undefined
+  const found = name === null ? current : machine.snapshots.find((snapshot) => snapshot.name === name)
+  if (found === undefined) throw new SimFault('NotFound', `There is no snapshot "${name ?? 'at all'}"`)
   return found
 }
 

@@ -13,7 +13,7 @@ export const LIE_ACTIONS = [
 type LieAction = (typeof LIE_ACTIONS)[number]
 
 export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
-  'change-tracking': ['enabled', 'lie', 'share', 'seed', 'deviceKey'],
+  'change-tracking': ['enabled', 'lie', 'share', 'seed', 'by', 'deviceKey'],
   'hold-consolidation': ['ms', 'deaf'],
   'list-late': ['ms'],
   'power-loss': [],
@@ -27,8 +27,8 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
 
 /**
  * change-tracking {enabled}, or {lie, deviceKey?} for every disk or one of them: "forget" {share?, seed?} (blocks written since the last
- * snapshot count as unwritten, each with this chance; 1 is all), "exaggerate" (all count as written), "rewind" (the counter goes
- * back), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
+ * snapshot count as unwritten, each with this chance; 1 is all), "exaggerate" (all count as written), "rewind" {by?} (the counter goes
+ * back by so much, 2 if not given; by 1 it stands still), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
  * hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later), power-loss {} (off, on, and tracking begins anew),
  * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine),
@@ -79,6 +79,7 @@ function readTracking(object: JsonObject): (machine: Machine) => void {
   }
   const lie = object.choice('lie', { of: TRACKING_LIES })
   const share = object.number('share', { low: 0, high: 1, fallback: 1 })
+  const by = object.wholeNumber('by', { low: 1, high: 1000, fallback: 2 })
   const random = seededRandom(object.wholeNumber('seed', { low: 0, high: 2 ** 31, fallback: 1 }))
   const key = object.has('deviceKey') ? object.wholeNumber('deviceKey', { low: 0, high: 2 ** 31 }) : null
   return (machine) => {
@@ -86,7 +87,7 @@ function readTracking(object: JsonObject): (machine: Machine) => void {
       if (key !== null && disk.deviceKey !== key) continue
       if (lie === 'forget') disk.tracker?.forget({ share, random })
       else if (lie === 'exaggerate') disk.tracker?.exaggerate()
-      else if (lie === 'rewind') disk.tracker?.rewind()
+      else if (lie === 'rewind') disk.tracker?.rewind(by)
       else if (lie === 'other-uuid') disk.tracker?.rename(changeUuid(random))
       else disk.refuseTracking()
     }

@@ -86,8 +86,8 @@ export class ChangeTracker {
   }
 
   /** A lie: lets the counter go back, as a disk put back from an older copy does. */
-  rewind(): void {
-    this.#epoch = Math.max(1, this.#epoch - 2)
+  rewind(by: number): void {
+    this.#epoch = Math.max(1, this.#epoch - by)
   }
 }
 

@@ -322,8 +322,8 @@ export type SimMishap =
   | { readonly kind: 'task-timeout'; readonly workMs: number }
   /** Forgotten while it runs, and carried out so much later. */
   | { readonly kind: 'task-vanish'; readonly workMs: number }
-  /** Runs until it is cancelled; `work`: what it is for is done. */
-  | { readonly kind: 'task-hang'; readonly work: boolean }
+  /** Runs until it is cancelled, or so much longer; `work`: what it is for is done, before. */
+  | { readonly kind: 'task-hang'; readonly work: boolean; readonly ms: number | null }
   /** Takes so long; its work happens half way. */
   | { readonly kind: 'task-slow'; readonly durationMs: number }
   /** QueryChangedDiskAreas only. */

@@ -39,18 +39,30 @@ describe('tasks that lie', () => {
 
     const cookie = await sim.login()
     for (const work of [false, true]) {
-      sim.arm('CreateSnapshot_Task', { kind: 'task-hang', work })
+      sim.arm('CreateSnapshot_Task', { kind: 'task-hang', work, ms: null })
       const reply = await createSnapshot(sim, cookie)
       const asked = retrieve({ type: 'Task', id: textOf(reply.element, 'returnval'), paths: ['info'] })
       const progress = async () => textOf((await sim.soap(asked, { cookie })).element, 'progress')
       await expect.poll(progress).toBe(work ? '60' : '10')
       expect(snapshotsOf(sim)).toHaveLength(work ? 1 : 0)
       expect((await createSnapshot(sim, cookie)).fault).toBe('TaskInProgress')
-      if (work) return
+      if (work) break
       const cancel = call('CancelTask', { type: 'Task', id: textOf(reply.element, 'returnval') })
       expect((await sim.soap(cancel, { cookie })).fault).toBeNull()
       expect(await sim.task(reply, cookie)).toMatchObject({ state: 'error', fault: 'RequestCanceled' })
     }
+  })
+
+  it('end after the time they hang, with what they did', async () => {
+    await using sim = await openSim()
+
+    const cookie = await sim.login()
+    for (const work of [false, true]) {
+      sim.arm('CreateSnapshot_Task', { kind: 'task-hang', work, ms: 30 })
+      const ended = await sim.task(await createSnapshot(sim, cookie), cookie)
+      expect(ended).toMatchObject(work ? { state: 'success' } : { fault: 'Timedout' })
+    }
+    expect(snapshotsOf(sim)).toHaveLength(1)
   })
 
   it('take as long as they are told', async () => {
@@ -125,6 +137,19 @@ describe('what happens in the middle', () => {
       200, 404, 200,
     ])
     expect(sim.scenario.failures()).toEqual([])
+  })
+
+  it('happens at the nth read of a part', async () => {
+    await using sim = await openSim()
+
+    const cookie = await sim.login()
+    sim.arm('/folder range', { kind: 'http-status', status: 503 })
+    const cold = '/folder/cold-01/cold-01-flat.vmdk?dcPath=DC1&dsName=ds1'
+    const read = async (range: Record<string, string>) =>
+      (await sim.http(cold, { headers: { Cookie: cookie, ...range } })).status
+    expect([await read({}), await read({ Range: 'bytes=0-511' }), await read({ Range: 'bytes=0-511' })]).toEqual([
+      200, 503, 206,
+    ])
   })
 
   it('moves a machine to another host', async () => {

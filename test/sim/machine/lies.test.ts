@@ -34,7 +34,7 @@ describe('tracking that lies', () => {
     const before = machine.disks[0]?.changeId
     machine.disks[0]?.tracker?.rename('52 00')
     expect(machine.disks[0]?.changeId).toBe(`52 00/${before?.split('/')[1]}`)
-    machine.disks[0]?.tracker?.rewind()
+    machine.disks[0]?.tracker?.rewind(1)
     expect(machine.disks[0]?.changeId).not.toBe(`52 00/${before?.split('/')[1]}`)
   })
 

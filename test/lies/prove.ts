@@ -1,0 +1,105 @@
+// One lie through the whole product: it is noticed, it is healed or refused by name, every point that exists restores what was frozen,
+// and nothing of ours is left. COLDFRAME_SEED replays a run.
+
+import { describe, expect, it } from 'vitest'
+import type { Job } from '../../lib/model/job.ts'
+import type { StoredPoint } from '../../lib/repository/point-object.ts'
+import { actOn } from '../../sim/estate/act.ts'
+import type { Act, Chapter, Lie, Rule, Sign } from './lie.ts'
+import { type LieWorld, openLieWorld } from './world.ts'
+
+const seed = Number(process.env['COLDFRAME_SEED'] ?? Date.now() % 1_000_000)
+const WRITE_BYTES = 400_000
+
+/** A test for every lie of these chapters; a few at once, since they wait more than they compute. */
+export function proveLies(chapters: readonly Chapter[]): void {
+  for (const { title, lies } of chapters) {
+    describe.concurrent(`${title} (COLDFRAME_SEED=${seed})`, () => {
+      it.each(lies)('$lie: $ends.kind ($ends.code)', { timeout: 120_000 }, (lie) => proveLie(lie))
+    })
+  }
+}
+
+async function proveLie(lie: Lie): Promise<void> {
+  await using world = await openLieWorld({ seed, ...lie })
+
+  expect((await world.backUp(lie.policy)).outcome).toMatchObject({ kind: 'success' })
+  machineOf(world).guest.burst(WRITE_BYTES)
+  for (const act of lie.before ?? []) carryOut(world, act)
+  for (const rule of lie.rules ?? []) arm(world, rule)
+  const logged = world.log.lines.length
+  const waited = world.waits.length
+  const called = world.scenario.calls()
+  const job = await world.backUp(lie.policy)
+  const lines = world.log.lines.slice(logged)
+  const why = explain(job, lines)
+  expect(world.scenario.failures(), why).toEqual([])
+  expect(world.scenario.waiting(), why).toEqual([])
+  const waits = world.waits.slice(waited)
+  world.scenario.disarm()
+  expect(job.outcome, why).toMatchObject(lie.ends)
+  const isMade = lie.ends.kind === 'success' || lie.ends.kind === 'warning'
+  const points = await world.points()
+  expect(points.length, why).toBe(isMade ? 2 : 1)
+  const callsOf = (call: string) => (world.scenario.calls()[call] ?? 0) - (called[call] ?? 0)
+  for (const sign of lie.noticed)
+    expect(shows(sign, { job, lines, points, waits, callsOf }), `${JSON.stringify(sign)} in ${why}`).toBe(true)
+  for (const act of lie.after ?? []) carryOut(world, act)
+
+  machineOf(world).guest.burst(WRITE_BYTES)
+  const next = await world.backUp(lie.policy)
+  expect(next.outcome, explain(next, [])).toMatchObject(lie.next ?? { kind: 'success' })
+  await expectRest(world, lie)
+}
+
+async function expectRest(world: LieWorld, lie: Lie): Promise<void> {
+  const points = await world.points()
+  for (const point of points)
+    expect([point.envelope.sequence, await world.wrongDisks(point)]).toEqual([point.envelope.sequence, []])
+  const machine = machineOf(world)
+  expect(machine.snapshots.map(({ name }) => name)).toEqual(lie.foreign ?? [])
+  expect(machine.consolidationNeeded).toBe(false)
+  expect(await world.places()).toEqual([])
+}
+
+function machineOf({ estate }: LieWorld) {
+  const [machine] = estate.named('db-01')
+  if (machine === undefined) throw new Error('The machine is gone')
+  return machine
+}
+
+function carryOut({ estate }: LieWorld, { action, body = {} }: Act): void {
+  actOn(estate, { vm: 'db-01', action, body })
+}
+
+function arm({ scenario }: LieWorld, { call, nth = 1, times = 1, mishap }: Rule): void {
+  const wish = mishap.kind === 'action' ? { ...mishap, vm: 'db-01', body: mishap.body ?? {} } : mishap
+  scenario.arm({ call, when: { kind: 'nth', nth }, times, mishap: wish })
+}
+
+function explain({ outcome, notices, attempt }: Job, lines: LieWorld['log']['lines']): string {
+  const told = lines.map(
+    ({ level, event, facts }) => `${level} ${event} ${JSON.stringify({ ...facts, job: undefined, vm: undefined })}`,
+  )
+  return [JSON.stringify({ outcome, notices, attempt }), ...told].join('\n')
+}
+
+type Seen = {
+  readonly waits: readonly string[]
+  readonly callsOf: (call: string) => number
+  readonly job: Job
+  readonly lines: LieWorld['log']['lines']
+  readonly points: readonly StoredPoint[]
+}
+
+function shows(sign: Sign, { job, lines, points, waits, callsOf }: Seen): boolean {
+  if ('read' in sign) return points.at(-1)?.body.disks.some(({ readModeCode }) => readModeCode === sign.read) ?? false
+  if ('notice' in sign) return job.notices.some(({ code }) => code === sign.notice)
+  if ('outcome' in sign) return job.outcome?.code === sign.outcome
+  if ('harmless' in sign) return true
+  if ('readBytes' in sign) return job.counts.readBytes >= sign.readBytes
+  if ('waits' in sign) return waits.some((each) => each.includes(sign.waits))
+  if ('repeats' in sign) return callsOf(sign.repeats) >= sign.calls
+  if ('attempts' in sign) return job.attempt === sign.attempts
+  return lines.some(({ event, facts }) => event === sign.log && (sign.says?.test(JSON.stringify(facts)) ?? true))
+}

@@ -1,0 +1,259 @@
+// Lies about snapshots and their tasks, and what happens in the middle of a backup.
+
+import { MiB } from '../../lib/base/bytes.ts'
+import { type Chapter, during, failed, ok, QUERY, READ, type Rule, warning } from './lie.ts'
+
+const fault = { fault: 'GenericVmConfigFault', message: 'An error occurred while saving the snapshot' }
+
+const create = (mishap: Rule['mishap']): readonly Rule[] => [{ call: 'CreateSnapshot_Task', mishap }]
+
+const remove = (mishap: Rule['mishap']): readonly Rule[] => [{ call: 'RemoveSnapshot_Task', mishap }]
+
+const tasks: Chapter = {
+  title: 'Snapshots and their tasks',
+  lies: [
+    {
+      lie: 'The snapshot is made, and its task says that it failed',
+      rules: create({ kind: 'task-fault-after', ...fault }),
+      noticed: [{ outcome: 'snapshot-failed' }],
+      ends: failed('snapshot-failed'),
+    },
+    {
+      lie: 'The task vanishes, and the snapshot is made',
+      rules: create({ kind: 'task-vanish', workMs: 0 }),
+      noticed: [{ log: 'stage.failed', says: /no longer knows the task/ }],
+      ends: ok,
+    },
+    {
+      lie: 'The task vanishes, and the snapshot is made a while later',
+      rules: create({ kind: 'task-vanish', workMs: 150 }),
+      noticed: [{ log: 'stage.failed', says: /no longer knows the task/ }],
+      ends: ok,
+    },
+    {
+      lie: 'The task times out, and the snapshot is made a while later',
+      rules: create({ kind: 'task-timeout', workMs: 150 }),
+      noticed: [{ log: 'stage.failed', says: /Timedout/ }],
+      ends: ok,
+    },
+    {
+      lie: 'The task does not end for long, and the snapshot is made',
+      rules: create({ kind: 'task-hang', work: true, ms: 1_500 }),
+      limits: { captureMs: 400 },
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The task does not end for long, and no snapshot is made',
+      rules: create({ kind: 'task-hang', work: false, ms: 1_500 }),
+      limits: { captureMs: 400 },
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The tree shows the snapshot late',
+      rules: create({ kind: 'action', action: 'list-late', body: { ms: 200 } }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'Another product begins a task just before the snapshot',
+      rules: create({ kind: 'action', action: 'task', body: { name: 'RelocateVM_Task', ms: 300 } }),
+      noticed: [{ log: 'stage.failed', says: /TaskInProgress/ }],
+      ends: ok,
+    },
+    {
+      lie: 'Another product works on the machine',
+      before: [{ action: 'task', body: { name: 'RelocateVM_Task', ms: 300 } }],
+      noticed: [{ waits: 'a running task on the VM: "RelocateVM_Task"' }],
+      ends: ok,
+    },
+    {
+      lie: 'The removal times out, and goes on in the background',
+      rules: remove({ kind: 'task-timeout', workMs: 150 }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The task of the removal vanishes, and the snapshot goes a while later',
+      rules: remove({ kind: 'task-vanish', workMs: 150 }),
+      noticed: [{ waits: 'the removal of the snapshot and the consolidation of its disks' }],
+      ends: ok,
+    },
+    {
+      lie: 'The snapshot is removed, and its task says that this failed',
+      rules: remove({ kind: 'task-fault-after', ...fault }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The task of the removal does not end for long',
+      rules: remove({ kind: 'task-hang', work: true, ms: 1_000 }),
+      limits: { captureMs: 300 },
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The disks need consolidation for long after the snapshot is gone',
+      rules: remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 500 } }),
+      noticed: [{ log: 'vm.consolidating' }],
+      ends: ok,
+    },
+    {
+      lie: 'The consolidation takes long',
+      rules: [
+        ...remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 200 } }),
+        { call: 'ConsolidateVMDisks_Task', mishap: { kind: 'task-slow', durationMs: 600 } },
+      ],
+      noticed: [{ log: 'vm.consolidating' }],
+      ends: ok,
+    },
+  ],
+}
+
+const refused = { noticed: [{ outcome: 'snapshot-changed' }], ends: failed('snapshot-changed') } as const
+
+const reads: Chapter = {
+  title: 'In the middle of a read',
+  lies: [
+    {
+      lie: 'Somebody deletes all snapshots',
+      rules: during('remove-all-snapshots'),
+      noticed: [{ outcome: 'no-transport' }],
+      ends: failed('no-transport'),
+    },
+    {
+      lie: 'Somebody deletes all snapshots and takes one of his own: reads succeed and give other bytes',
+      rules: [
+        ...during('remove-all-snapshots'),
+        ...during('write', { bytes: 400_000 }),
+        ...during('snapshot', { name: 'mine' }),
+      ],
+      ...refused,
+      foreign: ['mine'],
+      next: failed('foreign-snapshot'),
+    },
+    {
+      lie: 'Somebody deletes all snapshots of a machine that is off',
+      machine: { poweredOn: false },
+      rules: during('remove-all-snapshots'),
+      ...refused,
+    },
+    {
+      lie: 'Somebody goes back to our snapshot',
+      rules: during('revert'),
+      noticed: [{ harmless: 'what it holds is what is read' }],
+      ends: ok,
+      next: warning('cbt-reset'),
+    },
+    {
+      lie: 'Somebody takes a snapshot',
+      rules: during('snapshot', { name: 'mine' }),
+      noticed: [{ harmless: 'it rests on ours, which stays as it is' }],
+      ends: ok,
+      foreign: ['mine'],
+      next: failed('foreign-snapshot'),
+    },
+    {
+      lie: 'Another product begins a task',
+      rules: during('task', { name: 'CloneVM_Task', ms: 1000 }),
+      noticed: [{ waits: 'TaskInProgress' }],
+      ends: ok,
+    },
+    {
+      lie: 'The guest goes on writing',
+      rules: during('write', { bytes: 500_000 }),
+      noticed: [{ harmless: 'what it writes lies in a delta that nobody reads' }],
+      ends: ok,
+    },
+    {
+      lie: 'The machine moves to another host',
+      rules: during('relocate', { host: 'esx-02.example' }),
+      noticed: [{ harmless: 'its files stay where they are' }],
+      ends: ok,
+    },
+    {
+      lie: 'The disks move to another datastore',
+      rules: during('relocate', { datastore: 'ds2' }),
+      noticed: [{ outcome: 'disk-read-failed' }],
+      ends: failed('disk-read-failed'),
+    },
+    {
+      lie: 'The disks move to another datastore, and tracking begins anew',
+      rules: during('relocate', { datastore: 'ds2', changeTracking: 'reset' }),
+      noticed: [{ outcome: 'disk-read-failed' }],
+      ends: failed('disk-read-failed'),
+      next: warning('cbt-reset'),
+    },
+    {
+      lie: 'A disk is added',
+      rules: during('add-disk', { capacityBytes: MiB }),
+      noticed: [{ harmless: 'the snapshot does not hold it' }],
+      ends: ok,
+    },
+    {
+      lie: 'A disk is removed',
+      rules: during('remove-disk', { deviceKey: 2001 }),
+      noticed: [{ harmless: 'the snapshot keeps it' }],
+      ends: ok,
+    },
+    {
+      lie: 'The machine loses its power',
+      rules: during('power-loss'),
+      noticed: [{ harmless: 'the snapshot stays; the next backup sees that tracking began anew' }],
+      ends: ok,
+      next: warning('cbt-reset'),
+    },
+    {
+      lie: 'The machine is turned off',
+      rules: during('power', { on: false }),
+      noticed: [{ harmless: 'the snapshot stays' }],
+      ends: ok,
+    },
+  ],
+}
+
+const folder = (mishap: Rule['mishap'], times = 1): readonly Rule[] => [{ call: READ, nth: 3, times, mishap }]
+
+const repeated = { noticed: [{ repeats: READ, calls: 5 }], ends: ok } as const
+
+const wire: Chapter = {
+  title: 'Sessions and files',
+  lies: [
+    { lie: 'The session ends between two reads', rules: folder({ kind: 'expire-session' }), ...repeated },
+    { lie: 'A read is answered 401', rules: folder({ kind: 'http-status', status: 401 }), ...repeated },
+    {
+      lie: 'A question for changed areas is answered `NotAuthenticated`',
+      rules: [
+        {
+          call: QUERY,
+          mishap: { kind: 'fault', fault: 'NotAuthenticated', message: 'The session is not authenticated.' },
+        },
+      ],
+      noticed: [{ repeats: QUERY, calls: 3 }],
+      ends: ok,
+    },
+    { lie: 'Bodies are shorter than their heads say', rules: folder({ kind: 'short-body' }, 2), ...repeated },
+    {
+      lie: 'The range of an answer is not the one that was asked for',
+      rules: folder({ kind: 'wrong-range' }, 2),
+      ...repeated,
+    },
+    { lie: 'A connection is dropped in the middle of a read', rules: folder({ kind: 'drop-connection' }), ...repeated },
+    { lie: 'A read is answered 503', rules: folder({ kind: 'http-status', status: 503 }), ...repeated },
+    {
+      lie: 'A file is said to be gone (404), once',
+      rules: folder({ kind: 'http-status', status: 404 }),
+      noticed: [{ outcome: 'disk-read-failed' }],
+      ends: failed('disk-read-failed'),
+    },
+    {
+      lie: 'A file is said to be gone (404), always',
+      rules: folder({ kind: 'http-status', status: 404 }, 1000),
+      noticed: [{ outcome: 'disk-read-failed' }],
+      ends: failed('disk-read-failed'),
+    },
+  ],
+}
+
+export const SNAPSHOT_LIES: readonly Chapter[] = [tasks, reads, wire]

@@ -1,0 +1,163 @@
+// Lies about which blocks changed: replies, change ids, and what became of the disks between two backups.
+
+import { MiB } from '../../lib/base/bytes.ts'
+import type { AreasLie } from '../../sim/machine/types.ts'
+import { type Chapter, ok, QUERY, type Rule, warning, writes } from './lie.ts'
+
+const areas = (lie: AreasLie): readonly Rule[] => [{ call: QUERY, nth: 1, mishap: { kind: 'areas', lie } }]
+
+const unusable = { noticed: [{ read: 'query-failed' }], ends: warning('cbt-unavailable') } as const
+
+const replies: Chapter = {
+  title: 'Replies about changed areas',
+  lies: [
+    { lie: 'Areas come out of order', rules: areas('disorder'), ...unusable },
+    { lie: 'Areas overlap', rules: areas('overlap'), ...unusable },
+    { lie: 'An area lies outside the window that the reply is about', rules: areas('outside'), ...unusable },
+    { lie: 'The window reaches beyond the disk', rules: areas('beyond'), ...unusable },
+    { lie: 'A reply covers nothing', rules: areas('nothing'), ...unusable },
+    { lie: 'A reply begins elsewhere than it was asked to', rules: areas('wrong-start'), ...unusable },
+    {
+      lie: 'A later reply of the loop begins elsewhere',
+      machine: { changeWindowBytes: 256 * 1024 },
+      rules: [{ call: QUERY, nth: 3, mishap: { kind: 'areas', lie: 'wrong-start' } }],
+      ...unusable,
+    },
+    {
+      lie: '`FileFault` in the middle of the loop',
+      machine: { changeWindowBytes: 256 * 1024 },
+      rules: [{ call: QUERY, nth: 3, mishap: { kind: 'fault', fault: 'FileFault', message: 'Error caused by file' } }],
+      ...unusable,
+    },
+    {
+      lie: '`InvalidArgument: startOffset` in the middle of the loop',
+      machine: { changeWindowBytes: 256 * 1024 },
+      rules: [
+        {
+          call: QUERY,
+          nth: 3,
+          mishap: {
+            kind: 'fault',
+            fault: 'InvalidArgument',
+            message: 'A specified parameter was not correct: startOffset',
+            properties: { invalidProperty: 'startOffset' },
+          },
+        },
+      ],
+      ...unusable,
+    },
+    {
+      lie: 'Everything is said to be changed',
+      rules: areas('everything'),
+      noticed: [{ readBytes: 2 * MiB }],
+      ends: ok,
+    },
+  ],
+}
+
+const ids: Chapter = {
+  title: 'Change ids and what they stand for',
+  lies: [
+    {
+      lie: 'The counter went back',
+      before: [{ action: 'change-tracking', body: { lie: 'rewind', by: 3 } }, ...writes],
+      noticed: [{ read: 'change-id-went-back' }, { notice: 'cbt-reset' }],
+      ends: warning('cbt-reset'),
+    },
+    {
+      lie: 'The same counter, of another chain',
+      before: [{ action: 'change-tracking', body: { lie: 'other-uuid' } }],
+      noticed: [{ read: 'change-id-other-chain' }, { notice: 'cbt-reset' }],
+      ends: warning('cbt-reset'),
+    },
+    {
+      lie: 'One disk has none',
+      before: [{ action: 'change-tracking', body: { lie: 'no-change-id', deviceKey: 2001 } }],
+      noticed: [{ read: 'no-change-id' }],
+      ends: warning('cbt-unavailable'),
+    },
+    {
+      lie: 'The machine lost its power, and its tracking with it',
+      before: [{ action: 'power-loss' }],
+      noticed: [{ read: 'change-id-other-chain' }],
+      ends: warning('cbt-reset'),
+    },
+    {
+      lie: 'Somebody reverted the machine',
+      before: [
+        { action: 'snapshot', body: { name: 'mine' } },
+        ...writes,
+        { action: 'revert' },
+        { action: 'remove-all-snapshots' },
+        { action: 'power' },
+      ],
+      noticed: [{ read: 'change-id-other-chain' }],
+      ends: warning('cbt-reset'),
+    },
+    {
+      lie: 'All blocks are said to be written since',
+      before: [{ action: 'change-tracking', body: { lie: 'exaggerate' } }],
+      noticed: [{ readBytes: 2 * MiB }],
+      ends: ok,
+    },
+    {
+      lie: 'Tracking was turned off and on while a snapshot was there',
+      before: [
+        { action: 'snapshot', body: { name: 'mine' } },
+        { action: 'change-tracking', body: { enabled: false } },
+        { action: 'change-tracking', body: { enabled: true } },
+        ...writes,
+        { action: 'remove-all-snapshots' },
+      ],
+      noticed: [{ read: 'change-id-other-chain' }],
+      ends: warning('cbt-reset'),
+    },
+  ],
+}
+
+const between: Chapter = {
+  title: 'Between two backups',
+  lies: [
+    {
+      lie: 'The disks moved to another datastore',
+      before: [{ action: 'relocate', body: { datastore: 'ds2' } }],
+      noticed: [{ harmless: 'a disk is known by its uuid, not by its path' }],
+      ends: ok,
+    },
+    {
+      lie: 'The disks moved, and tracking began anew',
+      before: [{ action: 'relocate', body: { datastore: 'ds2', changeTracking: 'reset' } }],
+      noticed: [{ read: 'change-id-other-chain' }],
+      ends: warning('cbt-reset'),
+    },
+    {
+      lie: 'A disk grew',
+      before: [{ action: 'grow-disk', body: { deviceKey: 2000, capacityBytes: 3 * MiB } }, ...writes],
+      noticed: [{ readBytes: MiB }],
+      ends: ok,
+    },
+    {
+      lie: 'A disk was added',
+      before: [{ action: 'add-disk', body: { capacityBytes: MiB } }],
+      noticed: [{ read: 'no-change-id' }],
+      ends: warning('cbt-unavailable'),
+    },
+    {
+      lie: 'A disk was replaced by a new one at its place',
+      before: [
+        { action: 'remove-disk', body: { deviceKey: 2001 } },
+        { action: 'add-disk', body: { capacityBytes: MiB } },
+      ],
+      noticed: [{ read: 'no-change-id' }],
+      ends: warning('cbt-unavailable'),
+    },
+    {
+      lie: 'A disk was removed',
+      before: [{ action: 'remove-disk', body: { deviceKey: 2001 } }],
+      noticed: [{ harmless: 'the point holds the disks that were there' }],
+      ends: ok,
+    },
+  ],
+}
+
+export const TRACKING_LIES: readonly Chapter[] = [replies, ids, between]
