@@ -101,7 +101,9 @@ export class Machine implements SimMachine {
     return this.#config
   }
 
+  /** What was held back by holdConsolidation() is done as soon as somebody looks after its time. */
   get disks(): readonly Disk[] {
+    this.#settle()
     return this.#disks
   }
 
@@ -129,7 +131,6 @@ export class Machine implements SimMachine {
     return this.#changeTrackingEnabled
   }
 
-  /** What was held back by holdConsolidation() is done as soon as somebody looks after its time. */
   get consolidationNeeded(): boolean {
     this.#settle()
     const owned = this.#ownedLayers()

@@ -2,11 +2,12 @@
 // and nothing of ours is left. COLDFRAME_SEED replays a run.
 
 import { describe, expect, it } from 'vitest'
+import type { MemoryLog } from '../../lib/adapters/memory/log.ts'
 import type { Job } from '../../lib/model/job.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { actOn } from '../../sim/estate/act.ts'
 import type { Act, Chapter, Lie, Rule, Sign } from './lie.ts'
-import { type LieWorld, openLieWorld } from './world.ts'
+import { type LieWorld, openLieWorld, VM } from './world.ts'
 
 const seed = Number(process.env['COLDFRAME_SEED'] ?? Date.now() % 1_000_000)
 const WRITE_BYTES = 400_000
@@ -23,23 +24,23 @@ export function proveLies(chapters: readonly Chapter[]): void {
 async function proveLie(lie: Lie): Promise<void> {
   await using world = await openLieWorld({ seed, ...lie })
 
-  expect((await world.backUp(lie.policy)).outcome).toMatchObject({ kind: 'success' })
+  expect((await world.product.backUp(VM, lie.policy ?? {})).outcome).toMatchObject({ kind: 'success' })
   machineOf(world).guest.burst(WRITE_BYTES)
   for (const act of lie.before ?? []) carryOut(world, act)
   for (const rule of lie.rules ?? []) arm(world, rule)
-  const logged = world.log.lines.length
-  const waited = world.waits.length
+  const logged = world.product.log.lines.length
+  const waited = world.product.waits.length
   const called = world.scenario.calls()
-  const job = await world.backUp(lie.policy)
-  const lines = world.log.lines.slice(logged)
+  const job = await world.product.backUp(VM, lie.policy ?? {})
+  const lines = world.product.log.lines.slice(logged)
   const why = explain(job, lines)
   expect(world.scenario.failures(), why).toEqual([])
   expect(world.scenario.waiting(), why).toEqual([])
-  const waits = world.waits.slice(waited)
+  const waits = world.product.waits.slice(waited)
   world.scenario.disarm()
   expect(job.outcome, why).toMatchObject(lie.ends)
   const isMade = lie.ends.kind === 'success' || lie.ends.kind === 'warning'
-  const points = await world.points()
+  const points = await world.product.points()
   expect(points.length, why).toBe(isMade ? 2 : 1)
   const callsOf = (call: string) => (world.scenario.calls()[call] ?? 0) - (called[call] ?? 0)
   for (const sign of lie.noticed)
@@ -47,37 +48,37 @@ async function proveLie(lie: Lie): Promise<void> {
   for (const act of lie.after ?? []) carryOut(world, act)
 
   machineOf(world).guest.burst(WRITE_BYTES)
-  const next = await world.backUp(lie.policy)
+  const next = await world.product.backUp(VM, lie.policy ?? {})
   expect(next.outcome, explain(next, [])).toMatchObject(lie.next ?? { kind: 'success' })
   await expectRest(world, lie)
 }
 
 async function expectRest(world: LieWorld, lie: Lie): Promise<void> {
-  const points = await world.points()
+  const points = await world.product.points()
   for (const point of points)
     expect([point.envelope.sequence, await world.wrongDisks(point)]).toEqual([point.envelope.sequence, []])
   const machine = machineOf(world)
   expect(machine.snapshots.map(({ name }) => name)).toEqual(lie.foreign ?? [])
   expect(machine.consolidationNeeded).toBe(false)
-  expect(await world.places()).toEqual([])
+  expect(await world.product.debts()).toEqual([])
 }
 
 function machineOf({ estate }: LieWorld) {
-  const [machine] = estate.named('db-01')
+  const [machine] = estate.named(VM)
   if (machine === undefined) throw new Error('The machine is gone')
   return machine
 }
 
 function carryOut({ estate }: LieWorld, { action, body = {} }: Act): void {
-  actOn(estate, { vm: 'db-01', action, body })
+  actOn(estate, { vm: VM, action, body })
 }
 
 function arm({ scenario }: LieWorld, { call, nth = 1, times = 1, mishap }: Rule): void {
-  const wish = mishap.kind === 'action' ? { ...mishap, vm: 'db-01', body: mishap.body ?? {} } : mishap
+  const wish = mishap.kind === 'action' ? { ...mishap, vm: VM, body: mishap.body ?? {} } : mishap
   scenario.arm({ call, when: { kind: 'nth', nth }, times, mishap: wish })
 }
 
-function explain({ outcome, notices, attempt }: Job, lines: LieWorld['log']['lines']): string {
+function explain({ outcome, notices, attempt }: Job, lines: MemoryLog['lines']): string {
   const told = lines.map(
     ({ level, event, facts }) => `${level} ${event} ${JSON.stringify({ ...facts, job: undefined, vm: undefined })}`,
   )
@@ -88,7 +89,7 @@ type Seen = {
   readonly waits: readonly string[]
   readonly callsOf: (call: string) => number
   readonly job: Job
-  readonly lines: LieWorld['log']['lines']
+  readonly lines: MemoryLog['lines']
   readonly points: readonly StoredPoint[]
 }
 

@@ -18,12 +18,12 @@ export function withTables(document: string): string {
   const [before, rest] = document.split(BEGIN)
   const after = rest?.split(END)[1]
   if (before === undefined || after === undefined) throw new Error('There is no place for the tables')
-  return `${before}${BEGIN}${[...TRACKING_LIES, ...SNAPSHOT_LIES].map(tableOf).join('')}${END}${after}`
+  return `${before}${BEGIN}${[...TRACKING_LIES, ...SNAPSHOT_LIES].map(tableOf).join('')}\n${END}${after}`
 }
 
 function tableOf({ title, lies }: Chapter): string {
   const rows = lies.map((lie) => `| ${lie.lie} | ${lie.noticed.map(signText).join('; ')} | ${endText(lie)} |\n`)
-  return `\n### ${title}\n\n| what is not so, or what happens | how it is noticed | what becomes of it |\n| --- | --- | --- |\n${rows.join('')}\n`
+  return `\n### ${title}\n\n| what is not so, or what happens | how it is noticed | what becomes of it |\n| --- | --- | --- |\n${rows.join('')}`
 }
 
 function signText(sign: Sign): string {

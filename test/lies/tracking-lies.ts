@@ -160,4 +160,43 @@ const between: Chapter = {
   ],
 }
 
-export const TRACKING_LIES: readonly Chapter[] = [replies, ids, between]
+/** The audit reads everything that is called unchanged; with a smaller share the same is noticed some backups later. */
+const audited = {
+  policy: { changeTracking: { auditPercent: 100 } },
+  noticed: [{ read: 'audit-mismatch' }],
+  ends: warning('cbt-mismatch'),
+} as const
+
+const silence: Chapter = {
+  title: 'Changes that are left out, with an audit of 100 %',
+  lies: [
+    {
+      lie: 'Half of the written blocks count as unwritten',
+      before: [{ action: 'change-tracking', body: { lie: 'forget', share: 0.5, seed: 7 } }],
+      ...audited,
+    },
+    {
+      lie: 'All written blocks count as unwritten',
+      before: [{ action: 'change-tracking', body: { lie: 'forget' } }],
+      ...audited,
+    },
+    { lie: 'A reply leaves out every second area', rules: areas('leave-out'), ...audited },
+    {
+      lie: 'What was written while disks were merged is missing (VMware KB 317933)',
+      before: [
+        { action: 'snapshot', body: { name: 'theirs' } },
+        { action: 'hold-consolidation', body: { ms: 50, deaf: true } },
+        { action: 'remove-snapshot', body: { name: 'theirs' } },
+        ...writes,
+      ],
+      ...audited,
+    },
+    {
+      lie: 'The counter stands still, and what is written now belongs to the past',
+      before: [{ action: 'change-tracking', body: { lie: 'rewind', by: 1 } }, ...writes],
+      ...audited,
+    },
+  ],
+}
+
+export const TRACKING_LIES: readonly Chapter[] = [replies, silence, ids, between]
