@@ -63,8 +63,10 @@ export function readMishap(spot: JsonSpot): Mishap {
     case 'task-timeout':
     case 'task-vanish':
       return { kind: chosen, workMs: msOf('workMs', 0) }
-    case 'task-hang':
-      return { kind: chosen, work: object.flag('work', { fallback: true }), ms: object.has('ms') ? msOf('ms') : null }
+    case 'task-hang': {
+      const isBounded = (object.spot('ms').value ?? null) !== null
+      return { kind: chosen, work: object.flag('work', { fallback: true }), ms: isBounded ? msOf('ms') : null }
+    }
     case 'task-slow':
       return { kind: chosen, durationMs: msOf('durationMs') }
     case 'areas':
