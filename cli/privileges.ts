@@ -2,7 +2,7 @@
 
 import { BackupError, quote } from '../lib/base/errors.ts'
 import { defaultPolicy, type Policy, type TransportName } from '../lib/model/policy.ts'
-import { type Feature, privilegesFor, rolesFor } from '../lib/model/privileges.ts'
+import { type Feature, featuresOf, privilegesFor, rolesFor } from '../lib/model/privileges.ts'
 import { govcCommands, placeText, powercliCommands, sourceText } from '../lib/operate/privilege-text.ts'
 import { parsePolicy } from '../lib/wire/policy.ts'
 import type { Answer } from './answer.ts'
@@ -26,7 +26,7 @@ const formats = ['table', 'govc', 'powercli', 'json']
 export async function privileges(options: PrivilegesOptions): Promise<Answer> {
   if (!formats.includes(options.format))
     throw usage(`Cannot print ${quote(options.format)}`, `Give --format ${listed(formats)}`)
-  const features = await featuresOf(options)
+  const features = await featuresWanted(options)
   const needs = privilegesFor(features)
   const roles = rolesFor(features)
   const data = {
@@ -53,25 +53,24 @@ export async function privileges(options: PrivilegesOptions): Promise<Answer> {
   }
 }
 
-async function featuresOf(options: PrivilegesOptions): Promise<readonly Feature[]> {
+async function featuresWanted(options: PrivilegesOptions): Promise<readonly Feature[]> {
   const policy =
     options.policy === undefined ? defaultPolicy() : parsePolicy(await readText(options.policy), options.policy)
-  const named = options.transport === undefined ? policy.transport : listOf(options.transport)
   if (options.guest !== undefined && options.guest !== 'vix' && options.guest !== 'network')
     throw usage(`Cannot tell which way into guests ${quote(options.guest)} is`, 'Give --guest vix or --guest network')
-  const guest = options.guest === undefined ? usesVix(policy) : options.guest === 'vix'
+  const own = featuresOf({ ...policy, transport: transportsOf(options, policy) }).filter((feature) => feature !== 'vix')
+  const vix = options.guest === undefined ? featuresOf(policy).includes('vix') : options.guest === 'vix'
   return [
-    'backup',
-    ...named,
+    ...own,
     ...(options.encrypted ? (['encrypted'] as const) : []),
-    ...(guest ? (['vix'] as const) : []),
+    ...(vix ? (['vix'] as const) : []),
     ...(options.restore ? (['restore'] as const) : []),
     ...(options.alarms ? (['alarms'] as const) : []),
   ]
 }
 
-function usesVix({ guest }: Policy): boolean {
-  return guest.mode !== 'off' && guest.order.includes('vix')
+function transportsOf({ transport }: PrivilegesOptions, policy: Policy): readonly TransportName[] {
+  return transport === undefined ? policy.transport : listOf(transport)
 }
 
 function listOf(text: string): readonly TransportName[] {

@@ -37,6 +37,12 @@ disks are read by transport "datastore".
 Ctrl-C ends the command, not the job: "coldframe resume", or the next backup, goes on with it.
 `
 
+const doctorHelp = `
+Makes no snapshot and writes nothing in vCenter, in guests or in the repository. For each VM it predicts grade, transport and time.
+Exit code 0: nothing failed (warnings may be told); 1: something did; 3: no such VM; 4: vCenter refuses the login, or is not
+the one that is trusted.
+`
+
 const restoreHelp = `${pointHelp}
 PATH: for one disk the file to write. If PATH is a folder that exists, ends in "/", or several disks are restored, it is a
 folder (made when missing) and the files in it are named VM-NUMBER-diskKEY.raw. Files are raw and sparse, and have their
@@ -67,6 +73,7 @@ type PrivilegesFlags = {
   readonly format: string
 }
 type AddCommand = (name: string, description: string) => Command
+type DoctorFlags = { readonly vm?: readonly string[]; readonly policy?: string; readonly guest?: true }
 type RestoreFlags = { readonly disk?: readonly number[]; readonly to: string; readonly overwrite?: true }
 
 /** @throws CommanderError from parsing, and what the commands throw */
@@ -127,9 +134,22 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
       const { verify } = await import('./verify.ts')
       finish(await verify(options, world), { json: json === true })
     })
+  addDoctor(command, { finish, world })
   addPrivileges(command, { finish, world })
   addScriptAndSim(command, { finish, world })
   return program
+}
+
+function addDoctor(command: AddCommand, { finish, world }: CommandEnds): void {
+  command('doctor', 'look whether backups will work, what is missing and what to do; changes nothing')
+    .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
+    .option('--policy <file>', 'the policy to judge by, and without --vm also the VMs')
+    .option('--guest', 'also log in to the guests that the policy would enter')
+    .addHelpText('after', doctorHelp)
+    .action(async ({ json, vm, guest, ...options }: Json & DoctorFlags) => {
+      const { doctor } = await import('./doctor.ts')
+      finish(await doctor({ ...options, vm: vm ?? [], guest: guest === true }, world), { json: json === true })
+    })
 }
 
 function addPrivileges(command: AddCommand, { finish }: CommandEnds): void {

@@ -1,6 +1,6 @@
 // Which vSphere privileges each feature needs, on which objects, and why. The one list: documents, roles and checks come from it.
 
-import type { TransportName } from './policy.ts'
+import type { Policy, TransportName } from './policy.ts'
 
 /** 'backup' is what every backup needs; transports and the others add to it. */
 export type Feature = 'backup' | TransportName | 'encrypted' | 'vix' | 'restore' | 'alarms'
@@ -171,6 +171,12 @@ export const PRIVILEGE_NEEDS: readonly PrivilegeNeed[] = [
   ...restore,
   ...alarms,
 ]
+
+/** What a policy's backups use. Encrypted disks are the VMs' matter, restores and alarms other people's. */
+export function featuresOf({ transport, guest }: Pick<Policy, 'transport' | 'guest'>): readonly Feature[] {
+  const usesVix = guest.mode !== 'off' && guest.order.includes('vix')
+  return ['backup', ...transport, ...(usesVix ? (['vix'] as const) : [])]
+}
 
 /** What is needed together, each privilege once a place: required where one of the features cannot do without it. */
 export function privilegesFor(features: readonly Feature[]): readonly PrivilegeNeed[] {

@@ -8,7 +8,8 @@ import { type Cancel, isAbort } from '../../base/time-limit.ts'
 import type { GuestFamily, GuestTrust, LearnedPins } from '../../model/guest.ts'
 import type { Job } from '../../model/job.ts'
 import type { GuestChannel, GuestCredentials, PinRule } from '../../ports/guest.ts'
-import type { StageDeps } from '../deps.ts'
+import type { JobStore } from '../../ports/job-store.ts'
+import type { StageDeps, StageLimits } from '../deps.ts'
 
 export type Host = { readonly address: string; readonly port: number }
 
@@ -32,7 +33,7 @@ export type OpenedDoor = {
 /** @throws BackupError as GuestNetwork does */
 export async function openNetworkDoor(
   request: NetworkDoorRequest,
-  deps: StageDeps,
+  deps: DoorDeps,
   cancel: Cancel,
 ): Promise<OpenedDoor> {
   const { kind, account, job } = request
@@ -51,7 +52,13 @@ export async function openNetworkDoor(
   return { ...opened, warnings: [...opened.warnings, `${what(kind)} "${opened.seen}" was trusted as first seen`] }
 }
 
-type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+/** What looking for a way into a guest acts through. */
+export type DoorDeps = Pick<StageDeps, 'clock' | 'guests' | 'guestAccount'> & {
+  readonly jobStore: Pick<JobStore, 'guests'>
+  readonly limits: Pick<StageLimits, 'guestProbeMs' | 'guestOpenMs'>
+}
+
+type Call = { readonly deps: DoorDeps; readonly cancel: Cancel }
 type Opened = OpenedDoor & { readonly seen: string }
 
 /** A key that is not the one kept may be new: the guest itself is asked, where VMware Tools reach it. */

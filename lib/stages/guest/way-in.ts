@@ -10,8 +10,7 @@ import type { Notice } from '../../model/outcome.ts'
 import type { VmState } from '../../model/vm.ts'
 import type { GuestChannel, GuestCredentials } from '../../ports/guest.ts'
 import type { VsphereSession } from '../../ports/vsphere.ts'
-import type { StageDeps } from '../deps.ts'
-import { type Host, openNetworkDoor } from './network-door.ts'
+import { type DoorDeps, type Host, openNetworkDoor } from './network-door.ts'
 import { isStaleAccount, outcomeOfDoor } from './outcome-of-door.ts'
 
 /** The guest of a job's VM, as vCenter describes it now. */
@@ -34,7 +33,7 @@ export type WayIn = {
 }
 
 /** @throws BackupError what is not the guest's: vCenter is away, the account's secret is missing */
-export async function findWayIn(at: GuestAt, deps: StageDeps, cancel: Cancel): Promise<WayIn> {
+export async function findWayIn(at: GuestAt, deps: DoorDeps, cancel: Cancel): Promise<WayIn> {
   const { guest } = at.vm
   const { order } = at.job.policy.guest
   if (guest.family === null || guest.family === 'other')
@@ -61,7 +60,7 @@ function wayOf({ attempts, warnings }: Search, found: Found): WayIn {
  */
 export async function returnTo(
   at: GuestAt & { readonly workspace: GuestWorkspace },
-  deps: StageDeps,
+  deps: DoorDeps,
   cancel: Cancel,
 ): Promise<WayIn> {
   const { workspace } = at
@@ -115,7 +114,7 @@ type Search = {
   readonly warnings: string[]
 }
 
-type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+type Call = { readonly deps: DoorDeps; readonly cancel: Cancel }
 type Door = { readonly kind: ChannelKind; readonly host: Host | null }
 type Entered = { readonly channel: GuestChannel; readonly identity: GuestIdentity }
 type Found = Entered | { readonly refused: true } | null
@@ -128,7 +127,7 @@ function nowhere(order: readonly ('network' | 'vix')[], reason: string): WayIn {
 }
 
 /** All addresses are asked at once; those that answer are tried in the order of their rank. */
-async function overNetwork(search: Search, deps: StageDeps, cancel: Cancel): Promise<Found> {
+async function overNetwork(search: Search, deps: DoorDeps, cancel: Cancel): Promise<Found> {
   const { at, family } = search
   const { guest, name } = at.vm
   const [first, ...others] = kindsFor(family, await accountOf(at, { deps, cancel }))

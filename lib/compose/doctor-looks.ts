@@ -1,0 +1,90 @@
+// What the doctor looks at on this machine: its secrets, its folders, the repository.
+
+import { lookAtFolder } from '../adapters/local/folder-look.ts'
+import { knownRepositories } from '../adapters/local/known-repositories.ts'
+import { localSecrets } from '../adapters/local/secrets.ts'
+import { GiB } from '../base/bytes.ts'
+import { hasCode, quote } from '../base/errors.ts'
+import { formatBytes } from '../base/text.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import {
+  type Check,
+  checkOf,
+  failed,
+  notChecked,
+  ok,
+  type Topic,
+  type Verdict,
+  warning,
+} from '../operate/doctor/check.ts'
+import type { Look } from '../operate/doctor/deps.ts'
+import type { SecretReference, Settings } from '../wire/settings.ts'
+import { openLocalRepository } from './local-mover.ts'
+import { knownRepositoriesOf } from './local-places.ts'
+import type { Surroundings } from './vsphere-settings.ts'
+
+const ABOUT = 'this machine'
+const REPOSITORY_BYTES_LEAST = GiB
+const FREE_SHARE_LEAST = 0.1
+
+export function machineLooks(settings: Settings, around: Surroundings): readonly Look[] {
+  const { vcenter, passphrase, home, repository } = settings
+  return [
+    ...(vcenter === null ? [] : [secretLook('password', "read vCenter's password", vcenter.password, around)]),
+    ...(passphrase === null
+      ? []
+      : [secretLook('passphrase', 'read the passphrase of the repository', passphrase, around)]),
+    folderLook({ id: 'machine.home', about: ABOUT, tried: `look at its home ${quote(home)}` }, home),
+    ...repositoryLooks(settings, repository?.folder ?? null, around),
+  ]
+}
+
+function look(topic: Topic, act: (cancel: Cancel) => Promise<Verdict>): Look {
+  return { topic, act: async (cancel): Promise<readonly Check[]> => [checkOf(topic, await act(cancel))] }
+}
+
+function secretLook(name: string, tried: string, reference: SecretReference, { environment }: Surroundings): Look {
+  const secrets = localSecrets({ references: { [name]: reference }, environment })
+  const from =
+    reference.kind === 'file' ? `from ${quote(reference.path)}` : `from the variable ${quote(reference.name)}`
+  return look({ id: `machine.${name}`, about: ABOUT, tried }, async (cancel) => {
+    await secrets.read(name, cancel)
+    return ok(from)
+  })
+}
+
+function folderLook(topic: Topic, path: string): Look {
+  return look(topic, async () => {
+    const { exists, freeBytes, totalBytes, folder } = await lookAtFolder(path)
+    const space = `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`
+    const found = exists ? space : `made when first needed, in ${quote(folder)}; ${space}`
+    const next = 'Free space there, or name another folder'
+    if (freeBytes < REPOSITORY_BYTES_LEAST) return failed(found, next, formatBytes(REPOSITORY_BYTES_LEAST))
+    if (freeBytes < totalBytes * FREE_SHARE_LEAST) return warning(found, next, `${FREE_SHARE_LEAST * 100} %`)
+    return ok(found)
+  })
+}
+
+function repositoryLooks(settings: Settings, folder: string | null, around: Surroundings): readonly Look[] {
+  const topic: Topic = { id: 'repository.open', about: 'repository', tried: 'open it' }
+  if (folder === null) {
+    const next = 'Set COLDFRAME_REPOSITORY and COLDFRAME_PASSPHRASE_FILE before the first backup'
+    return [look(topic, async () => ({ ...notChecked('COLDFRAME_REPOSITORY is not set'), next }))]
+  }
+  const about = `repository ${quote(`file:${folder}`)}`
+  const open = look({ ...topic, about }, async (cancel) => {
+    try {
+      const { id } = await openLocalRepository(settings, around, cancel)
+      return ok(`it is ${quote(id)}`)
+    } catch (error) {
+      if (!hasCode(error, 'repository-missing')) throw error
+      const before = knownRepositories(knownRepositoriesOf(settings.home)).find(`file:${folder}`)
+      if (before === null) return ok('there is none yet: the first backup makes it')
+      const next = `Mount or bring back the folder; to begin a new repository there, remove "${before.file}"`
+      const verdict = failed(`there is nothing where repository "${before.repositoryId}" was`, next)
+      return { ...verdict, code: 'repository-missing' }
+    }
+  })
+  // An object that is stored stays: nothing is put there to see whether it could be.
+  return [open, folderLook({ id: 'repository.write', about, tried: 'look at its folder (nothing is written)' }, folder)]
+}

@@ -1,0 +1,126 @@
+// Hosts, datastores and rights judged by what was learned of them. Pure.
+
+import { GiB } from '../../base/bytes.ts'
+import { quote } from '../../base/errors.ts'
+import { formatBytes, formatDuration } from '../../base/text.ts'
+import type { Policy, TransportName } from '../../model/policy.ts'
+import type { Feature, PrivilegeNeed } from '../../model/privileges.ts'
+import type { DatastoreState, HostState } from '../../model/site.ts'
+import { failed, type Learned, ok, type Verdict, warning } from './check.ts'
+
+const transportNames: ReadonlySet<string> = new Set<TransportName>([
+  'san',
+  'hotadd',
+  'nbdssl',
+  'nbd',
+  'datastore',
+  'lease',
+])
+
+/** What needs a privilege, a port or a program of this machine, and does not have it. */
+export type Lack = { readonly feature: Feature; readonly words: string }
+
+/** A lack of one transport among several is a warning: the next one in the policy's order takes over. */
+export function isFatal(lacks: readonly Lack[], policy: Policy): boolean {
+  return lacks.some(({ feature }) => {
+    if (feature === 'vix') return policy.guest.mode === 'require' && policy.guest.order.every((way) => way === 'vix')
+    return !transportNames.has(feature) || policy.transport.length === 1
+  })
+}
+
+export function isTransport(feature: Feature): feature is TransportName {
+  return transportNames.has(feature)
+}
+
+export type Rights = {
+  readonly verdict: Verdict
+  readonly lacks: readonly Lack[]
+}
+
+/** @param where in words: 'VM "db-01"' */
+export function judgeRights(
+  missing: Learned<readonly string[]>,
+  {
+    needs,
+    policy,
+    where,
+  }: { readonly needs: readonly PrivilegeNeed[]; readonly policy: Policy; readonly where: string },
+): Rights {
+  if (missing.kind === 'unknown') return { verdict: missing.verdict, lacks: [] }
+  const lacking = needs.filter(({ id }) => missing.value.includes(id))
+  const count = new Set(needs.map(({ id }) => id)).size
+  if (lacking.length === 0) return { verdict: ok(`all ${count} that are needed`), lacks: [] }
+  const ids = [...new Set(lacking.map(({ id }) => id))]
+  const lacks = lacking
+    .filter(({ without }) => without === null)
+    .map(({ feature, id }) => ({ feature, words: `the account lacks ${id} on ${where}` }))
+  const uses = lacking.map(({ id, feature, why, without }) => {
+    const end = without === null ? '' : ` (without it: ${without})`
+    return `${id}: ${feature === 'backup' ? '' : `${feature} `}${why}${end}`
+  })
+  const next = `Give the account's role ${ids.join(', ')} on ${where} or above it; "coldframe privileges --format govc" prints the commands`
+  const found = `missing on ${where}: ${ids.join(', ')}`
+  const needed = [...new Set(uses)].join('; ')
+  const verdict = isFatal(lacks, policy) ? failed(found, next, needed) : warning(found, next, needed)
+  return { verdict: { ...verdict, code: 'privilege-missing' }, lacks }
+}
+
+export function hostVerdict(host: Learned<HostState>): Verdict {
+  if (host.kind === 'unknown') return host.verdict
+  const { connectionState, maintenance, version } = host.value
+  const found = `${connectionState}${maintenance ? ', in maintenance mode' : ''}${version === null ? '' : `, ESXi ${version}`}`
+  if (connectionState !== 'connected') {
+    return failed(
+      found,
+      'Bring the host back in vCenter: its VMs cannot be snapshotted or read',
+      'a host that is connected',
+    )
+  }
+  if (maintenance) {
+    const next = 'Move its VMs, or end the maintenance: VDDK refuses to read from a host in maintenance mode'
+    return warning(found, next, 'a host that is not in maintenance mode')
+  }
+  return ok(found)
+}
+
+/** @param waysOf what needs this port: transports, or "vix" */
+export function hostPortVerdict(
+  connected: Learned<number>,
+  { ways, policy, place }: { readonly ways: readonly Feature[]; readonly policy: Policy; readonly place: string },
+): { readonly verdict: Verdict; readonly lacks: readonly Lack[] } {
+  if (connected.kind === 'known') {
+    return { verdict: ok(`answers in ${formatDuration(Math.max(1, connected.value))}`), lacks: [] }
+  }
+  const lacks = ways.map((feature) => ({ feature, words: `${place} cannot be reached` }))
+  const state = isFatal(lacks, policy) ? ('failed' as const) : ('warning' as const)
+  const verdict = { ...connected.verdict, state, needed: `${ways.join(', ')} connect to it` }
+  return { verdict, lacks }
+}
+
+/** Below it a snapshot may fill the datastore, which stops every VM on it. */
+const FREE_SHARE_LEAST = 0.1
+const FREE_BYTES_LEAST = 2 * GiB
+
+export function datastoreVerdict({
+  type,
+  capacityBytes,
+  freeBytes,
+  accessible,
+  maintenanceMode,
+}: DatastoreState): Verdict {
+  const share = capacityBytes === 0 ? 0 : freeBytes / capacityBytes
+  const space = `${formatBytes(freeBytes)} of ${formatBytes(capacityBytes)} free (${Math.floor(share * 100)} %)`
+  const found = `${type}, ${space}${accessible ? '' : ', not accessible'}`
+  if (!accessible) return failed(found, 'Look at the storage in vCenter', 'a datastore that is accessible')
+  if (maintenanceMode !== null && maintenanceMode !== 'normal')
+    return warning(`${found}, ${maintenanceMode}`, 'End the maintenance of the datastore')
+  const next =
+    'Free space on it: a snapshot grows with everything that its VM writes, and a full datastore stops all VMs on it'
+  if (freeBytes < FREE_BYTES_LEAST) return failed(found, next, `at least ${formatBytes(FREE_BYTES_LEAST)}`)
+  if (share < FREE_SHARE_LEAST) return warning(found, next, `${FREE_SHARE_LEAST * 100} %`)
+  return ok(found)
+}
+
+export function hostAbout(host: Pick<HostState, 'name'>): string {
+  return `ESXi host ${quote(host.name)}`
+}
