@@ -110,6 +110,7 @@ export function imageVsphere(image: string, changed: readonly Extent[]): Vsphere
       setChangeTracking: refuse,
       captureConfig: refuse,
       createVm: refuse,
+      detachDisks: refuse,
       currentTime: refuse,
       readHost: refuse,
       readDatastores: refuse,

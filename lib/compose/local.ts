@@ -174,6 +174,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       guestAccount: async (name, within) => parseGuestCredentials(await secrets.read(name, within), name),
       repository: async () => repository,
       limits: localStageLimits,
+      moverVm: settings.vddk.moverVm,
       isClaimLive: claimsOf(engineId),
     }
     log.info('engine.started', { home })

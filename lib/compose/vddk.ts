@@ -17,7 +17,7 @@ export async function openVddkTransports(
   cancel: Cancel,
 ): Promise<readonly Transport[]> {
   const settings = await vsphereSettingsOf(vcenter, around, cancel)
-  const { directory, nbdkit, plugin, compression, nfcPort } = vddk
+  const { directory, nbdkit, plugin, compression, nfcPort, moverVm } = vddk
   return vddkTransports({
     presence: findVddk({
       nbdkit,
@@ -25,7 +25,7 @@ export async function openVddkTransports(
       path: around.environment['PATH'] ?? '',
       machine: { platform: process.platform, arch: process.arch },
     }),
-    ...{ plugin, compression, nfcPort, hotadd: false, clock: around.clock, random: around.random },
+    ...{ plugin, compression, nfcPort, hotadd: moverVm !== null, clock: around.clock, random: around.random },
     login: async (within) => {
       const { endpoint, sha1 } = await readServerCertificate(settings, within)
       return { server: endpoint, user: settings.user, password: await settings.password(), thumbprintSha1: sha1 }

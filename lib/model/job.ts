@@ -32,6 +32,8 @@ export type Debt =
   | { readonly kind: 'snapshot'; readonly name: string }
   /** A workspace of ours in the guest, named by this token; it may or may not exist. */
   | { readonly kind: 'guest'; readonly token: string }
+  /** Disks of the VM that may still be attached to the mover's own VM. */
+  | { readonly kind: 'hot-disk'; readonly moverVm: Moref }
   /** A mover of this attempt that may run. */
   | { readonly kind: 'mover'; readonly attempt: number; readonly clientToken: string; readonly taskId: string | null }
 

@@ -54,6 +54,14 @@ export type VmDisk = {
   readonly sharing: boolean
 }
 
+/**
+ * Whether a VM has this disk by hot-add of somebody who reads it: it is left out of snapshots, keeps nothing that is written to
+ * it, and its file, or one below it, is among those of the VM that is read.
+ */
+export function isHotAdded({ mode, fileName, parents }: VmDisk, filesOfRead: readonly string[]): boolean {
+  return mode === 'independent_nonpersistent' && [fileName, ...parents].some((file) => filesOfRead.includes(file))
+}
+
 export type GuestNic = {
   readonly network: string | null
   readonly macAddress: string | null

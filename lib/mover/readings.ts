@@ -15,6 +15,7 @@ import type { VsphereSession } from '../ports/vsphere.ts'
 import type { MapOptions } from '../repository/disk-map-reader.ts'
 import { chunkBytesOf } from '../repository/map-shape.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
+import { allowedTransports } from './allowed-transports.ts'
 import { type AuditTurn, auditExtents, auditTurn } from './audit-share.ts'
 import { chooseTransport } from './choose-transport.ts'
 import { afterFailedQuery, decideReading, type Reading, type Whole } from './decide.ts'
@@ -96,7 +97,7 @@ async function planReading(
   const { moref, datacenter } = job.vm
   const request: DiskRequest = { vm: moref, snapshot: capture.snapshot, datacenter, disk }
   const { transports, log } = deps
-  const choice = { order: job.policy.transport, transports, log }
+  const choice = { order: job.policy.transport, transports: allowedTransports(job, transports), log }
   const { name: transport, access } = await chooseTransport(request, choice, cancel)
   const decided = decideReading({
     disk,

@@ -33,6 +33,8 @@ export function describeDebt(debt: Debt): string {
       return `snapshot "${debt.name}" to remove, if it exists`
     case 'guest':
       return 'a workspace in the guest to remove, if it exists'
+    case 'hot-disk':
+      return `disks attached to the mover's VM "${debt.moverVm}" to detach, if there are any`
     case 'mover':
       return `the mover of attempt ${debt.attempt} to be over${debt.taskId === null ? '' : ` (task "${debt.taskId}")`}`
     default:

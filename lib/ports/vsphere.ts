@@ -127,6 +127,16 @@ export interface VsphereSession extends AsyncDisposable {
     /** Names of the VSS writers in it, each once, ascending. */
     readonly writers: readonly string[]
   }>
+  /**
+   * Takes disks of another VM from a VM that hot-added them (isHotAdded); nothing is deleted. Those of the VM's own are not meant:
+   * never call it with the files of this VM itself.
+   * @returns the files of the disks that were taken; empty when there are none
+   * @throws BackupError `vm-not-found`, `hot-disk-attached` when one is still there
+   */
+  detachDisks(
+    request: { readonly vm: Moref; readonly files: readonly string[] },
+    cancel: Cancel,
+  ): Promise<readonly string[]>
   /** The server's own clock, ISO 8601 UTC. */
   currentTime(cancel: Cancel): Promise<string>
   /** @throws BackupError `host-not-found`, `vcenter-permission` */

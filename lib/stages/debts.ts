@@ -29,5 +29,6 @@ function isSameDebt(left: Debt, right: Debt): boolean {
   if (left.kind === 'place' && right.kind === 'place') return left.resource === right.resource
   if (left.kind === 'snapshot' && right.kind === 'snapshot') return left.name === right.name
   if (left.kind === 'guest' && right.kind === 'guest') return left.token === right.token
+  if (left.kind === 'hot-disk' && right.kind === 'hot-disk') return left.moverVm === right.moverVm
   return left.kind === 'mover' && right.kind === 'mover' && left.clientToken === right.clientToken
 }

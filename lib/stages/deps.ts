@@ -112,6 +112,8 @@ export type StageDeps = {
   /** Opened when first needed: only commit needs it. */
   readonly repository: (cancel: { readonly signal: AbortSignal }) => Promise<Repository>
   readonly limits: StageLimits
+  /** The VM that movers run in, by reference or instance uuid, for disks that VDDK attaches to it; null: there is none. */
+  readonly moverVm: string | null
   /** Whether whoever made this claim may still be at work. */
   readonly isClaimLive: (claim: Claim, nowMs: number) => boolean
 }

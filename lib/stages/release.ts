@@ -14,12 +14,13 @@ import { pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
+import { detachHotDisks } from './hot-disks.ts'
 import { givePlaceBack } from './places.ts'
 import { noteRemoval, noteTimes } from './snapshot-times.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type Step } from './step.ts'
 
-/** Order: no mover reads any more, then the snapshots go, then others may have the VM. */
+/** Order: no mover reads any more, then what one left attached is detached, then the snapshots go, then others may have the VM. */
 export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   // Once: a guest that does not answer must not keep the snapshot.
   if (hold.job().freezeDeadlineMs !== null && hold.job().round === 0) await thawForRelease(hold, deps, cancel)
@@ -28,6 +29,7 @@ export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): P
     const busy = await stopMover(hold, debt, { deps, cancel })
     if (busy !== null) return busy
   }
+  await detachHotDisks(hold, deps, cancel)
   const waiting = await removeOwnSnapshots(hold, deps, cancel)
   if (waiting !== null) return waiting
   for (const debt of hold.job().owes) {
@@ -131,7 +133,9 @@ export function leftBehind(vmName: string, debts: readonly Debt[]): Notice {
         ? 'a mover'
         : debt.kind === 'guest'
           ? 'a workspace in its guest'
-          : `place "${debt.resource}"`,
+          : debt.kind === 'hot-disk'
+            ? `a disk attached to "${debt.moverVm}"`
+            : `place "${debt.resource}"`,
   )
   return {
     code: 'left-behind',

@@ -12,6 +12,7 @@ import { amend, owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { guardSnapshot } from './growth-guard.ts'
 import type { JobHold } from './hold.ts'
+import { oweHotDisks } from './hot-disks.ts'
 import { movedBy, type Step } from './step.ts'
 
 export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
@@ -67,6 +68,7 @@ export function clientTokenOf(job: Pick<Job, 'id' | 'attempt'>): string {
 async function startMover(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   const job = hold.job()
   const clientToken = clientTokenOf(job)
+  await oweHotDisks(hold, deps, cancel)
   await owe(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId: null }, cancel)
   const { taskId } = await deps.tasks.startMover({ jobId: job.id, attempt: job.attempt, clientToken }, cancel)
   await amend(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId }, cancel)

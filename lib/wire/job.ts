@@ -59,6 +59,7 @@ const debt = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('place'), resource: z.string() }),
   z.strictObject({ kind: z.literal('snapshot'), name: z.string() }),
   z.strictObject({ kind: z.literal('guest'), token: z.string() }),
+  z.strictObject({ kind: z.literal('hot-disk'), moverVm: moref }),
   z.strictObject({
     kind: z.literal('mover'),
     attempt: attemptNumber,

@@ -7,6 +7,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
 import { type GuestsHome, openGuestsHome } from '../guest/guests-home.ts'
 import { PrivateGuest } from '../guest/private-guest.ts'
+import { AttachedDisks } from '../machine/attached-disks.ts'
 import { Datastore } from '../machine/datastore.ts'
 import { FrozenLedger } from '../machine/digest.ts'
 import type { Disk } from '../machine/disk.ts'
@@ -50,6 +51,7 @@ export class Estate implements SimEstate, Disposable {
   readonly datacenters: SimEstate['datacenters']
   readonly datastores: readonly Datastore[]
   readonly ledger = new FrozenLedger()
+  readonly attached = new AttachedDisks()
   #placed: readonly PlacedMachine[] = []
   #made = 0
   #startTask: ((task: SimForeignTask) => void) | null = null

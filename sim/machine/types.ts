@@ -269,6 +269,16 @@ export interface SimEstate {
     readonly networks: readonly string[]
   }[]
   readonly datastores: readonly SimDatastore[]
+  /** What machines have attached of others' disks. */
+  readonly attached: {
+    of(machine: SimMachine): readonly (Omit<SimDisk, 'chain' | 'changeId'> & {
+      readonly layers: readonly SimLayer[]
+      readonly changeId: null
+    })[]
+    detach(machine: SimMachine, deviceKey: number): boolean
+    /** Whoever has files of this machine attached, which locks them. */
+    holderOf(machine: SimMachine): SimMachine | null
+  }
   machines(): readonly { readonly machine: SimMachine; readonly place: SimPlace }[]
   /** Lets a machine run on another host of its cluster, and moves its files to another datastore; throws SimFault. */
   relocateMachine(machine: SimMachine, target: SimTarget): void

@@ -12,6 +12,11 @@ export type OpenedVcenter = AsyncDisposable & {
   readonly vsphere: Vsphere
   /** A VM without snapshots, with at least one disk that snapshots cover. */
   readonly vmName: string
+  /**
+   * Attaches the disks of a snapshot of this VM to another VM, as a backup proxy hot-adds them; @returns that VM. Left out where it
+   * cannot be arranged.
+   */
+  readonly hotAdd?: (session: VsphereSession, snapshot: Moref) => Promise<Moref>
 }
 
 export type VcenterTraits = {
@@ -26,12 +31,12 @@ const none: Quiesce = { kind: 'none' }
 
 export function vsphereContract(name: string, traits: VcenterTraits, open: () => Promise<OpenedVcenter>): void {
   describe(`vCenter: ${name}`, () => {
-    const withVm = async (act: (session: VsphereSession, vm: VmSummary) => Promise<void>) => {
+    const withVm: WithVm = async (act) => {
       await using opened = await open()
       await using session = await opened.vsphere.open(cancel)
       const vm = (await session.listVms(cancel)).find((each) => each.name === opened.vmName)
       if (vm === undefined) throw new Error(`No VM "${opened.vmName}"`)
-      await act(session, vm)
+      await act(session, vm, opened)
     }
 
     it('lists a VM and reads it with the same identity, in the same place', () =>
@@ -197,6 +202,7 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
         await session.removeSnapshot(snapshot, cancel)
       }))
 
+    hotDisksContract(withVm)
     if (traits.changedAreas) changedAreasContract(withVm)
     else {
       it('says that changes cannot be asked for, so that the disk is read whole', () =>
@@ -216,7 +222,39 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
   })
 }
 
-type WithVm = (act: (session: VsphereSession, vm: VmSummary) => Promise<void>) => Promise<void>
+type WithVm = (act: (session: VsphereSession, vm: VmSummary, opened: OpenedVcenter) => Promise<void>) => Promise<void>
+
+function hotDisksContract(withVm: WithVm): void {
+  it('detaches nothing from a VM that has only disks of its own', () =>
+    withVm(async (session, { moref }) => {
+      const { disks } = await session.readVm(moref, cancel)
+      const files = disks.map(({ fileName }) => fileName)
+      expect(await session.detachDisks({ vm: moref, files }, cancel)).toEqual([])
+      expect(await session.detachDisks({ vm: moref, files: [] }, cancel)).toEqual([])
+      expect((await session.readVm(moref, cancel)).disks).toEqual(disks)
+      const nobody = session.detachDisks({ vm: parseMoref('vm-999999'), files }, cancel)
+      await expect(nobody).rejects.toMatchObject({ code: 'vm-not-found' })
+    }))
+
+  it('detaches the disks of a VM from the one that hot-added them, and leaves every file', () =>
+    withVm(async (session, { moref }, { hotAdd }) => {
+      if (hotAdd === undefined) return
+      const request = { vm: moref, name: 'held', description: '', quiesce: none }
+      const snapshot = await session.createSnapshot(request, cancel)
+      const { disks } = await session.readSnapshot(snapshot, cancel)
+      const files = disks.flatMap(({ fileName, parents }) => [fileName, ...parents])
+      const before = await session.readVm(moref, cancel)
+      const mover = await hotAdd(session, snapshot)
+      const own = (await session.readVm(mover, cancel)).disks.filter(({ fileName }) => !files.includes(fileName))
+      await expect(session.removeSnapshot(snapshot, cancel)).rejects.toMatchObject({ retry: 'later' })
+      expect(await session.detachDisks({ vm: mover, files: ['[ds9] other/other.vmdk'] }, cancel)).toEqual([])
+      const detached = await session.detachDisks({ vm: mover, files }, cancel)
+      expect(detached.toSorted()).toEqual(disks.map(({ fileName }) => fileName).toSorted())
+      expect(await session.detachDisks({ vm: mover, files }, cancel)).toEqual([])
+      expect((await session.readVm(mover, cancel)).disks).toEqual(own)
+      expect((await session.readVm(moref, cancel)).disks).toEqual(before.disks)
+    }))
+}
 
 function changedAreasContract(withVm: WithVm): void {
   it('tracks changes after they are switched on and one snapshot cycle, and covers the whole disk', () =>

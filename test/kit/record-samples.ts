@@ -58,6 +58,7 @@ export function fullJob(): Job {
     owes: [
       { kind: 'place', resource: 'vm:1' },
       { kind: 'snapshot', name: 'coldframe-x' },
+      { kind: 'hot-disk', moverVm: parseMoref('vm-9') },
       { kind: 'mover', attempt: 1, clientToken: 't', taskId: null },
     ],
     notices: [{ code: 'cbt-unavailable', message: 'Read in full', hint: null }],

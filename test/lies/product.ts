@@ -137,6 +137,7 @@ function partsOf(
     },
     guestAccount: noGuest,
     repository: async () => repository,
+    moverVm: null,
     isClaimLive: claimsOf(ENGINE),
   }
   const parts: EngineParts = {

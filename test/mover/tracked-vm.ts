@@ -184,6 +184,7 @@ function vsphereOf(changedAreas: (query: Query) => ChangedAreas): Vsphere {
       setChangeTracking: unused,
       captureConfig: unused,
       createVm: unused,
+      detachDisks: unused,
       currentTime: unused,
       readHost: unused,
       readDatastores: unused,

@@ -126,6 +126,7 @@ describe('a job', () => {
     expect(fullJob().owes.map(describeDebt)).toEqual([
       'a place in "vm:1" to give back',
       'snapshot "coldframe-x" to remove, if it exists',
+      'disks attached to the mover\'s VM "vm-9" to detach, if there are any',
       'the mover of attempt 1 to be over',
     ])
   })

@@ -1,5 +1,6 @@
 // Transports over the files of an in-memory vCenter: they read by file name, so what they read may be garbage by now.
 
+import { type MemoryVm, newDisk } from '../../lib/adapters/memory/machine.ts'
 import type { MemoryVcenter } from '../../lib/adapters/memory/vsphere.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import type { TransportName } from '../../lib/model/policy.ts'
@@ -39,4 +40,36 @@ export function fileTransport(
       }
     },
   }
+}
+
+/** As VDDK's hotadd: an open disk is attached to the mover's VM, and stays there when the mover dies. */
+export function hotaddTransport(
+  world: { readonly vcenter: MemoryVcenter; readonly moverVm: string | null },
+  around: Around,
+): Transport {
+  const inner = fileTransport('hotadd', world, around)
+  return {
+    ...inner,
+    open: async (request, cancel) => {
+      const source = await inner.open(request, cancel)
+      const mover = world.vcenter.vms.find(({ moref }) => moref === world.moverVm)
+      const attached = mover === undefined ? null : attach(mover, request.disk.fileName)
+      return {
+        ...source,
+        [Symbol.asyncDispose]: async () => {
+          const at = attached === null ? -1 : (mover?.disks.indexOf(attached) ?? -1)
+          if (at >= 0) mover?.disks.splice(at, 1)
+        },
+      }
+    },
+  }
+}
+
+/** Attaches a file of another VM's disk, as VDDK does it. */
+export function attach(vm: MemoryVm, file: string): MemoryVm['disks'][number] {
+  const disk = newDisk({ vm: vm.name, key: 2100 + vm.disks.length, bytes: 4096 })
+  disk.mode = 'independent_nonpersistent'
+  disk.files = [file]
+  vm.disks.push(disk)
+  return disk
 }

@@ -36,7 +36,7 @@ import {
   wrappedStore,
   wrappedVsphere,
 } from './chaos.ts'
-import { fileTransport } from './transports.ts'
+import { fileTransport, hotaddTransport } from './transports.ts'
 
 export const cancel = { signal: new AbortController().signal }
 
@@ -82,6 +82,8 @@ export type World = {
   moving: number
   /** Whether guests write while the pump turns. */
   guestsWrite: boolean
+  /** As the setting COLDFRAME_MOVER_VM. */
+  moverVm: string | null
   /** What one process acts through. */
   depsOf(process: Process): StageDeps
 }
@@ -116,6 +118,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     onSend: () => 'keep',
     moving: 0,
     guestsWrite: true,
+    moverVm: null,
     depsOf: (process) => depsOf(world, process),
   }
   return world
@@ -151,6 +154,7 @@ function depsOf(world: World, process: Process): StageDeps {
     guestAccount: (name) => around('guestAccount', async () => accountNamed(world, name)),
     repository: () => around('repository', async () => ({ ...repository, store })),
     limits: world.limits,
+    moverVm: world.moverVm,
     isClaimLive: claimLivesUntilItsTime,
   }
 }
@@ -207,7 +211,8 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
   const around = world.moverChaos.around(process)
   const store = wrappedStore(world.store, around)
   const { clock, random, log } = world
-  const transports = [fileTransport('datastore', world, around), fileTransport('nbd', world, around)]
+  const files = [fileTransport('datastore', world, around), fileTransport('nbd', world, around)]
+  const transports = [...files, hotaddTransport(world, around)]
   return {
     jobs: wrappedJobStore(world.jobStore, around),
     vsphere: wrappedVsphere(world.vcenter.vsphere, around),

@@ -7,6 +7,7 @@ import type { VmDisk, VmSnapshot } from '../../model/vm.ts'
 import type { VmSurvey } from '../../model/vm-survey.ts'
 import type { Quiesce, VsphereSession } from '../../ports/vsphere.ts'
 import { type Center, findSnapshot } from './center.ts'
+import { refuseLocked } from './hot-disks.ts'
 import {
   consolidateDisks,
   dropAllSnapshots,
@@ -48,6 +49,7 @@ export function snapshotCalls(
     removeSnapshot: (moref, cancel) =>
       call('removeSnapshot', cancel, () => {
         const { vm } = ofSnapshot(moref)
+        refuseLocked(vm, vms)
         const task = { vm, name: 'RemoveSnapshot_Task', takesMs: vm.mishaps.removalTakesMs }
         return asTask(center, { ...task, ...cancel, act: () => dropSnapshot(vm, moref) })
       }),

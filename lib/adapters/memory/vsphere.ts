@@ -6,6 +6,7 @@ import { type Moref, parseMoref } from '../../model/ids.ts'
 import type { VmConfig, VmState, VmSummary } from '../../model/vm.ts'
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
 import { type Center, findSnapshot, missing } from './center.ts'
+import { hotDiskCalls } from './hot-disks.ts'
 import { changedSince, describe, type FrozenDisk, fileBytes, type MemoryVm, newVm, writeDisk } from './machine.ts'
 import { snapshotCalls, treeOf } from './snapshot-calls.ts'
 
@@ -80,6 +81,7 @@ function sessionOf(center: Center): VsphereSession {
     [Symbol.asyncDispose]: async () => undefined,
     listVms: (cancel) => call('listVms', cancel, () => vms.map(summaryOf)),
     ...snapshotCalls(center, { find, ofSnapshot }),
+    ...hotDiskCalls(center, find),
     readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref))),
     setChangeTracking: ({ vm: moref, enabled }, cancel) =>
       call('setChangeTracking', cancel, () => {

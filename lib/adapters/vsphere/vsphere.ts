@@ -1,6 +1,7 @@
 // The vSphere port made real: sessions of one vCenter or ESXi server over SOAP.
 
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
+import { detachDisks } from './hot-disks.ts'
 import { listVms } from './inventory.ts'
 import { openSession, type VimSession, type VsphereSettings } from './session.ts'
 import { missingPrivileges, readDatastores, readHost, readTime } from './site.ts'
@@ -49,6 +50,7 @@ function sessionOf(session: VimSession): VsphereSession {
     createVm: (request, cancel) => createVm(session, request, cancel),
     openGuest: (request, cancel) => openVix(session, request, cancel),
     readVssManifest: (request, cancel) => readVssManifest(session, request, cancel),
+    detachDisks: (request, cancel) => detachDisks(session, request, cancel),
     runningTasks: (vm, cancel) => readRunningTasks(session, ref('VirtualMachine', vm), cancel),
     currentTime: (cancel) => readTime(session, cancel),
     readHost: (host, cancel) => readHost(session, host, cancel),

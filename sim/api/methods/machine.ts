@@ -160,7 +160,7 @@ function applyDevice(call: Call, { entity, change }: { readonly entity: MachineE
       machine.addDisk({ ...diskWish(device), datastore: datastoreOf(call, { device, entity }) })
       return
     case 'remove':
-      if (!machine.removeDisk(numberAt(device, 'key'))) throw invalidArgument('spec.deviceChange[0].device.key')
+      removeDevice(call, { entity, change, key: numberAt(device, 'key') })
       return
     case 'edit':
       if (!machine.growDisk(numberAt(device, 'key'), diskWish(device).capacityBytes))
@@ -169,6 +169,19 @@ function applyDevice(call: Call, { entity, change }: { readonly entity: MachineE
     default:
       throw new SimFault('NotSupported', 'Only adding, growing and removing disks is simulated')
   }
+}
+
+/** Without a file operation the files stay, also those of an attached disk of another machine. */
+function removeDevice(
+  { front }: Call,
+  { entity, change, key }: { readonly entity: MachineEntity; readonly change: Data; readonly key: number },
+): void {
+  const { machine } = entity
+  if (front.world.estate.attached.of(machine).some((disk) => disk.deviceKey === key)) {
+    if (optionalTextAt(change, 'fileOperation') !== null)
+      throw new SimFault('FileLocked', 'The disk belongs to another virtual machine')
+    front.world.estate.attached.detach(machine, key)
+  } else if (!machine.removeDisk(key)) throw invalidArgument('spec.deviceChange[0].device.key')
 }
 
 /** The size and kind of a new disk. */

@@ -43,7 +43,9 @@ export const snapshotMethods: Readonly<Record<string, Handler>> = {
       descriptionId: 'vm.Snapshot.remove',
       durationMs: call.front.settings.snapshotMs,
       work: () => {
-        owner.machine.removeSnapshot(snapshot, { removeChildren, consolidate })
+        const merges = consolidate && call.front.world.estate.attached.holderOf(owner.machine) === null
+        owner.machine.removeSnapshot(snapshot, { removeChildren, consolidate: merges })
+        if (consolidate) refuseLocked(call, owner)
         return null
       },
     })
@@ -56,7 +58,10 @@ export const snapshotMethods: Readonly<Record<string, Handler>> = {
   ConsolidateVMDisks_Task: (call) =>
     onMachine(call, {
       descriptionId: 'VirtualMachine.consolidateDisks',
-      work: (entity) => entity.machine.consolidate(),
+      work: (entity) => {
+        refuseLocked(call, entity)
+        entity.machine.consolidate()
+      },
     }),
   // Layouts are always up to date here.
   RefreshStorageInfo: (call) => {
@@ -84,6 +89,12 @@ export const snapshotMethods: Readonly<Record<string, Handler>> = {
       },
     }),
   QueryChangedDiskAreas: queryChangedDiskAreas,
+}
+
+/** Files that another machine has attached cannot be merged. */
+function refuseLocked({ front }: Call, { machine }: MachineEntity): void {
+  const holder = front.world.estate.attached.holderOf(machine)
+  if (holder !== null) throw new SimFault('FileLocked', `A file is locked by "${holder.config.name}"`)
 }
 
 /** The memory flag is accepted and nothing of memory is kept: no guest here has any. */

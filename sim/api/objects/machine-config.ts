@@ -10,7 +10,8 @@ import { datastoreNames, urlOf } from './storage.ts'
 
 export function liveConfig(front: Front, entity: MachineEntity): Data {
   const { machine } = entity
-  const disks = machine.disks.map((disk) => ({ ...shown(disk), layers: disk.chain(), changeId: disk.changeId }))
+  const own = machine.disks.map((disk) => ({ ...shown(disk), layers: disk.chain(), changeId: disk.changeId }))
+  const disks = [...own, ...front.world.estate.attached.of(machine)]
   return configOf({ front, entity, config: machine.config, disks, changeTracking: machine.changeTrackingEnabled })
 }
 
