@@ -84,9 +84,17 @@ type Summary = {
   readonly notChecked: number
 }
 
+const toldOneByOneMax = 10
+
 function textOf({ checks, vms }: DoctorReport, { ok, warnings, failed, notChecked }: Summary): string {
   const groups = [...Map.groupBy(checks, ({ about }) => about)]
-  const lines = groups.flatMap(([about, of]) => [about, ...of.flatMap(checkLines), ''])
+  // Of many VMs only what is not as needed is told one by one.
+  const isShort = vms.length > toldOneByOneMax
+  const lines = groups.flatMap(([about, of]) => {
+    const told = isShort ? of.filter(({ state }) => state !== 'ok') : of
+    if (told.length === 0) return []
+    return [about, ...told.flatMap(checkLines), '']
+  })
   const told = lines.map((line) => `${printable(line)}\n`).join('')
   const sum = `${ok} ok, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}, ${failed} failed, ${notChecked} not checked\n`
   return `${told}${vms.length === 0 ? '' : `${predictionTable(vms)}\n`}${sum}`

@@ -73,6 +73,8 @@ function repositoryLooks(settings: Settings, folder: string | null, around: Surr
   }
   const about = `repository ${quote(`file:${folder}`)}`
   const open = look({ ...topic, about }, async (cancel) => {
+    if (settings.passphrase === null)
+      return failed('COLDFRAME_PASSPHRASE or COLDFRAME_PASSPHRASE_FILE is not set', 'Set one of them', 'its passphrase')
     try {
       const { id } = await openLocalRepository(settings, around, cancel)
       return ok(`it is ${quote(id)}`)

@@ -1,7 +1,9 @@
 // coldframe doctor and coldframe privileges as people and programs run them, against the simulator with everything that can be wrong.
 
-import { writeFile } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
+import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Check } from '../../lib/operate/doctor/check.ts'
@@ -119,6 +121,42 @@ describe('coldframe doctor', () => {
     const { ended } = await ask(home, ['--vm', 'app-1'])
     expect(errorOf(ended)).toEqual({ exitCode: 3, code: 'vm-not-found' })
     expect(ended.document?.error?.hint).toContain('"app-01"')
+  })
+
+  it('logs in to guests only when it is told to, and leaves nothing there', async () => {
+    // Programs of plain accounts must be able to pass it.
+    const guests = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
+    await using sim = await openSim('--estate', 'demo', '--guest-programs', guests)
+    await using home = await openHome(sim)
+    const policy = join(home.folder, 'policy.yaml')
+    const script = `{bundle: scripts/a.sh, sha256: "${'0'.repeat(64)}", entry: a.sh}`
+    const lines = [
+      'name: guests',
+      'consistency: {want: application, require: crash}',
+      'guest: {mode: try, order: [vix], credentials: guests}',
+      `scripts: {linux: {preFreeze: ${script}}}`,
+    ]
+    await writeFile(policy, `${lines.join('\n')}\n`)
+    const secret = (password: string) => ({ COLDFRAME_SECRET_GUESTS: JSON.stringify({ user: 'backup', password }) })
+    const args = ['--vm', 'db-01', '--policy', policy]
+    const plain = await ask(home, args, secret('only-for-the-demo'))
+    expect(plain.stateOf('vm.guest-login')).toEqual([])
+    expect(plain.data.vms[0]?.grade).toEqual({ grade: 'application', reasons: [] })
+    expect(Object.keys(await sim.calls()).filter((call) => call.includes('InGuest'))).toEqual([])
+
+    const inside = await ask(home, [...args, '--guest'], secret('only-for-the-demo'))
+    expect(inside.stateOf('vm.guest-login')[0]).toMatchObject({
+      state: 'ok',
+      found: expect.stringContaining('vix: opened'),
+    })
+    const refused = await ask(home, [...args, '--guest'], secret('not-this-one'))
+    expect(refused.stateOf('vm.guest-login')[0]).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('refused'),
+    })
+    expect(refused.ended.stdout).not.toContain('not-this-one')
+    const left = (await readdir(guests, { recursive: true })).filter((path) => /\/.*coldframe-/.test(path))
+    expect(left).toEqual([])
   })
 
   it('looks at the ports of the hosts for transports that need them, and at the hosts themselves', async () => {

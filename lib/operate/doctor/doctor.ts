@@ -47,8 +47,13 @@ async function examineVcenter(request: DoctorRequest, deps: DoctorDeps, cancel: 
     look((within) => probe.connect(place, within)),
     look((within) => probe.certificate(place, within)),
   ])
-  const checks = [checkOf(topics.name, nameVerdict(addresses)), checkOf(topics.port, portVerdict(connected))]
+  const checks = [checkOf(topics.name, nameVerdict(addresses))]
   const rest = [topics.login, topics.version, topics.clock]
+  if (addresses.kind === 'unknown') {
+    const more = unreachedChecks([topics.port, topics.certificate, ...rest], `"${place.host}" has no address`)
+    return { checks: [...checks, ...more], vms: [] }
+  }
+  checks.push(checkOf(topics.port, portVerdict(connected)))
   if (connected.kind === 'unknown') {
     const why = `"${place.host}:${place.port}" cannot be reached`
     return { checks: [...checks, ...unreachedChecks([topics.certificate, ...rest], why)], vms: [] }

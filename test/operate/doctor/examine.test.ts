@@ -82,7 +82,7 @@ describe('the doctor', () => {
     const { byId: found } = await examined(world)
     expect(found).toMatchObject({
       'vcenter.name': { state: 'failed', code: 'name-unknown' },
-      'vcenter.port': { state: 'failed' },
+      'vcenter.port': { state: 'not-checked' },
       'vcenter.login': { state: 'not-checked' },
     })
   })
