@@ -27,6 +27,7 @@ const KEYS: Readonly<Record<Mishap['kind'], readonly string[]>> = {
   areas: ['kind', 'lie'],
   delay: ['kind', 'delayMs'],
   'drop-connection': ['kind'],
+  'drop-reply': ['kind'],
   'expire-session': ['kind'],
   'http-status': ['kind', 'status'],
   'short-body': ['kind'],
@@ -37,7 +38,7 @@ const KEYS: Readonly<Record<Mishap['kind'], readonly string[]>> = {
 
 const KINDS = [
   ...(['fault', 'task-fault', 'task-fault-after', 'task-timeout', 'task-vanish', 'task-hang', 'task-slow'] as const),
-  ...(['areas', 'delay', 'drop-connection', 'expire-session', 'http-status'] as const),
+  ...(['areas', 'delay', 'drop-connection', 'drop-reply', 'expire-session', 'http-status'] as const),
   ...(['short-body', 'wrong-range', 'other-bytes', 'action'] as const),
 ] as const
 

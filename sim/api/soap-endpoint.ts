@@ -51,6 +51,7 @@ export async function soapEndpoint(front: Front, exchange: Exchange): Promise<vo
     const mishap = await meetMishap(front, { call: call.name, exchange, session: sessionOf(front, exchange) })
     if (mishap === 'answered') return
     const { text, session } = await carryOut({ front, exchange, call, mishap })
+    if (mishap?.kind === 'drop-reply') return void exchange.request.socket.destroy()
     const headers =
       session === null ? {} : { 'Set-Cookie': `${SESSION_COOKIE}="${session.cookie}"; Path=/; HttpOnly; Secure` }
     answer(exchange, { status: 200, type: 'text/xml; charset=utf-8', body: text, headers })

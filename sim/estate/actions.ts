@@ -97,6 +97,7 @@ function readWish(object: JsonObject, action: MachineAction): Wish {
     case 'revert':
       return readSnapshotWish(object, action)
     case 'change-tracking':
+    case 'fill-datastore':
     case 'hold-consolidation':
     case 'list-late':
     case 'power-loss':

@@ -3,17 +3,20 @@
 import { seededRandom } from '../../lib/base/random.ts'
 import { changeUuid } from '../machine/change-tracking.ts'
 import type { Machine } from '../machine/machine.ts'
+import { SimFault } from '../machine/types.ts'
 import type { Estate } from './estate.ts'
 import type { JsonObject } from './json.ts'
 
 export const LIE_ACTIONS = [
-  ...(['change-tracking', 'hold-consolidation', 'list-late', 'power-loss', 'relocate', 'task', 'write'] as const),
+  ...(['change-tracking', 'fill-datastore', 'hold-consolidation', 'list-late', 'power-loss'] as const),
+  ...(['relocate', 'task', 'write'] as const),
 ] as const
 
 type LieAction = (typeof LIE_ACTIONS)[number]
 
 export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   'change-tracking': ['enabled', 'lie', 'share', 'seed', 'by', 'deviceKey'],
+  'fill-datastore': ['datastore', 'freeBytes'],
   'hold-consolidation': ['ms', 'deaf'],
   'list-late': ['ms'],
   'power-loss': [],
@@ -29,7 +32,7 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * change-tracking {enabled}, or {lie, deviceKey?} for every disk or one of them: "forget" {share?, seed?} (blocks written since the last
  * snapshot count as unwritten, each with this chance; 1 is all), "exaggerate" (all count as written), "rewind" {by?} (the counter goes
  * back by so much, 2 if not given; by 1 it stands still), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
- * hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
+ * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later), power-loss {} (off, on, and tracking begins anew),
  * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine),
  * write {bytes} (the guest writes that much now).
@@ -39,6 +42,16 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
   switch (action) {
     case 'change-tracking':
       return readTracking(object)
+    case 'fill-datastore': {
+      const name = object.textOrNull('datastore')
+      const freeBytes = object.wholeNumber('freeBytes', { low: 0, high: 2 ** 50 })
+      return (machine, estate) => {
+        const own = name ?? machine.disks[0]?.datastore
+        const found = estate.datastores.find((one) => one.name === own)
+        if (found === undefined) throw new SimFault('InvalidDatastore', `There is no datastore "${own}"`)
+        found.fill({ freeBytes })
+      }
+    }
     case 'hold-consolidation': {
       const held = { ms: msOf('ms'), deaf: object.flag('deaf', { fallback: false }) }
       return (machine) => machine.holdConsolidation(held)

@@ -10,6 +10,8 @@ export class Datastore implements SimDatastore {
   readonly type: 'VMFS' | 'NFS' | 'vsan'
   readonly capacityBytes: number
   readonly #machines: () => readonly Machine[]
+  /** What files of others take, that are not simulated. */
+  #othersBytes = 0
   readonly #uploaded = new Map<string, Uint8Array>()
 
   constructor(
@@ -22,13 +24,21 @@ export class Datastore implements SimDatastore {
     this.#machines = world.machines
   }
 
+  /** Files of others leave so much free, as of now. */
+  fill({ freeBytes }: { readonly freeBytes: number }): void {
+    this.#othersBytes = Math.max(0, this.capacityBytes - this.#usedBytes() - freeBytes)
+  }
+
   freeBytes(): number {
+    return Math.max(0, this.capacityBytes - this.#usedBytes() - this.#othersBytes)
+  }
+
+  #usedBytes(): number {
     const layers = this.#machines()
       .flatMap((machine) => machine.allDisks)
       .filter((disk) => disk.datastore === this.name)
       .flatMap((disk) => disk.layers)
-    const used = layers.reduce((sum, layer) => sum + layer.store.presentCount() * GRAIN_BYTES, 0)
-    return Math.max(0, this.capacityBytes - used)
+    return layers.reduce((sum, layer) => sum + layer.store.presentCount() * GRAIN_BYTES, 0)
   }
 
   file(path: string): SimFile | null {

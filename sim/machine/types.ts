@@ -340,6 +340,8 @@ export type SimMishap =
   | { readonly kind: 'areas'; readonly lie: AreasLie }
   | { readonly kind: 'delay'; readonly delayMs: number }
   | { readonly kind: 'drop-connection' }
+  /** API methods only: carried out, but the caller never hears of it. */
+  | { readonly kind: 'drop-reply' }
   | { readonly kind: 'expire-session' }
   | { readonly kind: 'http-status'; readonly status: number }
   /** /folder only: fewer bytes than Content-Range says, or a wrong Content-Range. */

@@ -1,6 +1,7 @@
 // Lies about snapshots and their tasks, and what happens in the middle of a backup.
 
 import { MiB } from '../../lib/base/bytes.ts'
+import { defaultPolicy } from '../../lib/model/policy.ts'
 import { type Chapter, during, failed, ok, QUERY, READ, type Rule, warning } from './lie.ts'
 
 const fault = { fault: 'GenericVmConfigFault', message: 'An error occurred while saving the snapshot' }
@@ -47,6 +48,30 @@ const tasks: Chapter = {
       lie: 'The task does not end for long, and no snapshot is made',
       rules: create({ kind: 'task-hang', work: false, ms: 1_500 }),
       limits: { captureMs: 400 },
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The snapshot is made, and the answer to the call that began its task is lost',
+      rules: create({ kind: 'drop-reply' }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The session ends just before the snapshot',
+      rules: create({ kind: 'expire-session' }),
+      noticed: [{ repeats: 'CreateSnapshot_Task', calls: 2 }],
+      ends: ok,
+    },
+    {
+      lie: 'The session ends just before the removal',
+      rules: remove({ kind: 'expire-session' }),
+      noticed: [{ repeats: 'RemoveSnapshot_Task', calls: 2 }],
+      ends: ok,
+    },
+    {
+      lie: 'The answer to the call that began the removal is lost',
+      rules: remove({ kind: 'drop-reply' }),
       noticed: [{ log: 'stage.failed' }],
       ends: ok,
     },
@@ -207,6 +232,40 @@ const reads: Chapter = {
   ],
 }
 
+/** Long enough for a look at the snapshot while disks are read. */
+const slowly: readonly Rule[] = [{ call: READ, nth: 4, mishap: { kind: 'delay', delayMs: 1_200 } }]
+const guarded = { growthLookMs: 50 }
+
+const weight: Chapter = {
+  title: 'Snapshots that weigh too much',
+  lies: [
+    {
+      lie: 'The snapshot grows beyond what the policy allows',
+      policy: { snapshot: { ...defaultPolicy().snapshot, growthBytesMax: 600_000 } },
+      limits: guarded,
+      rules: [...during('write', { bytes: 1_500_000 }), ...slowly],
+      noticed: [{ log: 'snapshot.read-ended' }],
+      ends: failed('snapshot-too-large'),
+    },
+    {
+      lie: 'The read takes longer than the policy allows',
+      policy: { snapshot: { ...defaultPolicy().snapshot, ageMsMax: 900 } },
+      limits: guarded,
+      rules: [{ call: READ, nth: 4, mishap: { kind: 'delay', delayMs: 3_000 } }],
+      noticed: [{ log: 'snapshot.read-ended' }],
+      ends: failed('snapshot-too-old'),
+    },
+    {
+      lie: 'The datastore fills up',
+      limits: guarded,
+      rules: [...during('fill-datastore', { freeBytes: 100 * MiB }), ...slowly],
+      after: [{ action: 'fill-datastore', body: { freeBytes: 2 ** 40 } }],
+      noticed: [{ log: 'snapshot.read-ended' }],
+      ends: failed('datastore-filling'),
+    },
+  ],
+}
+
 const folder = (mishap: Rule['mishap'], times = 1): readonly Rule[] => [{ call: READ, nth: 3, times, mishap }]
 
 const repeated = { noticed: [{ repeats: READ, calls: 5 }], ends: ok } as const
@@ -250,4 +309,4 @@ const wire: Chapter = {
   ],
 }
 
-export const SNAPSHOT_LIES: readonly Chapter[] = [tasks, reads, wire]
+export const SNAPSHOT_LIES: readonly Chapter[] = [tasks, reads, weight, wire]

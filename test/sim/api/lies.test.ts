@@ -152,6 +152,29 @@ describe('what happens in the middle', () => {
     ])
   })
 
+  it('carries out a call whose answer is lost', async () => {
+    await using sim = await openSim()
+
+    const cookie = await sim.login()
+    sim.arm('CreateSnapshot_Task', { kind: 'drop-reply' })
+    await expect(createSnapshot(sim, cookie)).rejects.toThrow(/hang up|ECONNRESET/)
+    await expect.poll(() => snapshotsOf(sim)).toHaveLength(1)
+  })
+
+  it('fills a datastore up to what is told', async () => {
+    await using sim = await openSim()
+
+    const free = () => sim.estate.datastores.map((one) => one.freeBytes())
+    const before = free()
+    act(sim, 'fill-datastore', { freeBytes: 1_000_000 })
+    expect(free()).toEqual([1_000_000, before[1]])
+    sim.estate.named('db-01')[0]?.disks[0]?.write({ offsetBytes: 0, bytes: new Uint8Array(3 * 1024 * 1024) })
+    expect(free()[0]).toBeLessThan(1_000_000)
+    expect(() => act(sim, 'fill-datastore', { datastore: 'ds9', freeBytes: 1 })).toThrow(/no datastore "ds9"/)
+    act(sim, 'fill-datastore', { freeBytes: 2 ** 50 })
+    expect(free()[0]).toBeGreaterThan(before[1] ?? 0)
+  })
+
   it('moves a machine to another host', async () => {
     await using sim = await openSim()
 
