@@ -3,10 +3,14 @@
 import { BackupError, messageOf } from '../base/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
 
+/** The hint of a failure that knows of no better step. */
+export const START_AGAIN = 'The log tells what came before it; start the backup again when its cause is gone'
+
 export function outcomeOfError(error: unknown): Outcome {
   const known = firstBackupError(error)
-  if (known !== null) return { kind: 'failed', code: known.code, message: known.message, hint: known.hint ?? null }
-  return { kind: 'failed', code: 'failed', message: messageOf(error), hint: null }
+  if (known !== null)
+    return { kind: 'failed', code: known.code, message: known.message, hint: known.hint ?? START_AGAIN }
+  return { kind: 'failed', code: 'failed', message: messageOf(error), hint: START_AGAIN }
 }
 
 /** The error itself, or the first of an aggregate's members, that speaks of the world. */

@@ -13,6 +13,7 @@ import type { StageDeps } from './deps.ts'
 import { guardSnapshot } from './growth-guard.ts'
 import type { JobHold } from './hold.ts'
 import { oweHotDisks } from './hot-disks.ts'
+import { START_AGAIN } from './outcome-of-error.ts'
 import { movedBy, type Step } from './step.ts'
 
 export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
@@ -86,7 +87,7 @@ function moverOf(job: Job): Extract<Debt, { kind: 'mover' }> {
 
 function afterResult(job: Job, result: NonNullable<Attempt['result']>, deps: StageDeps): Step {
   if (result.kind === 'failed') {
-    const notice = { code: result.code, message: result.message, hint: result.hint }
+    const notice = { code: result.code, message: result.message, hint: result.hint ?? START_AGAIN }
     return result.retry === 'no'
       ? movedBy({ kind: 'failed', outcome: { kind: 'failed', ...notice } })
       : tryAgain(job, notice)

@@ -29,18 +29,20 @@ export type BackupRequest = {
   readonly vms?: readonly string[] | null
   readonly policy?: Policy
   readonly door?: 'api' | 'schedule' | 'alarm'
+  /** Left out, a new one. */
+  readonly key?: string
 }
 
 let keys = 0
 
 /** Writes the run and wakes plan. */
-export async function request(world: World, { vms, policy, door }: BackupRequest = {}): Promise<RunId> {
+export async function request(world: World, { vms, policy, door, key }: BackupRequest = {}): Promise<RunId> {
   const process: Process = { name: 'door', stop: new AbortController(), dead: false, onDeath: () => undefined }
   const asked = {
     door: door ?? 'api',
     policy: policy ?? policyWith(),
     vms: vms === undefined ? ['db-1'] : vms,
-    key: `key-${++keys}`,
+    key: key ?? `key-${++keys}`,
   }
   return requestRun(asked, world.depsOf(process), cancel)
 }

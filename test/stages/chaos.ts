@@ -56,7 +56,9 @@ type Wait = {
   readonly blow: 'pause' | 'delay'
   readonly until: Promise<void>
 }
-export type Choice = Omit<Strike, 'call'> | Wait | null
+/** Fails with an error of the chooser's. */
+type Failure = { readonly when: Strike['when']; readonly blow: 'error'; readonly error: Error }
+export type Choice = Omit<Strike, 'call'> | Wait | Failure | null
 
 /** @param choose the strike at this call, if any; asked once for each call */
 export function chaos(
@@ -127,6 +129,8 @@ async function fall(
       throw new BackupError(`Cannot use "${name}": it refuses`, { code: 'struck-refused', retry: 'no' })
     case 'broken':
       throw new Error(`"${name}" is broken`)
+    case 'error':
+      throw strike.error
     case 'stop':
       process.stop.abort(new DOMException('The process stops', 'AbortError'))
       return process.stop.signal.throwIfAborted()

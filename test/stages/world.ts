@@ -22,6 +22,7 @@ import type { JobStore } from '../../lib/ports/job-store.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
 import type { MessageQueue } from '../../lib/ports/queue.ts'
 import type { MoverRequest, Tasks } from '../../lib/ports/tasks.ts'
+import type { Vsphere } from '../../lib/ports/vsphere.ts'
 import { createRepository } from '../../lib/repository/open-repository.ts'
 import type { Repository } from '../../lib/repository/repository.ts'
 import { claimLivesUntilItsTime, defaultStageLimits, type StageDeps, type StageLimits } from '../../lib/stages/deps.ts'
@@ -56,6 +57,8 @@ export type World = {
   readonly random: Random
   readonly clock: ManualClock
   readonly vcenter: MemoryVcenter
+  /** What processes reach of it; at first its own port. */
+  vsphere: Vsphere
   readonly jobStore: JobStore
   readonly queue: MessageQueue
   tasks: Tasks
@@ -77,7 +80,7 @@ export type World = {
   /** Called by the mover before it starts, for tests that hold it up. */
   beforeMove: (request: MoverRequest) => Promise<void>
   /** What becomes of a message on its way into a queue. */
-  onSend: (message: StageMessage) => 'keep' | 'lose' | 'twice'
+  onSend: (message: StageMessage) => 'keep' | 'lose' | 'twice' | { readonly lateMs: number }
   /** Movers that run now. */
   moving: number
   /** Whether guests write while the pump turns. */
@@ -96,10 +99,12 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   const store = memoryObjectStore({ clock })
   const repository = await createRepository({ store, wrappers: [plainWrapper], random, clock }, cancel)
   const queue = memoryQueue({ clock, receivesMax: options.receivesMax ?? 5 })
+  const vcenter = memoryVcenter({ clock })
   const world: World = {
     random,
     clock,
-    vcenter: memoryVcenter({ clock }),
+    vcenter,
+    vsphere: vcenter.vsphere,
     jobStore: memoryJobStore(),
     queue,
     guests: silentNetwork,
@@ -143,11 +148,12 @@ function depsOf(world: World, process: Process): StageDeps {
           world.sent.push(message)
           const fate = world.onSend(message)
           if (fate === 'lose') return
-          await world.queue.send(message, options, { signal })
+          const lateMs = typeof fate === 'object' ? fate.lateMs : 0
+          await world.queue.send(message, { delayMs: Math.min(900_000, options.delayMs + lateMs) }, { signal })
           if (fate === 'twice') await world.queue.send(message, options, { signal })
         }),
     },
-    vsphere: wrappedVsphere(world.vcenter.vsphere, around),
+    vsphere: wrappedVsphere(world.vsphere, around),
     tasks: wrapped(world.tasks, 'tasks', around),
     random: world.random,
     guests: wrappedGuests(world.guests, around),
@@ -215,7 +221,7 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
   const transports = [...files, hotaddTransport(world, around)]
   return {
     jobs: wrappedJobStore(world.jobStore, around),
-    vsphere: wrappedVsphere(world.vcenter.vsphere, around),
+    vsphere: wrappedVsphere(world.vsphere, around),
     repository: { ...world.repository, store },
     transports,
     openWorker: inProcessWorkers({ transports, store, random }),
