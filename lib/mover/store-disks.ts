@@ -163,8 +163,12 @@ async function openWorkers(
   return { list, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() }
 }
 
-/** How many have something to do: one reads all streams, the others share what can be read anywhere. */
+/**
+ * How many have something to do: one reads all streams, the others share what can be read anywhere. VDDK attaches a disk to the
+ * mover's VM once: two readers would be two attachments, so one worker reads all when a disk comes by `hotadd`.
+ */
 function workersOf(readings: readonly DiskReading[]): number {
+  if (readings.some(({ transport }) => transport === 'hotadd')) return 1
   const bytesOf = (access: DiskReading['access']) =>
     readings.reduce((sum, reading) => sum + (reading.access === access ? reading.totalBytes : 0), 0)
   return Math.min(1, bytesOf('sequential')) + Math.ceil(bytesOf('random') / BYTES_PER_WORKER)

@@ -1,8 +1,9 @@
 // The whole product over transport "nbdssl": our simulator as the vCenter, the real nbdkit, and our own plugin in the place of
 // VMware's, which serves what a snapshot's chain of files holds together.
 
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readServerCertificate } from '../../lib/adapters/vsphere/certificate.ts'
@@ -11,32 +12,37 @@ import type { Machine } from '../../sim/machine/machine.ts'
 import { openSimVcenter, type SimVcenter } from '../adapters/vsphere/sim-vcenter.ts'
 import { backUp, dataOf, digestOf, openHome, type PointDocument, pointsOf, restorePoint } from '../flow/kit.ts'
 import { peerSkip, requirePeer } from '../kit/peers.ts'
+import { until } from '../kit/programs.ts'
 import { openVddkSite, type VddkSite } from './vddk/site.ts'
 
 const cancel = { signal: new AbortController().signal }
 const random = seededRandom(31)
+const MiB = 1024 * 1024
 
 describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbdssl', () => {
   it('bring every byte back, of a full point and of one by changed areas', async () => {
     await using place = await openPlace({ changeTracking: true })
     const { sim, home } = place
     const machine = place.serve('app-01')
-    write(machine, [1_000, 2_500_000])
+    // Large enough that its regions are read in threads, each with an nbdkit of its own.
+    machine.addDisk({ capacityBytes: 80 * MiB, thin: true, datastore: 'ds1' })
+    // Tracking of a new disk becomes real with the next stun.
+    const stun = machine.createSnapshot({ name: 'stun', description: '', quiesce: { kind: 'none' } })
+    machine.removeSnapshot(stun, { removeChildren: false, consolidate: true })
+    write(machine, [1_000, 2_500_000, 47_000_123, 80 * MiB - 20_000])
     const first = await backUp(home, ['app-01'], '--policy', place.policy)
     expect(first.jobs).toMatchObject([{ outcome: { kind: 'success' } }])
-    write(machine, [70_000, 3_000_001])
+    write(machine, [70_000, 3_000_001, 33 * MiB])
     await backUp(home, ['app-01'], '--policy', place.policy)
     const points = (await pointsOf(home)).toSorted((a, b) => a.sequence - b.sequence)
-    expect(points.flatMap(({ disks }) => disks.map((disk) => [disk.readMode, Reflect.get(disk, 'transport')]))).toEqual(
-      [
-        ['full', 'nbdssl'],
-        ['full', 'nbdssl'],
-        ['incremental', 'nbdssl'],
-        ['incremental', 'nbdssl'],
-      ],
-    )
+    const reads = points.flatMap(({ disks }) => disks.map((disk) => [disk.readMode, Reflect.get(disk, 'transport')]))
+    expect(reads).toEqual([
+      ...Array.from({ length: 3 }, () => ['full', 'nbdssl']),
+      ...Array.from({ length: 3 }, () => ['incremental', 'nbdssl']),
+    ])
     for (const point of points) await expectRestored(place, point)
     expect(machine.snapshots).toEqual([])
+    expect(await readdir(place.site.folderBase)).toEqual([])
     const asked = (await place.site.calls())[0] ?? ''
     const { sha1 } = await readServerCertificate(sim.settings, cancel)
     expect(asked).toContain(`thumbprint=${sha1} vm=moref=`)
@@ -54,6 +60,26 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     await expectRestored(place, point)
     expect(machine.snapshots.map(({ name }) => name)).toEqual(['before upgrade'])
   }, 60_000)
+
+  it('survive the death of the mover: nbdkit ends with it, the next mover reads again and clears up', async () => {
+    await using place = await openPlace({})
+    const machine = place.serve('app-01')
+    write(machine, [1_000, 2_500_000])
+    await place.site.put('slow-read', '400')
+    const running = place.home.start(['backup', '--vm', 'app-01', '--policy', place.policy])
+    // The choice of the transport opens each disk; the third opening is a reader's.
+    await until(async () => (await opensOf(place)) === 3, 30_000)
+    const [nbdkit = 0] = pidsOf(`libdir=${place.site.libdir}`)
+    process.kill(parentOf(nbdkit), 'SIGKILL')
+    await until(() => pidsOf(`libdir=${place.site.libdir}`).every((pid) => pid !== nbdkit))
+    await place.site.remove('slow-read')
+    expect(await running.ended).toMatchObject({ exitCode: 0 })
+    const [point] = await pointsOf(place.home)
+    if (point === undefined) throw new Error('There is no point')
+    await expectRestored(place, point)
+    expect(machine.snapshots).toEqual([])
+    expect(await readdir(place.site.folderBase)).toEqual([])
+  }, 90_000)
 
   it('go on with the next transport of the policy where there is no VDDK, and say what is missing where there is none', async () => {
     await using place = await openPlace({ transport: 'san, hotadd, nbdssl, datastore' })
@@ -120,12 +146,14 @@ async function openPlace(options: {
   const frozen = new Map<string, string>()
   const run: typeof home.run = (args, more = {}) =>
     home.run(args, { ...more, environment: { ...variables, ...more.environment } })
+  const start: typeof home.start = (args, more = {}) =>
+    home.start(args, { ...more, environment: { ...variables, ...more.environment } })
   return {
     sim,
     site,
     policy,
     choose,
-    home: { ...home, run },
+    home: { ...home, run, start },
     frozen,
     serve: (name) => {
       const [machine] = sim.estate.named(name)
@@ -155,6 +183,22 @@ async function expectRestored({ home, frozen }: Place, point: PointDocument): Pr
   const files = await restorePoint(home, point)
   expect(files.size).toBe(point.disks.length)
   for (const [key, path] of files) expect(await digestOf(path)).toBe(frozen.get(`${point.snapshotName} ${key}`))
+}
+
+async function opensOf({ site }: Place): Promise<number> {
+  return (await site.calls()).filter((call) => call.startsWith('open')).length
+}
+
+function pidsOf(words: string): readonly number[] {
+  const { stdout } = spawnSync('pgrep', ['-f', words], { encoding: 'utf8' })
+  return stdout.trim().split('\n').filter(Boolean).map(Number)
+}
+
+function parentOf(pid: number): number {
+  const { stdout } = spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' })
+  const parent = Number(stdout.trim())
+  if (!(parent > 1) || parent === process.pid) throw new Error(`Process ${pid} has the parent "${stdout}"`)
+  return parent
 }
 
 /** The guest writes 20,000 bytes at each place, where the disk has it. */

@@ -26,7 +26,7 @@ export function readComplaint(said: string): Complaint {
   const lines = said.split('\n').map(plainLine).filter(isWord)
   for (const sign of SIGNS) {
     for (const line of lines) {
-      const match = sign.test.exec(line)
+      const match = sign.test.exec(withoutFiles(line))
       if (match === null) continue
       return { kind: 'failed', vixCode: codeOf(line), ...sign.says(match), words: wordsOf(lines, line) }
     }
@@ -48,6 +48,11 @@ function plainLine(line: string): string {
     .trim()
     .replace(/^nbdkit: (?:[\w-]+(?:\[\d+\])?: )*(?:error|warning|debug): /, '')
     .slice(0, LINE_CHARS_MAX)
+}
+
+/** Folders and disks have any names, and none of them is a complaint: "[ds1] old/thumbprint.vmdk". */
+function withoutFiles(line: string): string {
+  return line.replaceAll(/\[(?!NFC )[^\]]*\] .*?\.vmdk/g, '[…]')
 }
 
 /** nbdkit's advice to read its manual is no complaint. */

@@ -185,6 +185,8 @@ class VddkSource implements DiskSource {
   }
 
   async #open(): Promise<Held> {
+    // A disk that is still being detached, or counted by its host, is not opened a second time.
+    await Promise.all(this.#leaving)
     const server = await this.#options.open({ signal: this.#lifetime.signal })
     const { capacityBytes } = server.source
     if (capacityBytes === this.capacityBytes) return this.#hold(server)

@@ -146,6 +146,17 @@ describe('readComplaint()', () => {
     },
   )
 
+  it('is not misled by the names of datastores, folders and disks', () => {
+    for (const file of [
+      '[independent] thumbprint/user name or password.vmdk',
+      '[ds: hotadd not supported] maintenance mode/SSL certificate.vmdk',
+      '[ds1] not licensed for this feature/A file was not found.vmdk',
+    ]) {
+      const said = `nbdkit: vddk[1]: error: VixDiskLib_Open: ${file}: The server refused connection`
+      expect(readComplaint(said)).toMatchObject({ code: 'vddk-host-unreachable', vixCode: 14009 })
+    }
+  })
+
   it('says that nothing was said', () => {
     expect(readComplaint('\n')).toMatchObject({ code: 'vddk-failed', reason: 'nbdkit said nothing', words: [] })
   })
