@@ -33,7 +33,7 @@ export async function doctor(options: DoctorOptions, world: World): Promise<Answ
   if (options.policy === undefined) progress.say(defaultPolicyNote)
   const jobStore = state?.jobStore ?? null
   const { guest: guests } = options
-  const deps = await localDoctor({ settings, around: world, jobStore, guests, say: progress.say }, world)
+  const deps = await localDoctor({ settings, policy, around: world, jobStore, guests, say: progress.say }, world)
   // Without a policy nothing is selected: then only those that are named are looked at.
   const vms = options.vm.length === 0 && options.policy !== undefined ? null : options.vm
   return answerOf(await examine({ policy, vms }, deps, world))

@@ -40,7 +40,7 @@ export function machineLooks(settings: Settings, around: Surroundings): readonly
 }
 
 function look(topic: Topic, act: (cancel: Cancel) => Promise<Verdict>): Look {
-  return { topic, act: async (cancel): Promise<readonly Check[]> => [checkOf(topic, await act(cancel))] }
+  return { topic, carries: [], act: async (cancel): Promise<readonly Check[]> => [checkOf(topic, await act(cancel))] }
 }
 
 function secretLook(name: string, tried: string, reference: SecretReference, { environment }: Surroundings): Look {

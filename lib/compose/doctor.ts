@@ -6,6 +6,7 @@ import { localSecrets } from '../adapters/local/secrets.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import type { Policy } from '../model/policy.ts'
 import { type DoctorDeps, doctorLimits } from '../operate/doctor/deps.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import { defaultStageLimits } from '../stages/deps.ts'
@@ -13,11 +14,13 @@ import { findWayIn } from '../stages/guest/way-in.ts'
 import { parseGuestCredentials } from '../wire/guest-credentials.ts'
 import type { Settings } from '../wire/settings.ts'
 import { machineLooks } from './doctor-looks.ts'
-import { openTransports } from './transports.ts'
+import { vddkLooks } from './doctor-vddk.ts'
+import { openTransports, transportSettingsOf } from './transports.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 export type LocalDoctor = {
   readonly settings: Settings
+  readonly policy: Policy
   readonly around: Surroundings
   readonly jobStore: JobStore | null
   /** Whether guests are logged in to. */
@@ -26,8 +29,8 @@ export type LocalDoctor = {
 }
 
 export async function localDoctor(doctor: LocalDoctor, cancel: Cancel): Promise<DoctorDeps> {
-  const { settings, around, jobStore, guests, say } = doctor
-  const { vcenter, secretsFolder } = settings
+  const { settings, policy, around, jobStore, guests, say } = doctor
+  const { vcenter, secretsFolder, vddk } = settings
   if (vcenter === null)
     throw new BackupError('Cannot start: COLDFRAME_VCENTER is not set', { code: 'settings-faulty', kind: 'usage' })
   const secrets = localSecrets({ references: {}, environment: around.environment, folder: secretsFolder })
@@ -43,8 +46,10 @@ export async function localDoctor(doctor: LocalDoctor, cancel: Cancel): Promise<
       user: vcenter.user,
       trust: vcenter.trust,
     },
-    transports: await openTransports([{ kind: 'datastore', vcenter }], around, cancel),
-    looks: machineLooks(settings, around),
+    transports: await openTransports(transportSettingsOf(settings, vcenter), around, cancel),
+    moverVm: vddk.moverVm,
+    nfcPort: vddk.nfcPort,
+    looks: [...machineLooks(settings, around), ...vddkLooks(policy, vddk, around)],
     jobStore,
     guestAccount,
     enterGuest: guests ? guestEntry({ around, jobStore, guestAccount }) : null,

@@ -18,7 +18,7 @@ import type { Settings } from '../wire/settings.ts'
 import { statePathOf } from './local-places.ts'
 import { fittingWorkers, type MoverTask } from './mover-threads.ts'
 import { openObjectStore } from './object-stores.ts'
-import { openTransports } from './transports.ts'
+import { openTransports, transportSettingsOf } from './transports.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 export type LocalMover = {
@@ -42,13 +42,7 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
   using state = await openState({ path: statePathOf(settings.home), clock, random }, cancel)
 
   const repository = await openLocalRepository(settings, around, cancel)
-  const task: MoverTask = {
-    store: storeOf(settings),
-    transports: [
-      { kind: 'datastore', vcenter },
-      { kind: 'vddk', vcenter, vddk: settings.vddk },
-    ],
-  }
+  const task: MoverTask = { store: storeOf(settings), transports: transportSettingsOf(settings, vcenter) }
   const transports = await openTransports(task.transports, around, cancel)
   const vsphere = openVsphere(await vsphereSettingsOf(vcenter, around, cancel))
   return await moveJob(

@@ -4,7 +4,7 @@ import { imageTransport } from '../adapters/disk/image-transport.ts'
 import { unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Transport } from '../ports/transport.ts'
-import type { VcenterSettings } from '../wire/settings.ts'
+import type { Settings, VcenterSettings } from '../wire/settings.ts'
 import type { VddkSettings } from '../wire/vddk-settings.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
@@ -16,6 +16,17 @@ export type TransportSettings =
   | { readonly kind: 'vddk'; readonly vcenter: VcenterSettings; readonly vddk: VddkSettings }
   /** Raw image files of this machine, named by the disks' file names. */
   | { readonly kind: 'image' }
+
+/** Every transport that the settings can have. */
+export function transportSettingsOf(
+  { vddk }: Pick<Settings, 'vddk'>,
+  vcenter: VcenterSettings,
+): readonly TransportSettings[] {
+  return [
+    { kind: 'datastore', vcenter },
+    { kind: 'vddk', vcenter, vddk },
+  ]
+}
 
 /** Nothing is contacted before a disk is opened. */
 export async function openTransports(

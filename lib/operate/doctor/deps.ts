@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { ChannelAttempt } from '../../model/guest.ts'
-import type { Policy } from '../../model/policy.ts'
+import type { Policy, TransportName } from '../../model/policy.ts'
 import type { DatastoreState } from '../../model/site.ts'
 import type { VmState, VmSummary } from '../../model/vm.ts'
 import type { GuestCredentials } from '../../ports/guest.ts'
@@ -18,7 +18,12 @@ import type { PastRead } from './predict.ts'
 import type { TrustWish } from './vcenter.ts'
 
 /** A look at something of this machine: a secret, the repository, a program. */
-export type Look = { readonly topic: Topic; readonly act: (cancel: Cancel) => Promise<readonly Check[]> }
+export type Look = {
+  readonly topic: Topic
+  readonly act: (cancel: Cancel) => Promise<readonly Check[]>
+  /** Transports that cannot work unless all is well with it. */
+  readonly carries: readonly TransportName[]
+}
 
 export type DoctorDeps = {
   readonly clock: Clock
@@ -26,6 +31,10 @@ export type DoctorDeps = {
   readonly vsphere: Vsphere
   readonly vcenter: { readonly place: NetworkPlace; readonly user: string; readonly trust: TrustWish }
   readonly transports: readonly Transport[]
+  /** The VM that the mover runs in, by reference or instance uuid; null: none is named. */
+  readonly moverVm: string | null
+  /** Where hosts listen for VDDK; null: 902. */
+  readonly nfcPort: number | null
   /** Looks that need no vCenter. */
   readonly looks: readonly Look[]
   /** Null where nothing was ever backed up from here. */
@@ -61,7 +70,15 @@ export type DoctorRequest = {
 }
 
 /** The VMs that are looked at, over one session. */
-export type Patients = { readonly policy: Policy; readonly session: VsphereSession; readonly vms: readonly VmSummary[] }
+export type Patients = {
+  readonly policy: Policy
+  readonly session: VsphereSession
+  readonly vms: readonly VmSummary[]
+  /** What this machine lacks for transports, once its own looks are taken. */
+  readonly lacksHere: Promise<readonly Lack[]>
+  /** All that vCenter lists to the account. */
+  readonly inventory: readonly VmSummary[]
+}
 
 /** A VM with all that was learned of it, so far. */
 export type Patient = {

@@ -7,8 +7,9 @@ import { chooseVms } from '../../model/choose-vms.ts'
 import type { VmSummary } from '../../model/vm.ts'
 import type { VsphereSession } from '../../ports/vsphere.ts'
 import { type Check, checkOf, failed, type Learned, learn, notChecked, ok, type Topic } from './check.ts'
-import type { DoctorDeps, DoctorRequest, Look } from './deps.ts'
+import type { DoctorDeps, DoctorRequest, Look, Patients } from './deps.ts'
 import { examineVms } from './examine.ts'
+import type { Lack } from './judge-site.ts'
 import {
   certificateVerdict,
   clockVerdict,
@@ -23,19 +24,26 @@ import type { VmReport } from './vm-report.ts'
 export type DoctorReport = { readonly checks: readonly Check[]; readonly vms: readonly VmReport[] }
 
 export async function examine(request: DoctorRequest, deps: DoctorDeps, cancel: Cancel): Promise<DoctorReport> {
-  const [machine, vcenter] = await Promise.all([
-    Promise.all(deps.looks.map((look) => takeLook(look, deps, cancel))),
-    examineVcenter(request, deps, cancel),
-  ])
-  return { checks: [...machine.flat(), ...vcenter.checks], vms: vcenter.vms }
+  const looking = Promise.all(deps.looks.map((look) => takeLook(look, deps, cancel)))
+  const lacksHere = looking.then((looked) => looked.flatMap(({ lacks }) => lacks))
+  // Nobody may be left to ask.
+  lacksHere.catch(() => undefined)
+  const [machine, vcenter] = await Promise.all([looking, examineVcenter({ ...request, lacksHere }, deps, cancel)])
+  return { checks: [...machine.flatMap(({ checks }) => checks), ...vcenter.checks], vms: vcenter.vms }
 }
 
-async function takeLook({ topic, act }: Look, deps: DoctorDeps, cancel: Cancel): Promise<readonly Check[]> {
+type Looked = { readonly checks: readonly Check[]; readonly lacks: readonly Lack[] }
+
+async function takeLook({ topic, act, carries }: Look, deps: DoctorDeps, cancel: Cancel): Promise<Looked> {
   const learned = await learn(act, { clock: deps.clock, limitMs: deps.limits.lookMs, ...cancel })
-  return learned.kind === 'known' ? learned.value : [checkOf(topic, learned.verdict)]
+  const checks = learned.kind === 'known' ? learned.value : [checkOf(topic, learned.verdict)]
+  const bad = checks.find(({ state }) => state !== 'ok')
+  return { checks, lacks: bad === undefined ? [] : carries.map((feature) => ({ feature, words: bad.found })) }
 }
 
-async function examineVcenter(request: DoctorRequest, deps: DoctorDeps, cancel: Cancel): Promise<DoctorReport> {
+type Asked = DoctorRequest & Pick<Patients, 'lacksHere'>
+
+async function examineVcenter(request: Asked, deps: DoctorDeps, cancel: Cancel): Promise<DoctorReport> {
   const { clock, probe, limits } = deps
   const { place, user, trust } = deps.vcenter
   const topics = topicsOf(place, user)
@@ -80,7 +88,7 @@ async function examineVcenter(request: DoctorRequest, deps: DoctorDeps, cancel: 
 }
 
 async function examineBelow(
-  { request, session }: { readonly request: DoctorRequest; readonly session: VsphereSession },
+  { request, session }: { readonly request: Asked; readonly session: VsphereSession },
   deps: DoctorDeps,
   cancel: Cancel,
 ): Promise<DoctorReport> {
@@ -100,17 +108,23 @@ async function examineBelow(
   const found = choice.vms.map(({ name }) => quote(name)).slice(0, 20)
   const more = choice.vms.length > found.length ? ` and ${choice.vms.length - found.length} more` : ''
   deps.say(`Looking at ${choice.vms.length === 1 ? '1 VM' : `${choice.vms.length} VMs`}`)
-  const report = await examineVms({ policy: request.policy, session, vms: choice.vms }, deps, cancel)
+  const report = await examineVms(
+    { policy: request.policy, lacksHere: request.lacksHere, session, ...choice },
+    deps,
+    cancel,
+  )
   return { checks: [checkOf(topic, ok(`${found.join(', ')}${more}`)), ...report.checks], vms: report.vms }
 }
 
 function chosenFrom(
   inventory: Learned<readonly VmSummary[]>,
   request: DoctorRequest,
-): { readonly vms: readonly VmSummary[] } | { readonly check: Parameters<typeof checkOf>[1] } {
+):
+  | { readonly vms: readonly VmSummary[]; readonly inventory: readonly VmSummary[] }
+  | { readonly check: Parameters<typeof checkOf>[1] } {
   if (inventory.kind === 'unknown') return { check: inventory.verdict }
   const choice = chooseVms(request, inventory.value)
-  if ('vms' in choice) return choice
+  if ('vms' in choice) return { ...choice, inventory: inventory.value }
   const { message, hint, code } = choice.refusal
   return { check: { ...failed(message, hint ?? ''), code } }
 }

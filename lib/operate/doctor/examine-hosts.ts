@@ -5,7 +5,7 @@ import type { Moref } from '../../model/ids.ts'
 import type { Policy } from '../../model/policy.ts'
 import { type Feature, featuresOf } from '../../model/privileges.ts'
 import type { HostState } from '../../model/site.ts'
-import { HOST_PORTS } from '../../model/transport-ports.ts'
+import { hostPortsOf } from '../../model/transport-ports.ts'
 import { type Check, checkOf, learn, type Topic } from './check.ts'
 import { ask, type Call, type Patient, type Patients } from './deps.ts'
 import { hostAbout, hostPortVerdict, hostVerdict, type Lack } from './judge-site.ts'
@@ -52,7 +52,7 @@ async function examinePorts({ name }: HostState, policy: Policy, { deps, cancel 
   const { clock, limits, probe } = deps
   const within = { clock, limitMs: limits.lookMs, ...cancel }
   const about = hostAbout({ name })
-  const wanted = portsOf(policy)
+  const wanted = portsOf(policy, deps.nfcPort)
   if (wanted.size === 0) return []
   const addresses = await learn((each) => probe.resolve(name, each), within)
   if (addresses.kind === 'unknown') {
@@ -72,10 +72,10 @@ async function examinePorts({ name }: HostState, policy: Policy, { deps, cancel 
 }
 
 /** Port -> what needs it. */
-function portsOf(policy: Policy): ReadonlyMap<number, readonly Feature[]> {
+function portsOf(policy: Policy, nfcPort: number | null): ReadonlyMap<number, readonly Feature[]> {
   const wanted = new Map<number, readonly Feature[]>()
   for (const feature of featuresOf(policy)) {
-    for (const port of HOST_PORTS[feature] ?? []) wanted.set(port, [...(wanted.get(port) ?? []), feature])
+    for (const port of hostPortsOf(feature, nfcPort)) wanted.set(port, [...(wanted.get(port) ?? []), feature])
   }
   return wanted
 }

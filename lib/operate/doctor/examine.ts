@@ -12,9 +12,10 @@ import type { DatastoreState } from '../../model/site.ts'
 import { flattenSnapshots, type VmState, type VmSummary } from '../../model/vm.ts'
 import type { JobStore } from '../../ports/job-store.ts'
 import type { PrivilegeQuestion } from '../../ports/vsphere.ts'
-import { type Check, checkOf, notChecked, type Topic } from './check.ts'
+import { type Check, checkOf, type Topic } from './check.ts'
 import { ask, type Call, type DoctorDeps, type Patient, type Patients } from './deps.ts'
 import { examineHosts } from './examine-hosts.ts'
+import { examineMover } from './examine-mover.ts'
 import { datastoreVerdict, judgeRights } from './judge-site.ts'
 import { type GuestAccount, guestVerdict, judgeVm, type VmFacts, vmWithoutOurs } from './judge-vm.ts'
 import type { PastRead } from './predict.ts'
@@ -36,19 +37,23 @@ export async function examineVms(
   const known = all.filter((one) => 'facts' in one)
   const hosts = await examineHosts(known, patients, { deps, cancel })
   const datastores = await examineDatastores(known, patients, { deps, cancel })
-  const reports: VmReport[] = []
-  const vmChecks: Check[] = []
-  for (const one of all) {
-    if (!('facts' in one)) {
-      vmChecks.push(one)
-      continue
-    }
-    const { checks, report } = await finish(one, patients, { deps, cancel })
-    vmChecks.push(...one.checks, ...checks)
-    reports.push(report)
-  }
-  return { checks: [...hosts, ...datastores, ...vmChecks], vms: reports }
+  const mover = await examineMover(known, patients, { deps, cancel })
+  const lacksHere = await patients.lacksHere
+  for (const { lacks } of known) lacks.push(...lacksHere)
+  const finished = new Map<Patient, Finished>()
+  await forEachBounded(
+    known,
+    async (one, within) => void finished.set(one, await finish(one, patients, { deps, cancel: within })),
+    { runningMax: deps.limits.runningMax, ...cancel },
+  )
+  const vmChecks = all.flatMap((one) =>
+    'facts' in one ? [...one.checks, ...(finished.get(one)?.checks ?? [])] : [one],
+  )
+  const reports = known.flatMap((one) => finished.get(one)?.report ?? [])
+  return { checks: [...hosts, ...datastores, ...mover, ...vmChecks], vms: reports }
 }
+
+type Finished = { readonly checks: readonly Check[]; readonly report: VmReport }
 
 const JOBS_MAX = 5_000
 
@@ -153,15 +158,11 @@ async function examineDatastores(known: readonly Patient[], patients: Patients, 
     for (const { store, rights } of asked)
       if (datastores.value.some(({ moref }) => moref === store.moref)) lacks.push(...rights.lacks)
   }
-  const mover: Topic = { ...rightsTopic('mover.privileges', "the mover's VM") }
-  const unknown = policy.transport.includes('hotadd')
-    ? [checkOf(mover, notChecked('which VM the mover runs in is not known here'))]
-    : []
-  return [...asked.flatMap(({ checks }) => checks), ...unknown]
+  return asked.flatMap(({ checks }) => checks)
 }
 
 /** Guest and predictions, once all is known that stands in the way. */
-async function finish(patient: Patient, { session }: Patients, call: Call) {
+async function finish(patient: Patient, { session }: Patients, call: Call): Promise<Finished> {
   const { deps } = call
   const { policy, facts, summary } = patient
   const { vm } = facts

@@ -10,6 +10,9 @@ import type { DoctorDeps } from '../../../lib/operate/doctor/deps.ts'
 import { examine } from '../../../lib/operate/doctor/doctor.ts'
 import { policyOf } from './facts.ts'
 
+type Transports = ReturnType<typeof policyOf>['transport']
+
+const never = () => Promise.reject(new Error('not opened'))
 const cancel = { signal: new AbortController().signal }
 const sha256 = 'AB:CD'
 const certificate = { sha256, sha1: 'AB', subject: 'vc', validUntil: null, mistrust: 'self-signed' }
@@ -21,16 +24,17 @@ function worldOf(options: Partial<MemoryVcenterOptions> = {}, change: Partial<Do
   network.names.set('esx-1', ['192.0.2.2'])
   network.open.set('vc:443', certificate)
   for (const name of ['db-1', 'db-2']) center.addVm({ name, diskBytes: [1024 * 1024] })
-  const never = { open: () => Promise.reject(new Error('not opened')) }
   const deps: DoctorDeps = {
     clock: systemClock,
     probe: network.probe,
     vsphere: center.vsphere,
     vcenter: { place: { host: 'vc', port: 443 }, user: 'backup', trust: { kind: 'thumbprint', sha256 } },
     transports: [
-      { name: 'datastore', refusal: () => null, ...never },
-      { name: 'nbdssl', refusal: () => null, ...never },
+      { name: 'datastore', refusal: () => null, open: never },
+      { name: 'nbdssl', refusal: () => null, open: never },
     ],
+    moverVm: null,
+    nfcPort: null,
     looks: [],
     jobStore: null,
     guestAccount: () => Promise.reject(new BackupError('Cannot read the secret', { code: 'secret-missing' })),
@@ -48,10 +52,7 @@ function byId(checks: readonly Check[]) {
 
 async function examined(
   { deps }: { readonly center: MemoryVcenter; readonly network: MemoryNetwork; readonly deps: DoctorDeps },
-  {
-    transport = ['datastore'],
-    vms = ['db-1'],
-  }: { transport?: ReturnType<typeof policyOf>['transport']; vms?: readonly string[] | null } = {},
+  { transport = ['datastore'], vms = ['db-1'] }: { transport?: Transports; vms?: readonly string[] | null } = {},
 ) {
   const report = await examine({ policy: policyOf({ transport }), vms }, deps, cancel)
   return { ...report, byId: byId(report.checks) }
@@ -126,6 +127,31 @@ describe('the doctor', () => {
     expect(world.center.calls.filter((call) => call === 'readHost')).toHaveLength(1)
   })
 
+  it("asks for the privileges on the mover's VM where disks are attached to it", async () => {
+    const world = worldOf()
+    const moverVm = 'vm-102'
+    world.center.deniedPrivileges.push('VirtualMachine.Config.RemoveDisk')
+    const transports = [{ ...world.deps.transports[0], name: 'hotadd' as const, refusal: () => null, open: never }]
+    const ask = (moverOf: string | null, transport: Transports = ['hotadd']) =>
+      examined({ ...world, deps: { ...world.deps, transports, moverVm: moverOf } }, { transport })
+    const lacking = await ask(moverVm)
+    expect(lacking.byId['mover.privileges']).toMatchObject({
+      state: 'failed',
+      found: expect.stringContaining('Config.RemoveDisk'),
+      about: 'the mover\'s VM "db-2"',
+    })
+    expect(lacking.vms[0]?.disks[0]?.transport).toBeNull()
+    expect((await ask('vm-999')).byId['mover.privileges']).toMatchObject({ state: 'failed' })
+    expect((await ask('vm-999', ['hotadd', 'datastore'])).byId['mover.privileges']).toMatchObject({ state: 'warning' })
+    expect((await ask(null)).byId['mover.privileges']).toMatchObject({ state: 'not-checked' })
+  })
+
+  it('tries the port that hosts were told to listen on', async () => {
+    const world = worldOf()
+    const { checks } = await examined({ ...world, deps: { ...world.deps, nfcPort: 9902 } }, { transport: ['nbdssl'] })
+    expect(checks.map(({ tried }) => tried)).toContain('connect to TCP port 9902')
+  })
+
   it('says that a VM is not known, and what was meant', async () => {
     const { byId: found, vms } = await examined(worldOf(), { vms: ['db-3'] })
     expect(found['vm.choice']).toMatchObject({
@@ -154,7 +180,11 @@ describe('the doctor', () => {
     const world = worldOf({}, { limits: { lookMs: 50, callMs: 50, runningMax: 4 } })
     world.network.silent.add('esx-1:902')
     world.network.open.set('esx-1:443', null)
-    const stuck = { topic: { id: 'x', about: 'x', tried: 'x' }, act: () => new Promise<never>(() => undefined) }
+    const stuck = {
+      topic: { id: 'x', about: 'x', tried: 'x' },
+      carries: ['nbdssl'] as const,
+      act: () => new Promise<never>(() => undefined),
+    }
     const fine = { ...stuck, act: async () => [checkOf(stuck.topic, ok('fine'))] }
     const deps = { ...world.deps, looks: [stuck, fine] }
     const { checks } = await examined({ ...world, deps }, { transport: ['nbdssl'] })
