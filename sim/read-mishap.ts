@@ -23,6 +23,7 @@ const KEYS: Readonly<Record<Mishap['kind'], readonly string[]>> = {
   'task-timeout': ['kind', 'workMs'],
   'task-vanish': ['kind', 'workMs'],
   'task-hang': ['kind', 'work', 'ms'],
+  'task-idle': ['kind'],
   'task-slow': ['kind', 'durationMs'],
   areas: ['kind', 'lie'],
   delay: ['kind', 'delayMs'],
@@ -37,8 +38,17 @@ const KEYS: Readonly<Record<Mishap['kind'], readonly string[]>> = {
 }
 
 const KINDS = [
-  ...(['fault', 'task-fault', 'task-fault-after', 'task-timeout', 'task-vanish', 'task-hang', 'task-slow'] as const),
-  ...(['areas', 'delay', 'drop-connection', 'drop-reply', 'expire-session', 'http-status'] as const),
+  ...(['fault', 'task-fault', 'task-fault-after', 'task-timeout', 'task-vanish', 'task-hang'] as const),
+  ...([
+    'task-idle',
+    'task-slow',
+    'areas',
+    'delay',
+    'drop-connection',
+    'drop-reply',
+    'expire-session',
+    'http-status',
+  ] as const),
   ...(['short-body', 'wrong-range', 'other-bytes', 'action'] as const),
 ] as const
 

@@ -136,8 +136,8 @@ async function carryOut(task: Task, around: Around): Promise<void> {
       await hang(task, { clock, ms: mishap.ms })
       throw new SimFault('Timedout', 'Operation timed out.')
     }
-    const result = await plan.work({ signal: task.stop.signal })
-    task.result = result
+    const isIdle = mishap?.kind === 'task-idle'
+    task.result = isIdle ? null : await plan.work({ signal: task.stop.signal })
     task.cancelable = false
     task.progress = 60
     if (mishap?.kind === 'task-hang') await hang(task, { clock, ms: mishap.ms })

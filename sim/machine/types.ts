@@ -334,6 +334,8 @@ export type SimMishap =
   | { readonly kind: 'task-vanish'; readonly workMs: number }
   /** Runs until it is cancelled, or so much longer; `work`: what it is for is done, before. */
   | { readonly kind: 'task-hang'; readonly work: boolean; readonly ms: number | null }
+  /** Succeeds, and nothing was done. */
+  | { readonly kind: 'task-idle' }
   /** Takes so long; its work happens half way. */
   | { readonly kind: 'task-slow'; readonly durationMs: number }
   /** QueryChangedDiskAreas only. */

@@ -41,6 +41,8 @@ export type Sign =
 export type Lie = {
   /** A sentence without its full stop: what is not so. */
   readonly lie: string
+  /** The very first backup is the one that is lied to. */
+  readonly first?: true
   readonly machine?: Partial<MachineDescription>
   readonly policy?: Partial<Policy>
   readonly limits?: Partial<StageLimits>
@@ -48,7 +50,9 @@ export type Lie = {
   readonly before?: readonly Act[]
   /** Armed for that backup. */
   readonly rules?: readonly Rule[]
-  /** Done when that backup has ended. */
+  /** How long is waited when that backup has ended. */
+  readonly pauseMs?: number
+  /** Done then. */
   readonly after?: readonly Act[]
   readonly noticed: readonly Sign[]
   readonly ends: { readonly kind: 'success' | 'warning' | 'failed' | 'skipped'; readonly code: string }

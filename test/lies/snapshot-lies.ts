@@ -76,6 +76,26 @@ const tasks: Chapter = {
       ends: ok,
     },
     {
+      lie: 'The task says that it succeeded, and there is no snapshot',
+      rules: create({ kind: 'task-idle' }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The task of the removal says that it succeeded, and the snapshot is there',
+      rules: remove({ kind: 'task-idle' }),
+      noticed: [{ waits: 'the removal of the snapshot' }],
+      ends: ok,
+    },
+    {
+      lie: 'The task of the snapshot outlasts the job',
+      rules: create({ kind: 'task-hang', work: true, ms: 3_000 }),
+      limits: { captureMs: 300, stageMs: 600, busyMs: 600, releaseMs: 600, placeMs: 2_000 },
+      pauseMs: 3_000,
+      noticed: [{ notice: 'left-behind' }],
+      ends: failed('waited-too-long'),
+    },
+    {
       lie: 'Another product begins a task just before the snapshot',
       rules: create({ kind: 'action', action: 'task', body: { name: 'RelocateVM_Task', ms: 300 } }),
       noticed: [{ log: 'stage.failed', says: /TaskInProgress/ }],
@@ -124,6 +144,56 @@ const tasks: Chapter = {
         ...remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 200 } }),
         { call: 'ConsolidateVMDisks_Task', mishap: { kind: 'task-slow', durationMs: 600 } },
       ],
+      noticed: [{ log: 'vm.consolidating' }],
+      ends: ok,
+    },
+  ],
+}
+
+const untracked = { first: true, machine: { changeTracking: false } } as const
+
+const stuns: Chapter = {
+  title: 'Turning tracking on, before the first backup',
+  lies: [
+    {
+      lie: 'The task that turns it on says that it succeeded, and tracking is off',
+      ...untracked,
+      rules: [{ call: 'ReconfigVM_Task', mishap: { kind: 'task-idle' } }],
+      noticed: [{ notice: 'cbt-unavailable' }],
+      ends: warning('cbt-unavailable'),
+    },
+    {
+      lie: 'The task that turns it on vanishes',
+      ...untracked,
+      rules: [{ call: 'ReconfigVM_Task', mishap: { kind: 'task-vanish', workMs: 100 } }],
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'Tracking is on, and no disk has a change id',
+      ...untracked,
+      before: [{ action: 'change-tracking', body: { lie: 'no-change-id' } }],
+      noticed: [{ read: 'no-change-id' }],
+      ends: warning('cbt-unavailable'),
+    },
+    {
+      lie: 'The snapshot that makes it real is made, and its task says that it failed',
+      ...untracked,
+      rules: create({ kind: 'task-fault-after', ...fault }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: failed('snapshot-failed'),
+    },
+    {
+      lie: 'The removal of that snapshot times out, and goes on in the background',
+      ...untracked,
+      rules: remove({ kind: 'task-timeout', workMs: 150 }),
+      noticed: [{ log: 'stage.failed' }],
+      ends: ok,
+    },
+    {
+      lie: 'The disks need consolidation for long after that snapshot is gone',
+      ...untracked,
+      rules: remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 400 } }),
       noticed: [{ log: 'vm.consolidating' }],
       ends: ok,
     },
@@ -309,4 +379,4 @@ const wire: Chapter = {
   ],
 }
 
-export const SNAPSHOT_LIES: readonly Chapter[] = [tasks, reads, weight, wire]
+export const SNAPSHOT_LIES: readonly Chapter[] = [stuns, tasks, reads, weight, wire]

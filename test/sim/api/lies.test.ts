@@ -65,6 +65,16 @@ describe('tasks that lie', () => {
     expect(snapshotsOf(sim)).toHaveLength(1)
   })
 
+  it('succeed without doing anything', async () => {
+    await using sim = await openSim()
+
+    const cookie = await sim.login()
+    sim.arm('CreateSnapshot_Task', { kind: 'task-idle' })
+    const ended = await sim.task(await createSnapshot(sim, cookie), cookie)
+    expect(ended).toMatchObject({ state: 'success', result: null })
+    expect(snapshotsOf(sim)).toHaveLength(0)
+  })
+
   it('take as long as they are told', async () => {
     await using sim = await openSim({ server: { snapshotMs: 100_000 } })
 
