@@ -24,3 +24,8 @@ export type DatastoreState = {
   /** DatastoreSummary.maintenanceMode: 'normal', 'enteringMaintenance', 'inMaintenance'; null where the server does not say. */
   readonly maintenanceMode: string | null
 }
+
+/** vSAN and vVols keep objects, not files: there is no flat extent to read ranges of. */
+export function holdsObjects({ type }: Pick<DatastoreState, 'type'>): boolean {
+  return /^(vsan|vsand|vvol)$/i.test(type)
+}

@@ -6,6 +6,7 @@ import { MiB } from '../../base/bytes.ts'
 import { assert, BackupError, hasCode } from '../../base/errors.ts'
 import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import { holdsObjects } from '../../model/site.ts'
 import type { DiskSource } from '../../ports/disk.ts'
 import type { DiskRequest, Transport } from '../../ports/transport.ts'
 import { type FlatExtent, findFlatExtents } from './flat-extents.ts'
@@ -51,7 +52,6 @@ function refusalOf({ disk }: DiskRequest): string | null {
   return null
 }
 
-/** vSAN and vVols keep objects, not files: what /folder shows there is no flat extent. */
 async function refuseObjectStores(session: VimSession, request: DiskRequest, cancel: Cancel): Promise<void> {
   const { datastore } = parseDatastorePath(request.disk.fileName)
   const what = `Cannot read the datastores of VM "${request.vm}"`
@@ -61,8 +61,7 @@ async function refuseObjectStores(session: VimSession, request: DiskRequest, can
     const summary = values.get('summary')
     if (!isRecord(summary) || textAt(summary, 'name') !== datastore) continue
     const type = textAt(summary, 'type') ?? ''
-    if (/^(vsan|vsand|vvol)$/i.test(type))
-      throw transportRefused(request, `its datastore "${datastore}" is of type "${type}"`)
+    if (holdsObjects({ type })) throw transportRefused(request, `its datastore "${datastore}" is of type "${type}"`)
   }
 }
 

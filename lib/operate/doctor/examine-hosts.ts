@@ -25,11 +25,23 @@ export async function examineHosts(
       const state = checkOf({ id: 'host.state', about, tried: 'look at its state' }, hostVerdict(host))
       if (host.kind === 'unknown') return [state]
       const ports = await examinePorts(host.value, policy, call)
-      for (const patient of patients) patient.lacks.push(...ports.flatMap(({ lacks }) => lacks))
+      const lacks = [...ports.flatMap((port) => port.lacks), ...maintenanceLacks(host.value)]
+      for (const patient of patients) patient.lacks.push(...lacks)
       return [state, ...ports.map(({ check }) => check)]
     }),
   )
   return examined.flat()
+}
+
+/** VDDK refuses network reads from such a host (VDDK Programming Guide, "NFC Session Limits"). */
+function maintenanceLacks({ name, maintenance }: HostState): readonly Lack[] {
+  const words = `${hostAbout({ name })} is in maintenance mode`
+  return maintenance
+    ? [
+        { feature: 'nbdssl', words },
+        { feature: 'nbd', words },
+      ]
+    : []
 }
 
 function nameOf([first]: readonly Patient[], moref: Moref): string {

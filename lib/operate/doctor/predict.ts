@@ -72,11 +72,18 @@ export type DiskPrediction = {
   readonly reasons: readonly string[]
 }
 
+export type Ways = {
+  readonly transports: readonly Transport[]
+  readonly blockers: Blockers
+  /** Names of datastores that keep objects, and no files. */
+  readonly objectStores: ReadonlySet<string>
+}
+
 /** @param vm with the disks as they will be under a snapshot of ours @returns the disks that the policy does not leave out */
 export function predictTransports(
   vm: Pick<VmState, 'moref' | 'datacenter' | 'disks'>,
   policy: Policy,
-  { transports, blockers }: { readonly transports: readonly Transport[]; readonly blockers: Blockers },
+  at: Ways,
 ): readonly DiskPrediction[] {
   return vm.disks
     .filter((disk) => !isExcluded(disk, policy))
@@ -84,7 +91,7 @@ export function predictTransports(
       const { key, label, capacityBytes } = disk
       const reasons: string[] = []
       for (const name of policy.transport) {
-        const why = whyNot(name, { vm, disk, transports, blockers })
+        const why = whyNot(name, { vm, disk, ...at })
         if (why === null) return { key, label, capacityBytes, transport: name, reasons }
         reasons.push(`${name}: ${why}`)
       }
@@ -97,9 +104,7 @@ function whyNot(
   at: {
     readonly vm: Pick<VmState, 'moref' | 'datacenter'>
     readonly disk: VmDisk
-    readonly transports: readonly Transport[]
-    readonly blockers: Blockers
-  },
+  } & Ways,
 ): string | null {
   const transport = at.transports.find((one) => one.name === name)
   if (transport === undefined) return 'not available here'
@@ -107,7 +112,10 @@ function whyNot(
   // There is no snapshot yet, and a description is judged without one.
   const snapshot: Moref = moref
   const refusal = transport.refusal({ vm: moref, snapshot, datacenter, disk: at.disk })
-  return refusal ?? at.blockers.get(name)?.join('; ') ?? null
+  if (refusal !== null) return refusal
+  const store = /^\[([^\]]*)\]/.exec(at.disk.fileName)?.[1] ?? ''
+  if (name === 'datastore' && at.objectStores.has(store)) return `its datastore "${store}" keeps objects, not files`
+  return at.blockers.get(name)?.join('; ') ?? null
 }
 
 /** One backup of before: how much was read, and how long it took. */

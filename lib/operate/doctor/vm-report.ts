@@ -2,9 +2,10 @@
 
 import { unreachable } from '../../base/errors.ts'
 import type { Policy, TransportName } from '../../model/policy.ts'
+import { type DatastoreState, holdsObjects } from '../../model/site.ts'
 import type { VmState, VmSummary } from '../../model/vm.ts'
 import type { Transport } from '../../ports/transport.ts'
-import { type Check, checkOf, failed, ok, type Verdict, warning } from './check.ts'
+import { type Check, checkOf, failed, type Learned, ok, type Verdict, warning } from './check.ts'
 import { isTransport, type Lack } from './judge-site.ts'
 import {
   type DiskPrediction,
@@ -33,16 +34,22 @@ export type VmOutlook = {
   readonly policy: Policy
   readonly prospects: GuestProspects
   readonly lacks: readonly Lack[]
+  readonly datastores: Learned<readonly DatastoreState[]>
   readonly past: readonly PastRead[]
   readonly about: string
 }
 
 export function predictionOf(
-  { summary, vm, policy, prospects, lacks, past, about }: VmOutlook,
+  { summary, vm, policy, prospects, lacks, past, about, datastores }: VmOutlook,
   transports: readonly Transport[],
 ): { readonly checks: readonly Check[]; readonly report: VmReport } {
+  const stores = datastores.kind === 'known' ? datastores.value : []
   const grade = predictGrade(vm, policy, prospects)
-  const disks = predictTransports(vm, policy, { transports, blockers: blockersOf(lacks) })
+  const disks = predictTransports(vm, policy, {
+    transports,
+    blockers: blockersOf(lacks),
+    objectStores: new Set(stores.filter(holdsObjects).map((store) => store.name)),
+  })
   const time = predictTime(disks, past)
   const { name, moref, vmId } = summary
   return {

@@ -121,6 +121,10 @@ describe('the doctor', () => {
 
   it('tells a host that is away, and asks about each host and datastore once', async () => {
     const world = worldOf()
+    world.center.host.maintenance = true
+    const network = await examined(world, { transport: ['nbdssl', 'datastore'] })
+    expect(network.vms[0]?.disks[0]).toMatchObject({ transport: 'datastore' })
+    world.center.calls.length = 0
     world.center.host.connectionState = 'notResponding'
     const { byId: found } = await examined(world, { vms: ['db-1', 'db-2'] })
     expect(found['host.state']).toMatchObject({ state: 'failed', about: 'ESXi host "esx-1"' })

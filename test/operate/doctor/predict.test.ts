@@ -12,15 +12,26 @@ const transports: readonly Transport[] = [
 ]
 
 describe('the transport', () => {
+  const none: ReadonlySet<string> = new Set()
+
   const policy = policyOf({ transport: ['san', 'datastore', 'nbdssl'] })
 
   it('is the first of the order that reads the disk, with the reasons of those before it', () => {
     const vm = vmOf({ disks: [diskOf(), diskOf({ key: 2001, label: 'Hard disk 2', encrypted: true })] })
-    const disks = predictTransports(vm, policy, { transports, blockers: new Map() })
+    const disks = predictTransports(vm, policy, { transports, blockers: new Map(), objectStores: none })
     expect(disks.map(({ transport, reasons }) => ({ transport, reasons }))).toEqual([
       { transport: 'datastore', reasons: ['san: not available here'] },
       { transport: 'nbdssl', reasons: ['san: not available here', 'datastore: it is encrypted'] },
     ])
+  })
+
+  it('is not datastore where there are no files', () => {
+    const objectStores = new Set(['ds1'])
+    const [disk] = predictTransports(vmOf(), policy, { transports, blockers: new Map(), objectStores })
+    expect(disk).toMatchObject({
+      transport: 'nbdssl',
+      reasons: [expect.anything(), 'datastore: its datastore "ds1" keeps objects, not files'],
+    })
   })
 
   it('is none where something stands in the way of all, and left-out disks need none', () => {
@@ -28,13 +39,13 @@ describe('the transport', () => {
       ['datastore', ['a right is missing']],
       ['nbdssl', ['"esx:902" cannot be reached']],
     ] as const)
-    const [disk] = predictTransports(vmOf(), policy, { transports, blockers })
+    const [disk] = predictTransports(vmOf(), policy, { transports, blockers, objectStores: none })
     expect(disk).toMatchObject({
       transport: null,
       reasons: ['san: not available here', 'datastore: a right is missing', 'nbdssl: "esx:902" cannot be reached'],
     })
     const without = policyOf({ disks: { exclude: ['Hard disk 1'] } })
-    expect(predictTransports(vmOf(), without, { transports, blockers })).toEqual([])
+    expect(predictTransports(vmOf(), without, { transports, blockers, objectStores: none })).toEqual([])
   })
 })
 
