@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -39,6 +39,7 @@ const packages = [
 
 if (process.env.COLDFRAME_REAL !== 'skip') {
   const complete = installPackages() && buildVcsim() && buildVddkPlugin()
+  if (complete) fetchDebianVddk()
   process.exitCode = complete || !required ? 0 : 1
 }
 
@@ -110,23 +111,68 @@ function buildVcsim() {
   return true
 }
 
-/** Builds build/peers/nbdkit-vddk-plugin.so unless it was built from this very source. @returns whether it is there */
+/** Builds build/peers/nbdkit-vddk-plugin.so. @returns whether it is there */
 function buildVddkPlugin() {
+  const target = join(root, 'build', 'peers', 'nbdkit-vddk-plugin.so')
   const source = join(root, 'test', 'real', 'vddk', 'plugin.c')
-  const folder = join(root, 'build', 'peers')
-  const target = join(folder, 'nbdkit-vddk-plugin.so')
+  return buildShared(source, target) || complain('the vddk plugin did not compile')
+}
+
+/** Compiles a shared library unless it was built from this very source. @param {string} source @param {string} target */
+function buildShared(source, target) {
   const version = `${statSync('/usr/include/nbdkit-plugin.h').mtimeMs}`
   const stamp = createHash('sha256').update(readFileSync(source)).update(version).digest('hex')
   const stampPath = `${target}.sha256`
   if (existsSync(target) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return true
 
-  mkdirSync(folder, { recursive: true })
+  mkdirSync(dirname(target), { recursive: true })
   const made = `${target}.${process.pid}`
   const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-fPIC', '-shared', '-pthread']
-  if (!run('/usr/bin/gcc', [...flags, '-o', made, source], {})) return complain('the vddk plugin did not compile')
+  if (!run('/usr/bin/gcc', [...flags, '-o', made, source], {})) return false
   renameSync(made, target)
   writeFileSync(stampPath, stamp)
   return true
+}
+
+/**
+ * nbdkit's own vddk plugin is in Debian 13's contrib only; its file runs in Debian 12's nbdkit, too. Fetched once, beside the system's own
+ * lists and packages, where there is a network; tests against it run where it is there. Tried again after a day.
+ */
+function fetchDebianVddk() {
+  const folder = join(root, 'build', 'peers', 'debian-vddk')
+  const plugin = join(folder, 'nbdkit-vddk-plugin.so')
+  const tried = join(folder, 'tried')
+  if (existsSync(plugin)) {
+    buildShared(join(root, 'test', 'real', 'vddk', 'vix-disk-lib.c'), join(folder, 'libvixDiskLib.so.8'))
+    return
+  }
+  if (whyNot() !== undefined || (existsSync(tried) && Date.now() - statSync(tried).mtimeMs < 86_400_000)) return
+  const apt = join(folder, 'apt')
+  mkdirSync(join(apt, 'lists', 'partial'), { recursive: true })
+  mkdirSync(join(apt, 'cache', 'archives', 'partial'), { recursive: true })
+  writeFileSync(tried, '')
+  writeFileSync(
+    join(apt, 'trixie.list'),
+    'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie contrib\n',
+  )
+  const options = [
+    `Dir::State::lists=${join(apt, 'lists')}`,
+    `Dir::Cache=${join(apt, 'cache')}`,
+    `Dir::Etc::sourcelist=${join(apt, 'trixie.list')}`,
+    'Dir::Etc::sourceparts=/dev/null',
+    'Acquire::http::Timeout=5',
+    'Acquire::Retries=0',
+  ].flatMap((option) => ['-o', option])
+  const quietly = { cwd: apt, stdio: /** @type {const} */ ('ignore'), timeout: 60_000 }
+  spawnSync('apt-get', ['-q', ...options, 'update'], quietly)
+  spawnSync('apt-get', ['-q', ...options, 'download', 'nbdkit-plugin-vddk'], quietly)
+  const archive = readdirSync(apt).find((name) => name.endsWith('.deb'))
+  if (archive !== undefined) spawnSync('dpkg', ['-x', archive, 'files'], quietly)
+  const file = join(apt, 'files', 'usr', 'lib', 'x86_64-linux-gnu', 'nbdkit', 'plugins', 'nbdkit-vddk-plugin.so')
+  if (existsSync(file)) renameSync(file, plugin)
+  rmSync(apt, { recursive: true, force: true })
+  if (existsSync(plugin)) fetchDebianVddk()
+  else say("nbdkit's own vddk plugin could not be fetched from Debian 13: tests against it are skipped")
 }
 
 /** @param {string} command @param {readonly string[]} args @param {Record<string, string>} environment */

@@ -68,6 +68,16 @@ export function peerSkip(...names: readonly PeerName[]): boolean {
   return names.map(peer).includes(undefined)
 }
 
+/**
+ * nbdkit's own vddk plugin, and our stand-in for VMware's library that it loads; null where it could not be fetched: it is not in
+ * Debian 12, so nothing is reported and nothing is required.
+ */
+export function debianVddkPlugin(): { readonly plugin: string; readonly library: string } | null {
+  const folder = join(vddkPluginPath, '..', 'debian-vddk')
+  const found = { plugin: join(folder, 'nbdkit-vddk-plugin.so'), library: join(folder, 'libvixDiskLib.so.8') }
+  return existsSync(found.plugin) && existsSync(found.library) ? found : null
+}
+
 function locate(name: PeerName): string | undefined {
   switch (name) {
     case 'vcsim':
