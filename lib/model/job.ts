@@ -5,8 +5,9 @@ import type { GuestState } from './guest.ts'
 import type { JobId, Moref, PointId, RunId, VmId } from './ids.ts'
 import type { JobStageKind } from './message.ts'
 import type { Notice, Outcome } from './outcome.ts'
-import type { ExcludedDisk } from './point.ts'
+import type { DiskAudit, ExcludedDisk } from './point.ts'
 import type { Policy } from './policy.ts'
+import type { TrackingFault } from './tracking-fault.ts'
 import type { PowerState, VmConfig, VmDisk } from './vm.ts'
 
 export type JobState =
@@ -36,6 +37,8 @@ export type Debt =
   | { readonly kind: 'hot-disk'; readonly moverVm: Moref }
   /** A mover of this attempt that may run. */
   | { readonly kind: 'mover'; readonly attempt: number; readonly clientToken: string; readonly taskId: string | null }
+  /** What the mover of this attempt found of earlier points: they are to be marked as unproven. */
+  | { readonly kind: 'annotation'; readonly attempt: number }
 
 /** What capture froze: complete or absent, never in between. */
 export type Capture = {
@@ -153,6 +156,10 @@ export type Attempt = {
         readonly sequence: number
         readonly counts: JobCounts
         readonly notices: readonly Notice[]
+        /** Of disks that were audited. */
+        readonly audits: readonly { readonly key: number; readonly label: string; readonly audit: DiskAudit }[]
+        /** What is wrong with changed block tracking, for those who can mend it; null when nothing is. */
+        readonly trackingFault: TrackingFault | null
       }
     | {
         readonly kind: 'failed'

@@ -22,6 +22,8 @@ export type VmHistory = {
   readonly name: string
   /** Why changed block tracking is to be reset by the next prepare that finds no snapshot; null when it is not. */
   readonly trackingReset: { readonly since: string; readonly reason: string } | null
+  /** When it was reset last, and why; null when it never was. */
+  readonly lastReset: { readonly at: string; readonly reason: string } | null
   /** Newest last, SNAPSHOTS_MAX at most. */
   readonly snapshots: readonly SnapshotTimes[]
   /** The ladder that hunt climbs where disks do not consolidate; null where there is nothing to mend. */
@@ -31,5 +33,26 @@ export type VmHistory = {
 export const SNAPSHOTS_MAX = 20
 
 export function newVmHistory({ vmId, name }: Pick<VmHistory, 'vmId' | 'name'>): VmHistory {
-  return { vmId, name, trackingReset: null, snapshots: [], hunt: null }
+  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], hunt: null }
+}
+
+/** What a reset is due for. A lie that was found is not lived with; what merely does not work may be as it is for good. */
+export type ResetCause = { readonly kind: 'lied' | 'broken'; readonly reason: string; readonly at: string }
+
+/** A reset stuns the VM twice: one that did not help is not tried again before. */
+export const RESET_EVERY_MS = 7 * 24 * 3_600_000
+
+/** @returns the same history when it is due already, or was tried in vain lately */
+export function withResetDue(history: VmHistory, { kind, reason, at }: ResetCause): VmHistory {
+  const { trackingReset, lastReset } = history
+  if (trackingReset !== null) return history
+  const sinceMs = lastReset === null ? Number.POSITIVE_INFINITY : Date.parse(at) - Date.parse(lastReset.at)
+  if (kind === 'broken' && sinceMs < RESET_EVERY_MS) return history
+  return { ...history, trackingReset: { since: at, reason } }
+}
+
+export function withResetDone(history: VmHistory, at: string): VmHistory {
+  const { trackingReset } = history
+  if (trackingReset === null) return history
+  return { ...history, trackingReset: null, lastReset: { at, reason: trackingReset.reason } }
 }

@@ -1,6 +1,7 @@
 // What an attempt leaves in its record: the sealed candidate, or why there is none.
 
 import { BackupError, messageOf } from '../base/errors.ts'
+import { trackingFaultOf } from '../model/tracking-fault.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
 import type { AttemptResult } from './hold.ts'
 
@@ -19,6 +20,8 @@ export function sealedResult(point: StoredPoint, earlierNotices: number): Attemp
       storedBytes: body.storedBytes,
     },
     notices: body.notices.slice(earlierNotices),
+    audits: body.disks.flatMap(({ key, label, audit }) => (audit === null ? [] : [{ key, label, audit }])),
+    trackingFault: trackingFaultOf(body),
   }
 }
 

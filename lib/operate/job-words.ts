@@ -37,6 +37,8 @@ export function describeDebt(debt: Debt): string {
       return `disks attached to the mover's VM "${debt.moverVm}" to detach, if there are any`
     case 'mover':
       return `the mover of attempt ${debt.attempt} to be over${debt.taskId === null ? '' : ` (task "${debt.taskId}")`}`
+    case 'annotation':
+      return `earlier restore points to mark as unproven, as attempt ${debt.attempt} found`
     default:
       return unreachable(debt)
   }

@@ -15,6 +15,7 @@ import type { Repository } from '../repository/repository.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
 import { movedBy, type Step } from './step.ts'
+import { noteTrackingFault } from './unproven.ts'
 
 export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   const job = hold.job()
@@ -26,6 +27,7 @@ export async function commit(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   if (last.waitsFor !== null) return { kind: 'again', delayMs: deps.limits.pollMs, waitsFor: last.waitsFor }
   if (last.difference !== null) return movedBy({ kind: 'failed', outcome: changed(job, last.difference) })
 
+  await noteTrackingFault(hold, { deps, cancel })
   const answer = await publish(job, repository, { deps, cancel })
   if (typeof answer === 'object') return refused(job, refusalOf(job, answer))
   return committed(job, answer, deps)

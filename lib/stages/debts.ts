@@ -16,6 +16,15 @@ export async function pay(hold: JobHold, debt: Debt, cancel: Cancel): Promise<vo
   await hold.update((job) => withoutDebt(job, debt), cancel)
 }
 
+/** Strikes out a debt and changes what follows from it, in one write. */
+export async function settle(
+  hold: JobHold,
+  { debt, change }: { readonly debt: Debt; readonly change: (job: Job) => Job },
+  cancel: Cancel,
+): Promise<void> {
+  await hold.update((job) => change(withoutDebt(job, debt)), cancel)
+}
+
 /** Adds what became known of a debt, for example the task that a mover runs in. */
 export async function amend(hold: JobHold, debt: Debt, cancel: Cancel): Promise<void> {
   await hold.update((job) => ({ ...job, owes: [...withoutDebt(job, debt).owes, debt] }), cancel)
@@ -30,5 +39,6 @@ function isSameDebt(left: Debt, right: Debt): boolean {
   if (left.kind === 'snapshot' && right.kind === 'snapshot') return left.name === right.name
   if (left.kind === 'guest' && right.kind === 'guest') return left.token === right.token
   if (left.kind === 'hot-disk' && right.kind === 'hot-disk') return left.moverVm === right.moverVm
+  if (left.kind === 'annotation' && right.kind === 'annotation') return left.attempt === right.attempt
   return left.kind === 'mover' && right.kind === 'mover' && left.clientToken === right.clientToken
 }

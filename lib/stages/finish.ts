@@ -9,12 +9,16 @@ import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
 import { movedBy, type Step } from './step.ts'
+import { markUnproven } from './unproven.ts'
 
 export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   const cleaned = await cleanGuest(hold, deps, cancel)
   if ('kind' in cleaned) return cleaned
+  // What follows may fail and be tried again: the guest has told what it had to tell.
   const { notices } = cleaned
-  const job = withNotices(hold.job(), notices)
+  if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
+  await markUnproven(hold, { deps, cancel })
+  const job = hold.job()
   const at = isoTime(deps.clock.nowMs())
   const outcome = job.outcome?.kind ?? 'failed'
   await deps.events.publish(
@@ -42,7 +46,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
     message: job.outcome?.message ?? '',
     ...job.counts,
   })
-  return movedBy({ kind: 'finished', at, notices })
+  return movedBy({ kind: 'finished', at, notices: [] })
 }
 
 /** A guest that does not answer is tried again for cleanupMs; what is left there then is said. */

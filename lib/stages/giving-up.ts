@@ -18,7 +18,9 @@ export function givingUp(job: Job, outcome: Outcome, deps: StageDeps): Moved {
       at,
       notices: [leftBehind(job.vm.name, job.owes)].filter(() => job.owes.length > 0),
     })
-  return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, job.owes) })
+  // Points are marked by finish, which comes next.
+  const left = job.owes.filter(({ kind }) => kind !== 'annotation')
+  return movedBy({ kind: 'released', at, notice: leftBehind(job.vm.name, left) })
 }
 
 /** Whether the job's present row of failures has lasted for as long as it may. */

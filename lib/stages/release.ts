@@ -1,7 +1,7 @@
 // release: gives back everything the job owes, after success and failure alike, with a fresh login.
 
 import { isoTime } from '../base/clock.ts'
-import { hasCode } from '../base/errors.ts'
+import { hasCode, unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type Moref, sessionIdOf } from '../model/ids.ts'
 import type { Debt, Job } from '../model/job.ts'
@@ -126,20 +126,29 @@ function again(deps: StageDeps, waitsFor: string): Step {
 
 /** What a job says that could not give everything back within its time. */
 export function leftBehind(vmName: string, debts: readonly Debt[]): Notice {
-  const names = debts.map((debt) =>
-    debt.kind === 'snapshot'
-      ? `snapshot "${debt.name}"`
-      : debt.kind === 'mover'
-        ? 'a mover'
-        : debt.kind === 'guest'
-          ? 'a workspace in its guest'
-          : debt.kind === 'hot-disk'
-            ? `a disk attached to "${debt.moverVm}"`
-            : `place "${debt.resource}"`,
-  )
+  const names = debts.map(nameOfDebt)
   return {
     code: 'left-behind',
     message: `VM "${vmName}" still has ${names.join(', ')} of this job`,
     hint: "Look at the VM's snapshots in vCenter; the next backup of this VM removes ours first",
+  }
+}
+
+function nameOfDebt(debt: Debt): string {
+  switch (debt.kind) {
+    case 'snapshot':
+      return `snapshot "${debt.name}"`
+    case 'mover':
+      return 'a mover'
+    case 'guest':
+      return 'a workspace in its guest'
+    case 'hot-disk':
+      return `a disk attached to "${debt.moverVm}"`
+    case 'annotation':
+      return 'earlier restore points to mark as unproven'
+    case 'place':
+      return `place "${debt.resource}"`
+    default:
+      return unreachable(debt)
   }
 }

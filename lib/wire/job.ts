@@ -8,7 +8,7 @@ import type { GuestTrust } from '../model/guest.ts'
 import type { Attempt, Capture, Claim, Debt, Job } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
 import type { Resource } from '../model/places.ts'
-import type { ExcludedDisk } from '../model/point.ts'
+import type { DiskAudit, ExcludedDisk } from '../model/point.ts'
 import type { Run } from '../model/run.ts'
 import type { VmHistory } from '../model/vm-history.ts'
 import { gradeProof, guestState, guestTrust } from './guest-record.ts'
@@ -66,6 +66,7 @@ const debt = z.discriminatedUnion('kind', [
     clientToken: z.string(),
     taskId: z.string().nullable(),
   }),
+  z.strictObject({ kind: z.literal('annotation'), attempt: attemptNumber }),
 ]) satisfies z.ZodType<Debt>
 
 const capture = z.strictObject({
@@ -154,6 +155,15 @@ const run = z.strictObject({
   refusal: outcome.nullable(),
 }) satisfies z.ZodType<Run>
 
+const diskAudit = z.strictObject({
+  slot: count,
+  slots: count,
+  unitBytes: count,
+  chunks: count,
+  readBytes: count,
+  mismatches: count,
+}) satisfies z.ZodType<DiskAudit>
+
 const attempt = z.strictObject({
   jobId,
   attempt: attemptNumber,
@@ -176,6 +186,12 @@ const attempt = z.strictObject({
         sequence: z.int().min(1),
         counts,
         notices: z.array(notice),
+        // Attempts of before there was an audit have none.
+        audits: z.array(z.strictObject({ key: z.int(), label: z.string(), audit: diskAudit })).default([]),
+        trackingFault: z
+          .strictObject({ kind: z.enum(['lied', 'broken']), reason: z.string() })
+          .nullable()
+          .default(null),
       }),
       z.strictObject({
         kind: z.literal('failed'),
@@ -203,6 +219,7 @@ const vmHistory = z.strictObject({
   vmId,
   name: z.string(),
   trackingReset: z.strictObject({ since: time, reason: z.string() }).nullable(),
+  lastReset: z.strictObject({ at: time, reason: z.string() }).nullable().default(null),
   snapshots: z.array(
     z.strictObject({
       jobId,

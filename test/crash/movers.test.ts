@@ -33,7 +33,7 @@ it(
         when: random.fraction() < 0.5 ? 'before' : 'after',
         blow: BLOWS[wholeNumber(random, { low: 0, high: BLOWS.length - 1 })] ?? 'kill',
       }))
-      await survive('stages', strikes, seed).catch((error: unknown) => {
+      await survive('stages', strikes, { seed }).catch((error: unknown) => {
         throw new Error(`COLDFRAME_SEED=${seed}: ${JSON.stringify(strikes)}`, { cause: error })
       })
     }

@@ -60,6 +60,7 @@ export function fullJob(): Job {
       { kind: 'snapshot', name: 'coldframe-x' },
       { kind: 'hot-disk', moverVm: parseMoref('vm-9') },
       { kind: 'mover', attempt: 1, clientToken: 't', taskId: null },
+      { kind: 'annotation', attempt: 1 },
     ],
     notices: [{ code: 'cbt-unavailable', message: 'Read in full', hint: null }],
     excludedDisks: [{ key: 2001, label: 'Hard disk 2', fileName: '[ds] a/b.vmdk', reason: 'independent' }],
@@ -187,6 +188,7 @@ export function sampleVmHistory(): VmHistory {
   return {
     ...newVmHistory(vm),
     trackingReset: { since: at, reason: 'An audit found a chunk that had changed' },
+    lastReset: { at, reason: 'The change counter went back' },
     snapshots: [
       { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
     ],

@@ -107,7 +107,15 @@ describe('a job', () => {
     const sealed = fullJob()
     const committed = { ...sealed, times: { ...sealed.times, committedAt: sealed.times.createdAt } }
     const { counts } = sealed
-    const result = { kind: 'sealed', pointId: samplePointId, sequence: 7, counts, notices: [] } as const
+    const result = {
+      kind: 'sealed',
+      pointId: samplePointId,
+      sequence: 7,
+      counts,
+      notices: [],
+      audits: [],
+      trackingFault: null,
+    } as const
     const attempt = sampleAttempt({ result })
     expect(reportJob({ job: committed, attempt })).toMatchObject({
       pointId: samplePointId,
@@ -128,6 +136,7 @@ describe('a job', () => {
       'snapshot "coldframe-x" to remove, if it exists',
       'disks attached to the mover\'s VM "vm-9" to detach, if there are any',
       'the mover of attempt 1 to be over',
+      'earlier restore points to mark as unproven, as attempt 1 found',
     ])
   })
 

@@ -29,7 +29,7 @@ describe('state records', () => {
     const counts = { readBytes: 1, newPlainBytes: 1, storedBytes: 1 }
     const results = [
       null,
-      { kind: 'sealed', pointId: samplePointId, sequence: 1, counts, notices: [] },
+      { kind: 'sealed', pointId: samplePointId, sequence: 1, counts, notices: [], audits: [], trackingFault: null },
       { kind: 'failed', code: 'x', message: 'y', hint: null, retry: 'later' },
     ] as const
     for (const result of results) {

@@ -2,14 +2,13 @@
 
 import { createHash } from 'node:crypto'
 import { BackupError } from '../../base/errors.ts'
-import { type Extent, mergeExtents } from '../../model/extent.ts'
 import { type Moref, parseMoref, parseVmId, type VmId } from '../../model/ids.ts'
 import type { VmDisk, VmState } from '../../model/vm.ts'
 import type { VmTask } from '../../model/vm-task.ts'
-import type { ChangedAreas, VsphereSession } from '../../ports/vsphere.ts'
+import type { VsphereSession } from '../../ports/vsphere.ts'
 
-const BLOCK_BYTES = 65_536
-const AREAS_MAX = 2_000
+/** What changes are tracked by. */
+export const BLOCK_BYTES = 65_536
 
 export type MemoryDisk = {
   readonly key: number
@@ -90,6 +89,12 @@ export type MemoryVm = {
     removalsHidden: number
     /** So many consolidations fail and change nothing. */
     consolidationsFail: number
+    /** Changed block tracking does not hear of what is written. */
+    trackingBlind: boolean
+    /** Changed block tracking is on and never becomes real. */
+    trackingUnreal: boolean
+    /** No changed areas can be had. */
+    queryFails: boolean
     /** How long creating a snapshot takes, removing one, consolidating; the task goes on when its caller leaves. */
     snapshotTakesMs: number
     removalTakesMs: number
@@ -138,6 +143,9 @@ function noMishaps(): MemoryVm['mishaps'] {
     removalsUnconsolidated: 0,
     removalsHidden: 0,
     consolidationsFail: 0,
+    trackingBlind: false,
+    trackingUnreal: false,
+    queryFails: false,
     snapshotTakesMs: 0,
     removalTakesMs: 0,
     consolidationTakesMs: 0,
@@ -178,8 +186,16 @@ export function writeDisk(
   const disk = vm.disks.find((each) => each.key === key)
   if (disk === undefined) throw new Error(`No disk ${key}`)
   disk.bytes.set(bytes, offsetBytes)
+  if (vm.mishaps.trackingBlind) return
   const last = Math.floor((offsetBytes + bytes.byteLength - 1) / BLOCK_BYTES)
   for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) disk.changedAt.set(block, vm.epoch)
+}
+
+/** Takes effect at the next snapshot. */
+export function setTracking(vm: MemoryVm, enabled: boolean): void {
+  if (vm.tracking !== enabled) vm.chain = `${vm.chain}-${vm.epoch}`
+  vm.tracking = enabled
+  vm.trackingReal = false
 }
 
 /** Freezes every disk that takes part in snapshots and puts a new layer above it. */
@@ -189,7 +205,7 @@ export function takeSnapshot(
     readonly backupManifest?: string | null
   },
 ): Moref {
-  if (vm.tracking) vm.trackingReal = true
+  if (vm.tracking && !vm.mishaps.trackingUnreal) vm.trackingReal = true
   vm.epoch++
   const moref = parseMoref(`snapshot-${vm.moref}-${vm.epoch}`)
   const taking = vm.disks.filter((disk) => !disk.mode.startsWith('independent') && disk.backing !== 'rdm-physical')
@@ -284,37 +300,6 @@ export function fileBytes(vm: MemoryVm, fileName: string): Uint8Array | null {
   return vm.disks.find((disk) => disk.files.includes(fileName))?.bytes ?? null
 }
 
-/** Blocks written since the epoch of `changeId` and before the snapshot's own. */
-export function changedSince(
-  frozen: FrozenDisk,
-  query: { readonly startOffset: number; readonly changeId: string },
-): ChangedAreas {
-  const [chain, since] = query.changeId.split('/')
-  const capacityBytes = frozen.bytes.byteLength
-  if (frozen.changeId?.split('/')[0] !== chain || since === undefined || query.startOffset >= capacityBytes) {
-    throw new BackupError(`Cannot list changed areas since "${query.changeId}"`, {
-      code: 'cbt-unavailable',
-      retry: 'as-full',
-    })
-  }
-  const blocks = [...frozen.changedAt]
-    .filter(([, epoch]) => epoch >= Number(since))
-    .map(([block]) => block * BLOCK_BYTES)
-  const extents = mergeExtents(
-    blocks.map((offsetBytes) => ({ offsetBytes, lengthBytes: Math.min(BLOCK_BYTES, capacityBytes - offsetBytes) })),
-  ).flatMap((extent) => cutBefore(extent, query.startOffset))
-  const end = extents[AREAS_MAX]?.offsetBytes ?? capacityBytes
-  return { startOffset: query.startOffset, length: end - query.startOffset, areas: extents.slice(0, AREAS_MAX) }
-}
-
-/** What was written since a snapshot, by whole blocks; null when there is none. */
-export function growthSince(vm: MemoryVm, moref: Moref): number | null {
-  const snapshot = vm.snapshots.find((each) => each.moref === moref)
-  if (snapshot === undefined) return null
-  const written = vm.disks.flatMap(({ changedAt }) => [...changedAt.values()].filter((at) => at >= snapshot.epoch))
-  return written.length * BLOCK_BYTES
-}
-
 /** A disk as vCenter describes the layer it points at. */
 export function describe(disk: MemoryDisk): VmDisk {
   return {
@@ -333,12 +318,6 @@ export function describe(disk: MemoryDisk): VmDisk {
     encrypted: false,
     sharing: false,
   }
-}
-
-function cutBefore(extent: Extent, startOffset: number): readonly Extent[] {
-  const cut = Math.max(0, startOffset - extent.offsetBytes)
-  if (cut >= extent.lengthBytes) return []
-  return [{ offsetBytes: extent.offsetBytes + cut, lengthBytes: extent.lengthBytes - cut }]
 }
 
 /** vSphere gives the lowest number that is free, so names come again. */

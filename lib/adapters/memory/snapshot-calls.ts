@@ -7,13 +7,13 @@ import type { VmDisk, VmSnapshot } from '../../model/vm.ts'
 import type { VmSurvey } from '../../model/vm-survey.ts'
 import type { Quiesce, VsphereSession } from '../../ports/vsphere.ts'
 import { type Center, findSnapshot } from './center.ts'
+import { growthSince } from './changed-areas.ts'
 import { refuseLocked } from './hot-disks.ts'
 import {
   consolidateDisks,
   dropAllSnapshots,
   dropSnapshot,
   type FrozenDisk,
-  growthSince,
   type MemorySnapshot,
   type MemoryVm,
   takeSnapshot,

@@ -6,8 +6,9 @@ import { type Moref, parseMoref } from '../../model/ids.ts'
 import type { VmConfig, VmState, VmSummary } from '../../model/vm.ts'
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
 import { type Center, findSnapshot, missing } from './center.ts'
+import { changedSince } from './changed-areas.ts'
 import { hotDiskCalls } from './hot-disks.ts'
-import { changedSince, describe, type FrozenDisk, fileBytes, type MemoryVm, newVm, writeDisk } from './machine.ts'
+import { describe, type FrozenDisk, fileBytes, type MemoryVm, newVm, setTracking, writeDisk } from './machine.ts'
 import { snapshotCalls, treeOf } from './snapshot-calls.ts'
 
 export type MemoryVcenter = {
@@ -84,15 +85,17 @@ function sessionOf(center: Center): VsphereSession {
     ...hotDiskCalls(center, find),
     readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref))),
     setChangeTracking: ({ vm: moref, enabled }, cancel) =>
-      call('setChangeTracking', cancel, () => {
-        const vm = find(moref)
-        if (vm.tracking !== enabled) vm.chain = `${vm.chain}-${vm.epoch}`
-        vm.tracking = enabled
-        vm.trackingReal = false
-      }),
+      call('setChangeTracking', cancel, () => setTracking(find(moref), enabled)),
     changedAreas: (query, cancel) =>
       call('changedAreas', cancel, () => {
-        const frozen = ofSnapshot(query.snapshot).snapshot.frozen.find((each) => each.key === query.deviceKey)
+        const { snapshot, vm } = ofSnapshot(query.snapshot)
+        const frozen = snapshot.frozen.find((each) => each.key === query.deviceKey)
+        if (vm.mishaps.queryFails)
+          throw new BackupError('Cannot list changes: vCenter answers FileFault', {
+            code: 'cbt-unavailable',
+            retry: 'as-full',
+            facts: { fault: 'FileFault' },
+          })
         return frozen === undefined ? missing('snapshot-not-found', query.snapshot) : changedSince(frozen, query)
       }),
     captureConfig: (request, cancel) => call('captureConfig', cancel, () => configOf(find(request.vm))),
