@@ -10,6 +10,8 @@ import type { Front, FrontSettings } from './api/front.ts'
 import { guestFileEndpoint } from './api/guest-file-endpoint.ts'
 import { openTransfers } from './api/guest-transfers.ts'
 import { answer, answerStatus, type Exchange } from './api/http.ts'
+import { openLeases } from './api/leases.ts'
+import { nfcEndpoint } from './api/nfc-endpoint.ts'
 import { uuidOf } from './api/objects/compute.ts'
 import { PRODUCT } from './api/objects/singletons.ts'
 import { type Credentials, openSessions } from './api/sessions.ts'
@@ -43,6 +45,8 @@ export type ServerOptions = {
   readonly guestFileHost: '*' | 'own'
   /** How long a URL of a file in a guest works. */
   readonly guestFileMs: number
+  /** How long a lease on disks lasts without a report of progress; servers say 300 s. */
+  readonly leaseTimeoutMs: number
 }
 
 /** Settings of a server that nobody wants to be special. */
@@ -59,6 +63,7 @@ export const plainServer = {
   hostsAway: [],
   guestFileHost: '*',
   guestFileMs: 10 * 60_000,
+  leaseTimeoutMs: 5 * 60_000,
 } as const satisfies Partial<ServerOptions>
 
 export interface RunningServer extends AsyncDisposable {
@@ -75,6 +80,7 @@ export interface RunningServer extends AsyncDisposable {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { clock, random, estate } = options
   const identity = options.identity ?? selfSigned({ nowMs: clock.nowMs(), random })
+  const { sha256, sha1 } = thumbprints(identity.certificate)
   const settings: FrontSettings = {
     snapshotMs: options.snapshotMs,
     taskMs: options.taskMs,
@@ -83,6 +89,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     hostsInMaintenance: options.hostsInMaintenance,
     hostsAway: options.hostsAway,
     guestFileHost: options.guestFileHost,
+    thumbprintSha1: sha1,
     instanceUuid: uuidOf(`vcenter ${estate.seed}`),
   }
   const tasks = openTasks({ clock, keepMs: options.taskKeepMs })
@@ -91,6 +98,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     tasks,
     sessions: openSessions({ users: options.users, idleMs: options.sessionIdleMs, clock, random }),
     transfers: openTransfers({ clock, random, keepMs: options.guestFileMs }),
+    leases: openLeases({ clock, random, timeoutMs: options.leaseTimeoutMs }),
     scenario: options.scenario,
     clock,
     random,
@@ -102,7 +110,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   })
   server.keepAliveTimeout = 60_000
   const port = await listen(server, options.port)
-  const { sha256, sha1 } = thumbprints(identity.certificate)
   return {
     url: `https://127.0.0.1:${port}`,
     port,
@@ -172,6 +179,7 @@ async function route(front: Front, exchange: Exchange): Promise<void> {
     return answer(exchange, { status: 200, type: 'text/xml', body: versionsDocument() })
   }
   if (pathname === '/guestFile') return await guestFileEndpoint(front, exchange)
+  if (pathname.startsWith('/nfc/')) return await nfcEndpoint(front, exchange)
   if (pathname.startsWith('/folder/')) return await folderEndpoint(front, exchange)
   if (pathname.startsWith('/api/') || pathname.startsWith('/rest/')) return await taggingEndpoint(front, exchange)
   answerStatus(exchange, 404)

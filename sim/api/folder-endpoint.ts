@@ -5,7 +5,7 @@ import { concatBytes, MiB } from '../../lib/base/bytes.ts'
 import { isAbort } from '../../lib/base/time-limit.ts'
 import { type SimDatastore, SimFault, type SimFile, type SimMishap } from '../machine/types.ts'
 import type { Front } from './front.ts'
-import { answer, answerStatus, basicOf, chunksOf, type Exchange } from './http.ts'
+import { answer, answerStatus, basicOf, chunksOf, drained, type Exchange } from './http.ts'
 import { meetMishap } from './mishaps.ts'
 import { isGranted } from './rights.ts'
 import { sessionOf } from './soap-endpoint.ts'
@@ -136,11 +136,7 @@ async function pour(file: SimFile, { response, signal, span }: FileExchange & { 
     signal.throwIfAborted()
     const target = new Uint8Array(Math.min(PIECE_BYTES, span.endBytes - at))
     file.read({ offsetBytes: at, target })
-    if (response.write(target)) continue
-    await new Promise<void>((resolve) => {
-      response.once('drain', resolve)
-      response.once('close', resolve)
-    })
+    if (!response.write(target)) await drained(response)
   }
   response.end()
 }

@@ -6,6 +6,7 @@ import type { SimMishap, SimScenario } from '../machine/types.ts'
 import type { Data, Ref, Value } from '../soap/value.ts'
 import { notFound } from './faults.ts'
 import type { GuestTransfers } from './guest-transfers.ts'
+import type { Leases } from './leases.ts'
 import type { ManagedObject } from './managed-object.ts'
 import type { Session, Sessions } from './sessions.ts'
 import type { Tasks } from './tasks.ts'
@@ -16,6 +17,7 @@ export type Front = {
   readonly tasks: Tasks
   readonly sessions: Sessions
   readonly transfers: GuestTransfers
+  readonly leases: Leases
   readonly scenario: SimScenario
   readonly clock: Clock
   readonly random: Random
@@ -36,6 +38,8 @@ export type FrontSettings = {
   readonly hostsAway: readonly string[]
   /** Whether URLs of files in guests name the server's own address, or "*" for it, as servers of the real kind may. */
   readonly guestFileHost: '*' | 'own'
+  /** Of this server's certificate, SHA-1, as leases on disks name it. */
+  readonly thumbprintSha1: string
   /** AboutInfo.instanceUuid. */
   readonly instanceUuid: string
 }

@@ -77,3 +77,16 @@ export function basicOf(request: IncomingMessage): Credentials | null {
   const colon = text.indexOf(':')
   return colon < 0 ? null : { userName: text.slice(0, colon), password: text.slice(colon + 1) }
 }
+
+/** Resolves when more may be written, or nothing more can be. */
+export function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done)
+      response.off('close', done)
+      resolve()
+    }
+    response.on('drain', done)
+    response.on('close', done)
+  })
+}

@@ -18,6 +18,7 @@ import { createMachineMethods } from './methods/create-machine.ts'
 import { guestFileMethods } from './methods/guest-files.ts'
 import { guestProgramMethods } from './methods/guest-programs.ts'
 import { inventoryMethods } from './methods/inventory.ts'
+import { leaseMethods } from './methods/leases.ts'
 import { logIn, loginMethods, requirePrivilege } from './methods/login.ts'
 import { machineMethods } from './methods/machine.ts'
 import { relocateMethods } from './methods/relocate.ts'
@@ -35,6 +36,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map(
     ...inventoryMethods,
     ...snapshotMethods,
     ...machineMethods,
+    ...leaseMethods,
     ...relocateMethods,
     ...createMachineMethods,
     ...guestFileMethods,

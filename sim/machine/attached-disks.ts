@@ -6,7 +6,7 @@ import type { Snapshot } from './snapshot.ts'
 import type { SimDisk, SimLayer, SimMachine } from './types.ts'
 
 /** As a config shows it: a chain whose last layer is the file that is attached. */
-export type AttachedDisk = Omit<SimDisk, 'chain' | 'changeId'> & {
+export type AttachedDisk = Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {
   readonly layers: readonly SimLayer[]
   readonly changeId: null
 }

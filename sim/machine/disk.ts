@@ -5,7 +5,7 @@ import { assert } from '../../lib/base/errors.ts'
 import type { Random } from '../../lib/base/random.ts'
 import { ChangeTracker, changeUuid, type FrozenTracking } from './change-tracking.ts'
 import { GRAIN_BYTES, type GrainStore, piecesOf, type StoreMaker } from './grain-store.ts'
-import type { DiskMode, SimDisk, SimLayer } from './types.ts'
+import type { DiskMode, SimContent, SimDisk, SimLayer } from './types.ts'
 
 /** A file pair of the chain. Its content is its own grains over its parent's content. */
 export type Layer = {
@@ -115,6 +115,14 @@ export class Disk implements SimDisk {
 
   isFrozen(layer: Layer): boolean {
     return layer !== this.#active || !this.#locked
+  }
+
+  get content(): SimContent {
+    return this.contentOf(this.#active)
+  }
+
+  contentOf(layer: Layer): SimContent {
+    return { read: (range) => this.readAt(layer, range), allocated: (grain) => this.allocated(layer)(grain) }
   }
 
   chain(): readonly SimLayer[] {

@@ -84,6 +84,7 @@ function describe({ disk, layer, tracking }: KeptDisk): SimSnapshotDisk {
     thin: disk.thin,
     datastore: disk.datastore,
     changeId: tracking === null ? null : changeIdOf(tracking),
+    content: disk.contentOf(layer),
     // Merges of other snapshots change the chain's files, never its content.
     get chain(): readonly SimLayer[] {
       return disk.chainOf(layer)

@@ -31,6 +31,13 @@ export interface SimLayer {
   readonly flat: boolean
 }
 
+/** The plain bytes of a disk as of one layer. */
+export type SimContent = {
+  read(range: { readonly offsetBytes: number; readonly target: Uint8Array }): void
+  /** Whether a grain of 64 KiB was ever written, by number. */
+  allocated(grain: number): boolean
+}
+
 export interface SimDisk {
   /** VirtualDevice.key, from 2000. */
   readonly deviceKey: number
@@ -44,12 +51,15 @@ export interface SimDisk {
   readonly datastore: string
   /** Base first, active layer last. */
   chain(): readonly SimLayer[]
+  /** Of the active layer, as it is whenever it is read. */
+  readonly content: SimContent
   /** The live backing's changeId: what a snapshot taken now would carry; null while tracking is not active. */
   readonly changeId: string | null
 }
 
 /** A disk of a snapshot's config. Disks that snapshots leave alone (independent, physical RDM) are in `leftOut`. */
-export type SimSnapshotDisk = Omit<SimDisk, 'chain' | 'changeId'> & {
+export type SimSnapshotDisk = Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {
+  readonly content: SimContent
   /** The frozen layer that the snapshot's config points at, and its ancestors' paths, base first. */
   readonly chain: readonly SimLayer[]
   /** Null when changed block tracking was not active on this disk at that moment. */
@@ -271,7 +281,7 @@ export interface SimEstate {
   readonly datastores: readonly SimDatastore[]
   /** What machines have attached of others' disks. */
   readonly attached: {
-    of(machine: SimMachine): readonly (Omit<SimDisk, 'chain' | 'changeId'> & {
+    of(machine: SimMachine): readonly (Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {
       readonly layers: readonly SimLayer[]
       readonly changeId: null
     })[]

@@ -105,6 +105,7 @@ VirtualMachine(ManagedEntity) capability:VirtualMachineCapability config:Virtual
   .PowerOffVM_Task() @Task VirtualMachine.Interact.PowerOff
   .ShutdownGuest() void VirtualMachine.Interact.PowerOff
   .UnregisterVM() void VirtualMachine.Inventory.Unregister
+  .ExportVm() @HttpNfcLease VApp.Export
   .QueryChangedDiskAreas(snapshot:@VirtualMachineSnapshot? deviceKey:int startOffset:long changeId:string)
     DiskChangeInfo VirtualMachine.Provisioning.DiskRandomRead
 HostDatastoreBrowser(ManagedObject) datastore:@Datastore[]?
@@ -113,6 +114,13 @@ VirtualMachineSnapshot(ExtensibleManagedObject) config:VirtualMachineConfigInfo
   childSnapshot:@VirtualMachineSnapshot[]? vm:@VirtualMachine
   .RevertToSnapshot_Task(host:@HostSystem? suppressPowerOn:boolean?) @Task VirtualMachine.State.RevertToSnapshot
   .RemoveSnapshot_Task(removeChildren:boolean consolidate:boolean?) @Task VirtualMachine.State.RemoveSnapshot
+  .ExportSnapshot() @HttpNfcLease VApp.Export
+HttpNfcLease(ManagedObject) initializeProgress:int transferProgress:int mode:string
+  capabilities:HttpNfcLeaseCapabilities info:HttpNfcLeaseInfo? state:HttpNfcLeaseState error:LocalizedMethodFault?
+  .HttpNfcLeaseGetManifest() HttpNfcLeaseManifestEntry[]? -
+  .HttpNfcLeaseComplete() void -
+  .HttpNfcLeaseAbort(fault:LocalizedMethodFault?) void -
+  .HttpNfcLeaseProgress(percent:int) void -
 GuestOperationsManager(ManagedObject) authManager:@GuestAuthManager? fileManager:@GuestFileManager?
   processManager:@GuestProcessManager? guestWindowsRegistryManager:@GuestWindowsRegistryManager?
   aliasManager:@GuestAliasManager?

@@ -2,6 +2,15 @@
 // Facts of the vSphere Web Services API reference; the notation is schema.ts's.
 
 export const MACHINE_TYPES = `
+HttpNfcLeaseInfo(DynamicData) lease:@HttpNfcLease entity:@ManagedEntity deviceUrl:HttpNfcLeaseDeviceUrl[]?
+  totalDiskCapacityInKB:long leaseTimeout:int hostMap:HttpNfcLeaseDatastoreLeaseInfo[]?
+HttpNfcLeaseDeviceUrl(DynamicData) key:string importKey:string url:string sslThumbprint:string disk:boolean?
+  targetId:string? datastoreKey:string? fileSize:long?
+HttpNfcLeaseDatastoreLeaseInfo(DynamicData) datastoreKey:string hosts:HttpNfcLeaseHostInfo[]
+HttpNfcLeaseHostInfo(DynamicData) url:string sslThumbprint:string
+HttpNfcLeaseManifestEntry(DynamicData) key:string sha1:string checksum:string? checksumType:string? size:long
+  disk:boolean capacity:long? populatedSize:long?
+HttpNfcLeaseCapabilities(DynamicData) pullModeSupported:boolean corsSupported:boolean
 VirtualMachineCapability(DynamicData) snapshotOperationsSupported:boolean multipleSnapshotsSupported:boolean
   snapshotConfigSupported:boolean poweredOffSnapshotsSupported:boolean memorySnapshotsSupported:boolean
   revertToSnapshotSupported:boolean quiescedSnapshotsSupported:boolean disableSnapshotsSupported:boolean

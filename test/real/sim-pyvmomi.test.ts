@@ -1,7 +1,8 @@
 // pyVmomi, an independent client with its own type tables, against the simulated vCenter.
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -85,6 +86,39 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
       writers: ['Microsoft Exchange Writer', 'System Writer', 'Registry Writer'],
       manifestGone: 404,
     })
+  })
+
+  it.skipIf(peerSkip('qemu-img'))('exports the disks of a snapshot through a lease', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'coldframe-export-'))
+    await using sim = await startSimProgram('--estate', 'small', '--guest-write-every-ms', '20')
+
+    const { disks, ...seen } = await python(sim, 'sim_export.py', 'app-01', folder)
+    expect(seen).toEqual({
+      running: 'InvalidPowerState',
+      state: 'ready',
+      timeout: 300,
+      notDisks: ['nvram'],
+      manifest: true,
+      after: 'done',
+      progressAfter: 'InvalidState',
+      aborted: 'error',
+    })
+    const frozen = (await (await fetch(`${sim.controlUrl}/frozen`)).json()) as readonly {
+      readonly snapshot: string
+      readonly disks: readonly { readonly deviceKey: number; readonly sha256: string }[]
+    }[]
+    const kept = frozen.find(({ snapshot }) => snapshot === 'export')?.disks ?? []
+    expect(Object.keys(disks as object).map(Number)).toEqual(kept.map(({ deviceKey }) => deviceKey))
+    for (const { deviceKey, sha256 } of kept) {
+      const vmdk = (disks as Readonly<Record<string, string>>)[String(deviceKey)] ?? ''
+      await run(requirePeer('qemu-img'), ['convert', '-f', 'vmdk', '-O', 'raw', vmdk, `${vmdk}.raw`])
+      expect(
+        createHash('sha256')
+          .update(readFileSync(`${vmdk}.raw`))
+          .digest('hex'),
+      ).toBe(sha256)
+    }
+    rmSync(folder, { recursive: true })
   })
 
   it('tells which privileges an account lacks, and refuses what needs them', async () => {

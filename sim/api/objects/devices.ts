@@ -4,7 +4,7 @@ import type { DiskMode, SimController, SimDisk, SimLayer, SimNic } from '../../m
 import { type Data, data, type Ref } from '../../soap/value.ts'
 
 /** The disk as a config shows it: with a chain whose last layer is the one it points at. */
-export type ShownDisk = Omit<SimDisk, 'chain' | 'changeId'> & {
+export type ShownDisk = Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {
   readonly layers: readonly SimLayer[]
   readonly changeId: string | null
 }
