@@ -118,7 +118,7 @@ function newLease(options: LeaseOptions, world: LeaseWorld): Lease {
         transferProgress: () => percentDone,
         mode: () => 'pushOrGet',
         capabilities: () => data('HttpNfcLeaseCapabilities', { pullModeSupported: true, corsSupported: true }),
-        info: () => (state() === 'initializing' ? null : leaseInfo(options, { timeoutMs, urlOf })),
+        info: () => (state() === 'initializing' ? null : describeLease(options, { timeoutMs, urlOf })),
         state,
         error: () => {
           settle()
@@ -148,7 +148,7 @@ function newLease(options: LeaseOptions, world: LeaseWorld): Lease {
   }
 }
 
-function leaseInfo(
+function describeLease(
   options: LeaseOptions,
   { timeoutMs, urlOf }: { readonly timeoutMs: number; readonly urlOf: (disk: LeasedDisk) => string },
 ): Data {
