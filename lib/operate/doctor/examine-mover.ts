@@ -36,7 +36,11 @@ export async function examineMover(
   const ids = needs.map(({ id }) => id)
   const missing = await ask((within) => session.missingPrivileges({ entity, ids }, within), call)
   const { verdict, lacks } = judgeRights(missing, { needs, policy, where: about })
-  for (const patient of known) patient.lacks.push(...lacks)
+  for (const { facts, lacks: own } of known) {
+    own.push(...lacks)
+    // Its disks are in use by the very machine that they would be attached to.
+    if (facts.vm.moref === vm.moref) own.push({ feature: 'hotadd', words: "it is the mover's own VM" })
+  }
   return [checkOf({ ...topic, about }, verdict)]
 }
 

@@ -89,8 +89,9 @@ function trackingVerdict(facts: VmFacts): Verdict {
       'The next backup that finds no snapshot of others resets it; until then whole disks are read and compared'
     return warning(`to be reset since ${reset.since}: ${reset.reason}`, next)
   }
-  const disks = vm.disks.length === 1 ? '1 disk' : `${vm.disks.length} disks`
-  if (vm.changeTrackingEnabled) return ok(`on, ${disks}`)
+  const { held, never } = heldDisks(vm)
+  const disks = `${held}${never === '' ? '' : `; never for ${never}, which no snapshot holds`}`
+  if (vm.changeTrackingEnabled) return ok(`on for ${disks}`)
   if (vm.changeTrackingSupported === false) {
     const next = 'Upgrade its virtual hardware; until then each backup reads whole disks and stores what changed'
     return warning('off: its virtual hardware cannot track changed blocks', next, 'hardware version 7 or later')
@@ -99,7 +100,15 @@ function trackingVerdict(facts: VmFacts): Verdict {
     const next = 'Remove the snapshots; until then each backup reads whole disks and stores what changed'
     return warning('off, and it cannot be turned on while snapshots of others exist', next)
   }
-  return ok(`off: the first backup turns it on for ${disks} (a snapshot is made and removed)`)
+  return ok(`off: the first backup turns it on, by a snapshot that is made and removed, for ${disks}`)
+}
+
+/** Labels of the disks that snapshots hold, and of those that they never do. */
+function heldDisks({ disks }: VmState): { readonly held: string; readonly never: string } {
+  const isHeld = ({ mode, backing, sharing }: VmDisk) => mode === 'persistent' && backing !== 'rdm-physical' && !sharing
+  const labels = (some: readonly VmDisk[]) => some.map(({ label }) => label).join(', ')
+  const held = disks.filter(isHeld)
+  return { held: labels(held) || 'no disk', never: labels(disks.filter((disk) => !isHeld(disk))) }
 }
 
 /** Ours: of a job that this home knows; everything else is foreign. */

@@ -138,6 +138,8 @@ describe('the doctor', () => {
     const transports = [{ ...world.deps.transports[0], name: 'hotadd' as const, refusal: () => null, open: never }]
     const ask = (moverOf: string | null, transport: Transports = ['hotadd']) =>
       examined({ ...world, deps: { ...world.deps, transports, moverVm: moverOf } }, { transport })
+    const own = await ask('vm-101')
+    expect(own.vms[0]?.disks[0]?.reasons[0]).toContain("it is the mover's own VM")
     const lacking = await ask(moverVm)
     expect(lacking.byId['mover.privileges']).toMatchObject({
       state: 'failed',

@@ -70,6 +70,13 @@ describe('a VM', () => {
     expect(checksOf({ vm: vmOf(change) })['vm.tracking']?.state).toBe(state)
   })
 
+  it('names the disks that are tracked, and those that never are', () => {
+    const disks = [diskOf(), diskOf({ key: 2001, label: 'Hard disk 2', mode: 'independent_persistent' })]
+    expect(checksOf({ vm: vmOf({ disks }) })['vm.tracking']?.found).toBe(
+      'on for Hard disk 1; never for Hard disk 2, which no snapshot holds',
+    )
+  })
+
   it('whose tracking is to be reset says since when and why', () => {
     const trackingReset = { since: '2026-01-02T00:00:00.000Z', reason: 'an audit found a difference' }
     const history = { ...newVmHistory({ vmId, name: 'db-01' }), trackingReset }
