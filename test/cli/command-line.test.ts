@@ -41,7 +41,19 @@ describe('the command line', () => {
   it('explains every command, its way to name a point, settings and exit codes', async () => {
     const { exitCode, stdout, stderr } = await inEmptyFolder(['--help'])
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
-    for (const name of ['backup', 'resume', 'jobs', 'points', 'restore', 'verify', 'sim', 'COLDFRAME_VCENTER', '130'])
+    for (const name of [
+      'doctor',
+      'privileges',
+      'backup',
+      'resume',
+      'jobs',
+      'points',
+      'restore',
+      'verify',
+      'sim',
+      'COLDFRAME_VCENTER',
+      '130',
+    ])
       expect(stdout).toContain(name)
     const restore = await inEmptyFolder(['restore', '--help'])
     expect(restore.stdout).toContain('NAME@latest')

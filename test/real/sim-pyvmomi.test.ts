@@ -128,6 +128,7 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
       'VirtualMachine.State.RemoveSnapshot@db-01',
       'VirtualMachine.Provisioning.DiskRandomRead@DC1',
       'Datastore.Browse@ds1',
+      'VApp.Export@db-01',
     ]
     await using sim = await startSimProgram('--estate', 'small', ...denied.flatMap((one) => ['--deny', one]))
 
@@ -146,6 +147,7 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
       trackingBelow: true,
       removal: true,
       areas: true,
+      export: true,
       folder: 403,
     })
   })

@@ -56,6 +56,7 @@ seen = {
     'trackingBelow': refused(lambda: db.ReconfigVM_Task(tracking)) == [db._moId, ids[1]],
     'removal': refused(lambda: snapshot.RemoveSnapshot_Task(False)) == [snapshot._moId, 'VirtualMachine.State.RemoveSnapshot'],
     'areas': refused(lambda: db.QueryChangedDiskAreas(snapshot, 2000, 0, '*')) == [db._moId, 'VirtualMachine.Provisioning.DiskRandomRead'],
+    'export': refused(lambda: snapshot.ExportSnapshot()) == [snapshot._moId, 'VApp.Export'],
     'folder': status(home.split('] ')[1] + '?dcPath=DC1&dsName=ds1'),
 }
 Disconnect(instance)

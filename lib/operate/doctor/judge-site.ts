@@ -52,10 +52,12 @@ export function judgeRights(
   if (lacking.length === 0) return { verdict: ok(`all ${count} that are needed`), lacks: [] }
   const ids = [...new Set(lacking.map(({ id }) => id))]
   const lacks = lacking
-    .filter(({ without }) => without === null)
+    // What only other products ask for may not be needed at all.
+    .filter(({ without, source }) => without === null && source.kind !== 'field')
     .map(({ feature, id }) => ({ feature, words: `the account lacks ${id} on ${where}` }))
-  const uses = lacking.map(({ id, feature, why, without }) => {
-    const end = without === null ? '' : ` (without it: ${without})`
+  const uses = lacking.map(({ id, feature, why, without, source }) => {
+    const doubt = source.kind === 'field' ? ' (not verified: other products ask for it)' : ''
+    const end = without === null ? doubt : ` (without it: ${without})`
     return `${id}: ${feature === 'backup' ? '' : `${feature} `}${why}${end}`
   })
   const next = `Give the account's role ${ids.join(', ')} on ${where} or above it; "coldframe privileges --format govc" prints the commands`

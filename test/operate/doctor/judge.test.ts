@@ -164,6 +164,18 @@ describe('rights', () => {
     expect(judgeRights(known(['VApp.Export']), { needs, policy: only, where }).verdict.state).toBe('failed')
   })
 
+  it('that only other products ask for are a warning, and keep no transport from being used', () => {
+    const nbdssl = PRIVILEGE_NEEDS.filter(({ feature }) => feature === 'nbdssl')
+    const missing = known(['VirtualMachine.Config.DiskLease'])
+    const { verdict, lacks } = judgeRights(missing, {
+      needs: nbdssl,
+      policy: policyOf({ transport: ['nbdssl'] }),
+      where,
+    })
+    expect({ state: verdict.state, lacks }).toEqual({ state: 'warning', lacks: [] })
+    expect(verdict.needed).toContain('not verified')
+  })
+
   it('that make a backup worse are a warning, and unknown ones are no rights', () => {
     const { verdict, lacks } = judgeRights(known(['VirtualMachine.Config.ChangeTracking']), {
       needs,
