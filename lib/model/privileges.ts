@@ -84,6 +84,11 @@ const vddk: readonly Row[] = [
   ['VirtualMachine.Provisioning.DiskRandomRead', 'vm', 'opens the disk for reading', document(VDDK_GUIDE)],
   ['VirtualMachine.Provisioning.GetVmFiles', 'vm', 'reads the files of the VM', document(VDDK_GUIDE)],
   ['VirtualMachine.Config.DiskLease', 'vm', 'holds the disk while it is read', field],
+  // On the vCenter and on the hosts: these lie below the datacenter, where another permission replaces the root's.
+  ...(['root', 'vm'] as const).flatMap((place): readonly Row[] => [
+    ['Global.DisableMethods', place, 'keeps the VM from being moved while it is read', document(VDDK_GUIDE)],
+    ['Global.EnableMethods', place, 'lets it be moved again', document(VDDK_GUIDE)],
+  ]),
 ]
 
 const hotadd = needs('hotadd', [
@@ -210,6 +215,7 @@ export function rolesFor(features: readonly Feature[]): readonly Role[] {
   const only = (...wanted: readonly Feature[]) => wanted.filter((feature) => features.includes(feature))
   const roles: readonly (Omit<Role, 'privileges'> & { readonly has: readonly Feature[] })[] = [
     { name: 'coldframe-backup', title: 'reads and snapshots the VMs', has: reading, places: ['vm', 'datastore'] },
+    { name: 'coldframe-vddk', title: 'lets VDDK hold VMs in place while it reads', has: reading, places: ['root'] },
     { name: 'coldframe-guest', title: 'works in guests through VMware Tools', has: only('vix'), places: ['vm'] },
     {
       name: 'coldframe-restore',

@@ -29,6 +29,7 @@ describe('privileges', () => {
     const roles = rolesFor(features)
     expect(roles.map(({ name }) => name)).toEqual([
       'coldframe-backup',
+      'coldframe-vddk',
       'coldframe-guest',
       'coldframe-restore',
       'coldframe-alarms',

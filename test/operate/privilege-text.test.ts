@@ -22,6 +22,7 @@ describe('privileges as text', () => {
     expect(calls.filter(([verb]) => verb === 'permissions.set').map((call) => [call[2], call.at(-1)])).toEqual([
       ['vsphere.local\\coldframe-backup', '/'],
       ['vsphere.local\\coldframe-backup', '/Datacenter'],
+      ['vsphere.local\\coldframe-vddk', '/'],
       ['vsphere.local\\coldframe-guest', '/Datacenter'],
       ['vsphere.local\\coldframe-mover', '/Datacenter/vm/coldframe-mover'],
     ])
