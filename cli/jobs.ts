@@ -3,6 +3,7 @@
 import { BackupError, quote } from '../lib/base/errors.ts'
 import { formatBytes } from '../lib/base/text.ts'
 import type { Job } from '../lib/model/job.ts'
+import { auditWords } from '../lib/operate/audit-words.ts'
 import { type JobView, viewJob } from '../lib/operate/follow-run.ts'
 import { describeAttempts, describeProof } from '../lib/operate/grade-words.ts'
 import { describeDebt, describeJob, sumProgress } from '../lib/operate/job-words.ts'
@@ -72,7 +73,7 @@ async function oneJob(
   }
   const view = await viewJob(job, { jobStore }, world)
   return {
-    data: { job: { ...dataOf(view), disks: view.attempt?.progress ?? [] } },
+    data: { job: { ...dataOf(view), disks: view.attempt?.progress ?? [], audits: auditsOf(view) } },
     text: detailText(view),
     fault: null,
   }
@@ -128,6 +129,7 @@ function detailText(view: JobView): string {
           `${disk.label}: ${formatBytes(disk.doneBytes)} of ${formatBytes(disk.totalBytes)}, ${disk.transport}`,
         ] as const,
     ),
+    ...auditsOf(view).map(({ key, label, audit }) => [`disk ${key}`, `${label}: ${auditWords(audit)}`] as const),
     ...job.excludedDisks.map((disk) => [`disk ${disk.key}`, `${disk.label}: left out, ${disk.reason}`] as const),
     ...job.owes.map((debt) => ['owes', describeDebt(debt)] as const),
     ...(job.guest === null ? [] : describeAttempts(job.guest).map((line) => ['guest', line] as const)),
@@ -137,6 +139,10 @@ function detailText(view: JobView): string {
   const lines = rows.map(([name, value]) => `${printable(`${name.padEnd(12)} ${value}`)}\n`).join('')
   const evidence = job.evidence.map(({ name, text }) => `\n${printable(name)}\n${indented(text)}`).join('')
   return job.state === 'done' ? `${lines}${evidence}\n${summaryOf(reportJob(view))}` : `${lines}${evidence}`
+}
+
+function auditsOf({ attempt }: JobView) {
+  return attempt?.result?.kind === 'sealed' ? attempt.result.audits : []
 }
 
 /** A text from a guest: line by line, with nothing in it that a terminal would obey. */

@@ -1,15 +1,20 @@
 // coldframe points: the restore points of the repository with their grade. Needs the repository and its passphrase only.
 
-import { BackupError } from '../lib/base/errors.ts'
+import { BackupError, unreachable } from '../lib/base/errors.ts'
 import { formatBytes, formatDuration, nearNames } from '../lib/base/text.ts'
+import { auditWords } from '../lib/operate/audit-words.ts'
 import { describeProof } from '../lib/operate/grade-words.ts'
-import { type KnownPoints, readKnownPoints } from '../lib/operate/known-points.ts'
+import { type KnownPoints, proofOfPoint, readKnownPoints } from '../lib/operate/known-points.ts'
+import { doubtWords, isProven, type PointProof } from '../lib/operate/point-proof.ts'
 import {
+  type PointDiskView,
   type PointView,
   sortPoints,
+  type UnreadableAnnotationView,
   type UnreadableView,
   viewPoint,
   viewUnreadable,
+  viewUnreadableAnnotation,
 } from '../lib/operate/point-view.ts'
 import type { Answer } from './answer.ts'
 import { openRepository } from './context.ts'
@@ -22,16 +27,19 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
   const repository = await openRepository(settings, world)
   const known = await readKnownPoints(repository, world)
   const chosen = options.vm === undefined ? known : ofVm(options.vm, known)
-  const views = sortPoints(chosen.points.map(viewPoint))
+  const views = sortPoints(chosen.points.map((point) => viewPoint(point, proofOfPoint(point, known))))
   const unreadable = chosen.unreadable.map(viewUnreadable)
+  const unreadableAnnotations = chosen.said.unreadable.map(viewUnreadableAnnotation)
   return {
-    data: { points: views, unreadable },
+    data: { points: views, unreadable, unreadableAnnotations },
     text: [
       views.length === 0 ? 'No restore points yet\n' : listText(views),
+      ...(options.vm === undefined ? [] : newestWords(views)),
       ...(options.proof === true ? views.map(proofText) : []),
       ...unreadable.map(unreadableLine),
+      ...unreadableAnnotations.map(unreadableAnnotationLine),
     ].join(''),
-    fault: faultOf(unreadable),
+    fault: faultOf([...unreadable, ...unreadableAnnotations], unreadable.length),
   }
 }
 
@@ -41,7 +49,11 @@ function ofVm(name: string, known: KnownPoints): KnownPoints {
   const points = known.points.filter(({ envelope, body }) => isNamed(envelope.vmId, body.vmName))
   const ids = new Set<string>([name.toLowerCase(), ...points.map(({ envelope }) => envelope.vmId)])
   const unreadable = known.unreadable.filter(({ ref }) => ids.has(ref.vmId))
-  if (points.length > 0 || unreadable.length > 0) return { points, unreadable }
+  const said = {
+    annotations: known.said.annotations.filter(({ vmId }) => ids.has(vmId)),
+    unreadable: known.said.unreadable.filter(({ ref }) => ids.has(ref.vmId)),
+  }
+  if (points.length > 0 || unreadable.length > 0) return { ...known, points, unreadable, said }
   const near = nearNames(name, [...new Set(known.points.map(({ body }) => body.vmName))])
   throw new BackupError(`The repository holds no restore points of VM "${name}"`, {
     code: 'vm-not-found',
@@ -55,12 +67,24 @@ function ofVm(name: string, known: KnownPoints): KnownPoints {
 }
 
 function listText(views: readonly PointView[]): string {
-  const columns = ['VM', 'POINT', 'ID', 'CAPTURED (UTC)', 'GRADE', 'FREEZE', 'READ AS', 'DISKS', 'SIZE', 'STORED'].map(
-    (title) => ({
-      title,
-      align: ['POINT', 'FREEZE', 'DISKS', 'SIZE', 'STORED'].includes(title) ? ('right' as const) : ('left' as const),
-    }),
-  )
+  const columns = [
+    'VM',
+    'POINT',
+    'ID',
+    'CAPTURED (UTC)',
+    'GRADE',
+    'FREEZE',
+    'READ AS',
+    'PROVEN',
+    'DISKS',
+    'SIZE',
+    'STORED',
+  ].map((title) => ({
+    title,
+    align: ['POINT', 'FREEZE', 'PROVEN', 'DISKS', 'SIZE', 'STORED'].includes(title)
+      ? ('right' as const)
+      : ('left' as const),
+  }))
   const rows = views.map((point) => [
     point.vm,
     `@${point.sequence}`,
@@ -69,30 +93,77 @@ function listText(views: readonly PointView[]): string {
     point.grade,
     point.consistency.freezeMs === 0 ? '-' : formatDuration(point.consistency.freezeMs),
     [...new Set(point.disks.map((disk) => disk.readMode))].join('+') || '-',
+    provenWord(point.proof),
     `${point.disks.length}${point.excludedDisks.length === 0 ? '' : ` (${point.excludedDisks.length} left out)`}`,
     formatBytes(point.disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)),
     formatBytes(point.storedBytes),
   ])
-  const notes = views.flatMap((point) =>
-    point.notices.map(({ message }) => `${point.vm}@${point.sequence}: ${message}`),
-  )
+  const notes = views.flatMap((point) => [
+    ...(point.proven ? [] : [`${point.vm}@${point.sequence}: ${doubtWords(point.proof)}`]),
+    ...point.notices.map(({ message }) => `${point.vm}@${point.sequence}: ${message}`),
+  ])
   return `${table(columns, rows)}${[...new Set(notes)].map((note) => `${printable(note)}\n`).join('')}`
 }
 
+/** "yes": every byte was read. A share: of what tracking called unchanged, by the audit's round so far. */
+function provenWord({ state, auditedPercent }: PointProof): string {
+  switch (state) {
+    case 'whole':
+      return 'yes'
+    case 'audited':
+      return `${auditedPercent} %`
+    case 'unproven':
+      return 'NO'
+    case 'unknown':
+      return '?'
+    default:
+      return unreachable(state)
+  }
+}
+
+/** How far the newest point of each VM has come. */
+function newestWords(views: readonly PointView[]): readonly string[] {
+  const newest = new Map(views.map((view) => [view.vmId, view]))
+  return [...newest.values()].map(
+    ({ vm, sequence, proof }) =>
+      `${printable(`${vm}@${sequence}: ${isProven(proof) ? proof.reason : doubtWords(proof)}`)}\n`,
+  )
+}
+
 function proofText(point: PointView): string {
-  const lines = describeProof(point.consistency)
+  const { proof, disks } = point
+  const lines = [
+    ...describeProof(point.consistency),
+    isProven(proof) ? `bytes: ${proof.reason}` : doubtWords(proof),
+    ...disks.map((disk) => `${disk.label}: ${readWords(disk)}`),
+  ]
   return `\n${[`${point.vm}@${point.sequence}`, ...lines.map((line) => `  ${line}`)].map((line) => `${printable(line)}\n`).join('')}`
+}
+
+function readWords({ readMode, readModeReason, audit, readBytes }: PointDiskView): string {
+  const why = readModeReason === null ? '' : `, ${readModeReason}`
+  const audited = audit === null ? '' : `; ${auditWords(audit)}`
+  return `read as ${readMode}, ${formatBytes(readBytes)}${why}${audited}`
+}
+
+function unreadableAnnotationLine({ vmId, sequence, number, message }: UnreadableAnnotationView): string {
+  return `${printable(`UNREADABLE: annotation ${number} of point ${sequence} of VM ${vmId}: ${message}`)}\n`
 }
 
 function unreadableLine({ vmId, sequence, message }: UnreadableView): string {
   return `${printable(`UNREADABLE: point ${sequence} of VM ${vmId}: ${message}`)}\n`
 }
 
-function faultOf(unreadable: readonly UnreadableView[]): BackupError | null {
+/** @param points how many of them are points; the others are annotations */
+function faultOf(unreadable: readonly UnreadableView[], points: number): BackupError | null {
   const [first] = unreadable
   if (first === undefined) return null
-  const count = unreadable.length === 1 ? '1 restore point' : `${unreadable.length} restore points`
-  return new BackupError(`${count} cannot be read: ${first.message}`, {
+  const annotations = unreadable.length - points
+  const counts = [
+    ...(points === 0 ? [] : [points === 1 ? '1 restore point' : `${points} restore points`]),
+    ...(annotations === 0 ? [] : [annotations === 1 ? '1 annotation' : `${annotations} annotations`]),
+  ]
+  return new BackupError(`${counts.join(' and ')} cannot be read: ${first.message}`, {
     code: first.code,
     kind: 'integrity',
     hint: 'The other points can be restored; "coldframe verify --all" tells what is damaged',

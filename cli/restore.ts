@@ -6,7 +6,8 @@ import { openRawFileTarget } from '../lib/adapters/disk/raw-target.ts'
 import { BackupError, quote } from '../lib/base/errors.ts'
 import { formatBytes, formatDuration } from '../lib/base/text.ts'
 import { findPoint } from '../lib/operate/find-point.ts'
-import { readKnownPoints } from '../lib/operate/known-points.ts'
+import { proofOfPoint, readKnownPoints } from '../lib/operate/known-points.ts'
+import { doubtWords, isProven, type PointProof } from '../lib/operate/point-proof.ts'
 import type { StoredPoint } from '../lib/repository/point-object.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import { type RangeReaders, restoreDisk } from '../lib/restore/restore-disk.ts'
@@ -41,7 +42,9 @@ type RestoredFile = Omit<WantedFile, 'label'> & {
 export async function restore(options: RestoreOptions, world: World): Promise<Answer> {
   const settings = await readSettings(world, ['repository'])
   const repository = await openRepository(settings, world)
-  const point = findPoint(options.point, await readKnownPoints(repository, world))
+  const known = await readKnownPoints(repository, world)
+  const point = findPoint(options.point, known)
+  const proof = proofOfPoint(point, known)
   const files = await placeFiles(point, options, world.folder)
   if (!options.overwrite) await refuseExisting(files)
   using progress = openProgress({ stream: world.progress, clock: world.clock })
@@ -50,6 +53,8 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
   progress.say(
     `Restoring ${body.vmName}@${envelope.sequence} of ${envelope.capturedAt}, ${body.grade.reached}-consistent`,
   )
+  const warning = isProven(proof) ? null : `${body.vmName}@${envelope.sequence} ${doubtWords(proof)}`
+  if (warning !== null) progress.say(`WARNING: ${warning}`)
   const readers = restoreReaders(settings)
   const written: RestoredFile[] = []
   const faults: { readonly key: number; readonly error: BackupError }[] = []
@@ -72,6 +77,8 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
     vmId: envelope.vmId,
     sequence: envelope.sequence,
     grade: body.grade.reached,
+    proven: isProven(proof),
+    proof,
   }
   return {
     data: {
@@ -79,8 +86,8 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
       files: written,
       failed: faults.map(({ key, error }) => ({ key, code: error.code, message: error.message })),
     },
-    text: written.map(lineOf).join(''),
-    fault: worstOf(faults, files.length),
+    text: [...written.map(lineOf), ...(warning === null ? [] : [`${printable(`WARNING: ${warning}`)}\n`])].join(''),
+    fault: worstOf(faults, files.length) ?? unreadFault(proof),
   }
 }
 
@@ -190,6 +197,19 @@ async function refuseExisting(files: readonly WantedFile[]): Promise<void> {
 function lineOf({ key, path, capacityBytes, writtenBytes, elapsedMs }: RestoredFile): string {
   const size = `${formatBytes(capacityBytes)}, ${formatBytes(writtenBytes)} of it data`
   return `${printable(`disk ${key}: ${path} (${size}, ${formatDuration(elapsedMs)})`)}\n`
+}
+
+/** The bytes are those of the point; whether they are those of the VM is not known. */
+function unreadFault({ state, reason }: PointProof): BackupError | null {
+  if (state !== 'unknown') return null
+  return new BackupError(
+    `The disks were restored, and what is said about the restore point cannot be read: ${reason}`,
+    {
+      code: 'integrity',
+      kind: 'integrity',
+      hint: 'It may be marked as unproven: prefer another point; "coldframe points" tells them apart',
+    },
+  )
 }
 
 /** Damage is worse than a target that cannot be written. */

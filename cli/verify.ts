@@ -4,6 +4,7 @@ import { BackupError } from '../lib/base/errors.ts'
 import { formatBytes, formatDuration } from '../lib/base/text.ts'
 import { findPoint } from '../lib/operate/find-point.ts'
 import { type KnownPoints, readKnownPoints } from '../lib/operate/known-points.ts'
+import { doubtWords, type PointProof } from '../lib/operate/point-proof.ts'
 import type { PointRef } from '../lib/repository/object-keys.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import { type VerifyFault, type VerifyReport, verifyPoint } from '../lib/repository/verify.ts'
@@ -22,6 +23,8 @@ type Target = {
   /** Null for a point that cannot be read: its id and its VM's name are not known. */
   readonly id: string | null
   readonly vm: string | null
+  /** Null for a point that cannot be read. */
+  readonly proof: PointProof | null
 }
 
 type Verified = Omit<Target, 'ref' | 'title'> & PointRef & VerifyReport & { readonly elapsedMs: number }
@@ -51,9 +54,16 @@ function targetsOf(command: VerifyCommand, known: KnownPoints): readonly Target[
     title: `${body.vmName}@${envelope.sequence}`,
     id: envelope.pointId,
     vm: body.vmName,
+    proof: known.proofs.get(envelope.pointId) ?? null,
   }))
   if (command.point !== undefined) return readable
-  const damaged = known.unreadable.map(({ ref }) => ({ ref, title: `${ref.vmId}@${ref.sequence}`, id: null, vm: null }))
+  const damaged = known.unreadable.map(({ ref }) => ({
+    ref,
+    title: `${ref.vmId}@${ref.sequence}`,
+    id: null,
+    vm: null,
+    proof: null,
+  }))
   return [...readable, ...damaged]
 }
 
@@ -62,7 +72,7 @@ async function verifyOne(
   world: World,
 ): Promise<Verified> {
   const { repository, progress } = options
-  const { ref, title, id, vm } = options.target
+  const { ref, title, id, vm, proof } = options.target
   const startMs = world.clock.monotonicMs()
   const report = await verifyPoint(
     {
@@ -74,7 +84,7 @@ async function verifyOne(
     },
     world,
   )
-  return { id, vm, ...ref, ...report, elapsedMs: Math.round(world.clock.monotonicMs() - startMs) }
+  return { id, vm, proof, ...ref, ...report, elapsedMs: Math.round(world.clock.monotonicMs() - startMs) }
 }
 
 function textOf(points: readonly Verified[]): string {
@@ -88,12 +98,14 @@ function textOf(points: readonly Verified[]): string {
 function linesOf(point: Verified): readonly string[] {
   const name = `${point.vm ?? point.vmId}@${point.sequence}`
   const read = `${point.chunks} chunks (${formatBytes(point.plainBytes)}), ${point.pages} pages, ${point.packs} packs`
-  if (point.faultCount === 0) return [`${name}: whole: ${read}, ${formatDuration(point.elapsedMs)}`]
+  const doubt = point.proof?.state === 'unproven' ? [`  ${doubtWords(point.proof)}`] : []
+  if (point.faultCount === 0) return [`${name}: whole: ${read}, ${formatDuration(point.elapsedMs)}`, ...doubt]
   const more = point.faultCount - point.faults.length
   return [
     `${name}: DAMAGED: ${point.faultCount === 1 ? '1 fault' : `${point.faultCount} faults`}; readable: ${read}`,
     ...point.faults.map((fault) => `  ${faultText(fault)}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
+    ...doubt,
   ]
 }
 

@@ -3,9 +3,11 @@
 import type { GradeRecord } from '../model/grade.ts'
 import type { PointId, VmId } from '../model/ids.ts'
 import type { Notice } from '../model/outcome.ts'
-import type { ExcludedDisk, ReadMode } from '../model/point.ts'
+import type { DiskAudit, ExcludedDisk, ReadMode } from '../model/point.ts'
+import type { UnreadableAnnotation } from '../repository/annotations.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
 import type { UnreadablePoint } from '../repository/points.ts'
+import { isProven, type PointProof } from './point-proof.ts'
 
 export type PointDiskView = {
   readonly key: number
@@ -15,6 +17,8 @@ export type PointDiskView = {
   readonly chunkLog2: number
   readonly readMode: ReadMode
   readonly readModeReason: string | null
+  readonly readModeCode: string | null
+  readonly audit: DiskAudit | null
   readonly transport: string
   readonly readBytes: number
   readonly newPlainBytes: number
@@ -29,6 +33,9 @@ export type PointView = {
   readonly parentSequence: number | null
   readonly capturedAt: string
   readonly grade: GradeRecord['reached']
+  /** Whether nothing speaks against its bytes, and why that is believed. */
+  readonly proven: boolean
+  readonly proof: PointProof
   /** What the grade rests on. */
   readonly consistency: GradeRecord
   readonly storedBytes: number
@@ -46,7 +53,7 @@ export type UnreadableView = {
   readonly message: string
 }
 
-export function viewPoint({ envelope, body }: StoredPoint): PointView {
+export function viewPoint({ envelope, body }: StoredPoint, proof: PointProof): PointView {
   const chunkLog2 = new Map(envelope.disks.map((disk) => [disk.key, disk.chunkLog2]))
   return {
     id: envelope.pointId,
@@ -56,6 +63,8 @@ export function viewPoint({ envelope, body }: StoredPoint): PointView {
     parentSequence: envelope.parentSequence,
     capturedAt: envelope.capturedAt,
     grade: body.grade.reached,
+    proven: isProven(proof),
+    proof,
     consistency: body.grade,
     storedBytes: body.storedBytes,
     snapshotName: body.snapshotName,
@@ -68,6 +77,8 @@ export function viewPoint({ envelope, body }: StoredPoint): PointView {
       chunkLog2: chunkLog2.get(disk.key) ?? disk.chunkLog2,
       readMode: disk.readMode,
       readModeReason: disk.readModeReason,
+      readModeCode: disk.readModeCode,
+      audit: disk.audit,
       transport: disk.transport,
       readBytes: disk.readBytes,
       newPlainBytes: disk.newPlainBytes,
@@ -76,6 +87,13 @@ export function viewPoint({ envelope, body }: StoredPoint): PointView {
     excludedDisks: body.excludedDisks,
     notices: body.notices,
   }
+}
+
+/** An annotation that cannot be believed: what it says of its point is not known. */
+export type UnreadableAnnotationView = UnreadableView & { readonly number: number }
+
+export function viewUnreadableAnnotation({ ref, error }: UnreadableAnnotation): UnreadableAnnotationView {
+  return { ...ref, code: error.code, message: error.message }
 }
 
 export function viewUnreadable({ ref, error }: UnreadablePoint): UnreadableView {

@@ -5,6 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { PackUse } from '../wire/repository/pack-set.ts'
 import { chunksPerLeaf, refsPerInner } from '../wire/repository/page.ts'
 import type { DiskMap } from '../wire/repository/point.ts'
+import { listAnnotations } from './annotations.ts'
 import { type DiskMapReader, diskMapReader } from './disk-map-reader.ts'
 import { fetchedWindows, type Window } from './disk-reader.ts'
 import { chunkHasher } from './keys.ts'
@@ -22,7 +23,7 @@ import { readPackTrailer } from './verify-pack.ts'
 export type VerifyLevel = 'pages' | 'chunks'
 
 export type VerifyFault = {
-  readonly place: 'point' | 'pack-set' | 'pack' | 'map' | 'chunk'
+  readonly place: 'point' | 'annotation' | 'pack-set' | 'pack' | 'map' | 'chunk'
   /** Which disk and which of its bytes cannot be restored; null when the fault is of no single place. */
   readonly lost: { readonly diskKey: number; readonly offsetBytes: number; readonly lengthBytes: number } | null
   readonly code: string
@@ -55,6 +56,9 @@ const faultsKeptMax = 1_000
 /** @throws only what says nothing about the bytes: a store that refuses or fails, a cancel, an unknown version or key */
 export async function verifyPoint(options: VerifyOptions, cancel: Cancel): Promise<VerifyReport> {
   const run = newRun(options)
+  const said = await listAnnotations({ repository: options.repository, of: options.ref }, cancel)
+  for (const { error } of said.unreadable)
+    note(run, { place: 'annotation', lost: null, code: error.code, message: error.message })
   const point = await tolerate(run, { place: 'point', lost: null }, () => readPoint(options, cancel))
   if (point === null) return reportOf(run)
   const uses = await tolerate(run, { place: 'pack-set', lost: null }, () => readUses(run, point, cancel))

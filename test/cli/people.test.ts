@@ -48,7 +48,9 @@ it('a backup, its points and its restore are told in plain lines, results apart 
   expect(backedUp.stderr).toMatch(/^app-01: reading the disks/m)
   expect(backedUp.stderr).toMatch(/^app-01, Hard disk 1: 4 MiB of 4 MiB \(100 %\)/m)
 
-  expect((await run('points')).stdout).toMatch(/^app-01 +@1 {2}[0-9a-f]{12} {2}.* filesystem +- {2}full .* 6 MiB /m)
+  expect((await run('points')).stdout).toMatch(
+    /^app-01 +@1 {2}[0-9a-f]{12} {2}.* filesystem +- {2}full +yes .* 6 MiB /m,
+  )
   const jobs = await run('jobs')
   expect(jobs.stdout).toMatch(/^[0-9a-f]{8} {2}app-01 .* success: /m)
   const detail = await run('jobs', '--job', /^([0-9a-f]{8}) {2}app-01/m.exec(jobs.stdout)?.[1] ?? '')

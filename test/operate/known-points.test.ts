@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import { readKnownPoints } from '../../lib/operate/known-points.ts'
+import { proofOfPoint, readKnownPoints } from '../../lib/operate/known-points.ts'
 import { viewPoint, viewUnreadable } from '../../lib/operate/point-view.ts'
 import { publishCandidate } from '../../lib/repository/candidate.ts'
 import { pointKey } from '../../lib/repository/object-keys.ts'
@@ -26,10 +26,18 @@ async function repositoryOfTwo() {
 describe('the known points', () => {
   it('are all there with what they say of themselves', async () => {
     const { repository } = await repositoryOfTwo()
-    const { points, unreadable } = await readKnownPoints(repository, cancel)
+    const known = await readKnownPoints(repository, cancel)
+    const { points, unreadable } = known
     expect(unreadable).toEqual([])
     expect(points.map(({ envelope }) => envelope.sequence)).toEqual([1, 2])
-    expect(points.map(viewPoint)[1]).toMatchObject({ sequence: 2, parentSequence: 1, disks: [{ key: 2000 }] })
+    const views = points.map((point) => viewPoint(point, proofOfPoint(point, known)))
+    expect(views[1]).toMatchObject({
+      proven: true,
+      proof: { state: 'whole' },
+      sequence: 2,
+      parentSequence: 1,
+      disks: [{ key: 2000 }],
+    })
   })
 
   it('name a damaged one instead of leaving it out', async () => {
