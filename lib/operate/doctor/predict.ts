@@ -146,33 +146,44 @@ const TELLING_BYTES = 64 * MiB
 const FULL_SHARE = 0.9
 const PAST_MAX = 10
 
-/** @param past newest first */
-export function predictTime(disks: readonly DiskPrediction[], past: readonly PastRead[]): TimePrediction {
+/**
+ * @param past newest first
+ * @param whole why every backup reads whole disks; null: changed areas are asked for
+ */
+export function predictTime(
+  disks: readonly DiskPrediction[],
+  { past, whole }: { readonly past: readonly PastRead[]; readonly whole: string | null },
+): TimePrediction {
   const bytes = disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)
-  const names = disks.map(({ transport }) => transport)
-  if (bytes === 0 || names.includes(null)) {
+  const names = disks.flatMap(({ transport }) => transport ?? [])
+  if (bytes === 0 || names.length < disks.length) {
     return { full: null, incremental: null, basis: 'not every disk can be read' }
   }
   const recent = past.slice(0, PAST_MAX).filter(({ elapsedMs }) => elapsedMs > 0)
-  const rates = recent.filter(({ readBytes }) => readBytes >= TELLING_BYTES).map((one) => one.readBytes / one.elapsedMs)
+  const { full, basis } = measured(bytes, recent) ?? assumed(bytes, names)
+  if (whole !== null) return { full, incremental: full, basis: `${basis}; each backup reads whole disks: ${whole}` }
   const changed = recent.filter(({ readBytes }) => readBytes < bytes * FULL_SHARE).map(({ elapsedMs }) => elapsedMs)
-  if (rates.length > 0) {
-    const full = { fromMs: bytes / Math.max(...rates), toMs: bytes / Math.min(...rates) }
-    const [slow, fast] = [Math.min(...rates) * 1000, Math.max(...rates) * 1000].map(formatBytes)
-    const basis = `measured: ${recent.length === 1 ? "this VM's last backup" : `this VM's last ${recent.length} backups`} read ${slow} to ${fast} a second`
-    const incremental = changed.length > 0 ? rangeOf(changed) : scaled(full, ASSUMED_CHANGED)
-    return {
-      full,
-      incremental,
-      basis: changed.length > 0 ? basis : `${basis}; 1 % to 10 % of the disks change, as is assumed`,
-    }
-  }
-  const slowest = Math.min(...names.map((name) => (name === null ? 0 : ASSUMED[name][0])))
-  const fastest = Math.max(...names.map((name) => (name === null ? 0 : ASSUMED[name][1])))
+  if (changed.length > 0) return { full, incremental: rangeOf(changed), basis }
+  const incremental = scaled(full, ASSUMED_CHANGED)
+  return { full, incremental, basis: `${basis}; 1 % to 10 % of the disks change, as is assumed` }
+}
+
+type Rate = { readonly full: Range; readonly basis: string }
+
+function measured(bytes: number, recent: readonly PastRead[]): Rate | null {
+  const rates = recent.filter(({ readBytes }) => readBytes >= TELLING_BYTES).map((one) => one.readBytes / one.elapsedMs)
+  if (rates.length === 0) return null
+  const full = { fromMs: bytes / Math.max(...rates), toMs: bytes / Math.min(...rates) }
+  const [slow, fast] = [Math.min(...rates) * 1000, Math.max(...rates) * 1000].map(formatBytes)
+  const which = recent.length === 1 ? "this VM's last backup" : `this VM's last ${recent.length} backups`
+  return { full, basis: `measured: ${which} read ${slow === fast ? slow : `${slow} to ${fast}`} a second` }
+}
+
+function assumed(bytes: number, names: readonly TransportName[]): Rate {
+  const slowest = Math.min(...names.map((name) => ASSUMED[name][0]))
+  const fastest = Math.max(...names.map((name) => ASSUMED[name][1]))
   const full = { fromMs: (bytes / (fastest * MiB)) * 1000, toMs: (bytes / (slowest * MiB)) * 1000 }
-  const incremental = changed.length > 0 ? rangeOf(changed) : scaled(full, ASSUMED_CHANGED)
-  const share = changed.length > 0 ? '' : ', and 1 % to 10 % of the disks changed'
-  return { full, incremental, basis: `assumed, not measured: ${slowest} to ${fastest} MiB a second${share}` }
+  return { full, basis: `assumed, not measured: ${slowest} to ${fastest} MiB a second` }
 }
 
 export function rangeText({ fromMs, toMs }: Range): string {

@@ -50,7 +50,7 @@ export function predictionOf(
     blockers: blockersOf(lacks),
     objectStores: new Set(stores.filter(holdsObjects).map((store) => store.name)),
   })
-  const time = predictTime(disks, past)
+  const time = predictTime(disks, { past, whole: whyWhole(vm, disks) })
   const { name, moref, vmId } = summary
   return {
     checks: [
@@ -60,6 +60,14 @@ export function predictionOf(
     ],
     report: { name, moref, vmId, grade, disks, time },
   }
+}
+
+/** @param vm without snapshots of ours @returns why changed areas are of no use; null: they are */
+function whyWhole(vm: VmState, disks: readonly DiskPrediction[]): string | null {
+  if (disks.some(({ transport }) => transport === 'lease')) return 'an export has no other way'
+  if (vm.changeTrackingEnabled) return null
+  if (vm.changeTrackingSupported === false) return 'its virtual hardware cannot track changed blocks'
+  return vm.snapshots.length > 0 ? 'tracking cannot be turned on while snapshots of others exist' : null
 }
 
 function blockersOf(lacks: readonly Lack[]): ReadonlyMap<TransportName, readonly string[]> {

@@ -81,7 +81,7 @@ describe('the time', () => {
   const disk = { key: 2000, label: 'd', capacityBytes: 10 * GiB, transport: 'datastore', reasons: [] } as const
 
   it('is a range that is said to be assumed where nothing was measured', () => {
-    const { full, incremental, basis } = predictTime([disk], [])
+    const { full, incremental, basis } = predictTime([disk], { past: [], whole: null })
     expect(full?.fromMs).toBeCloseTo(102_400)
     expect(full?.toMs).toBeCloseTo(512_000)
     expect(incremental?.toMs).toBeLessThan(full?.fromMs ?? 0)
@@ -93,19 +93,25 @@ describe('the time', () => {
       { readBytes: 100 * MiB, elapsedMs: 2_000 },
       { readBytes: 10 * GiB, elapsedMs: 102_400 },
     ]
-    const { full, incremental, basis } = predictTime([disk], past)
+    const { full, incremental, basis } = predictTime([disk], { past, whole: null })
     expect(full).toEqual({ fromMs: 102_400, toMs: 204_800 })
     expect(incremental).toEqual({ fromMs: 2_000, toMs: 2_000 })
     expect(basis).toMatch(/^measured: this VM's last 2 backups read 50 MiB to 100 MiB a second$/)
   })
 
   it('does not make a rate of a few bytes, nor of no time', () => {
-    expect(predictTime([disk], [{ readBytes: 4096, elapsedMs: 900 }]).basis).toContain('assumed')
-    expect(predictTime([disk], [{ readBytes: GiB, elapsedMs: 0 }]).basis).toContain('assumed')
+    expect(predictTime([disk], { past: [{ readBytes: 4096, elapsedMs: 900 }], whole: null }).basis).toContain('assumed')
+    expect(predictTime([disk], { past: [{ readBytes: GiB, elapsedMs: 0 }], whole: null }).basis).toContain('assumed')
+  })
+
+  it('is that of a full for each backup where whole disks are read', () => {
+    const { full, incremental, basis } = predictTime([disk], { past: [], whole: 'tracking is off' })
+    expect(incremental).toEqual(full)
+    expect(basis).toContain('each backup reads whole disks: tracking is off')
   })
 
   it('is unknown where a disk cannot be read, or there is none', () => {
-    expect(predictTime([{ ...disk, transport: null }], []).full).toBeNull()
-    expect(predictTime([], []).full).toBeNull()
+    expect(predictTime([{ ...disk, transport: null }], { past: [], whole: null }).full).toBeNull()
+    expect(predictTime([], { past: [], whole: null }).full).toBeNull()
   })
 })
