@@ -114,6 +114,7 @@ export function imageVsphere(image: string, changed: readonly Extent[]): Vsphere
       currentTime: refuse,
       readHost: refuse,
       readDatastores: refuse,
+      readLatency: refuse,
       missingPrivileges: refuse,
       runningTasks: refuse,
       openGuest: refuse,

@@ -16,6 +16,7 @@ import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { hexOf } from '../base/bytes.ts'
 import { BackupError, hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import { defaultAdmissionLimits } from '../model/admission.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { MessageQueue } from '../ports/queue.ts'
@@ -51,6 +52,8 @@ const MOVERS_MAX = Math.min(8, availableParallelism() + 1)
 export const localStageLimits: StageLimits = {
   ...defaultStageLimits,
   moversMax: MOVERS_MAX,
+  // What a mover of this machine starts at most: see local-mover.ts.
+  admission: { ...defaultAdmissionLimits, moverWorkers: Math.min(4, availableParallelism()) },
   overdueMs: 5_000,
   pollMs: 250,
   againFirstMs: 500,

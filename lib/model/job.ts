@@ -1,5 +1,6 @@
 // A job: one VM in a run, and the record that is the authority on how far it has come.
 
+import type { Footing, MoverGrant } from './admission.ts'
 import type { GradeRecord } from './grade.ts'
 import type { GuestState } from './guest.ts'
 import type { JobId, Moref, PointId, RunId, VmId } from './ids.ts'
@@ -114,6 +115,9 @@ export type Job = {
   readonly freezeDeadlineMs: number | null
   /** How many freezes were begun: each has its number, from 1, and is used once. */
   readonly freezes: number
+  /** What the VM stands on, as last seen, and what its mover may use; null before that was looked at. */
+  readonly footing: Footing | null
+  readonly grant: MoverGrant | null
   readonly guest: GuestState | null
   /** What was collected where something failed, for people to read. */
   readonly evidence: readonly Evidence[]

@@ -35,6 +35,8 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
     owes: [],
     freezeDeadlineMs: null,
     freezes: 0,
+    footing: null,
+    grant: null,
     guest: null,
     evidence: [],
     notices: [],

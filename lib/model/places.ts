@@ -37,6 +37,15 @@ export type TakeTimes = {
   readonly waiterMs: number
 }
 
+/** What is wanted of a resource. */
+export type PlaceWish = {
+  readonly resource: string
+  /** What it is, for people, after "waits for": 'a free mover'. */
+  readonly what: string
+  readonly units: number
+  readonly unitsMax: number
+}
+
 /** Why a place was not given. */
 export type Refusal = {
   readonly usedUnits: number

@@ -18,6 +18,8 @@ export type DatastoreState = {
   readonly name: string
   /** DatastoreSummary.type: "VMFS", "NFS", "NFS41", "vsan", "VVOL", … */
   readonly type: string
+  /** The last part of DatastoreSummary.url, by which hosts name the datastore in their counters; null where there is none. */
+  readonly volume: string | null
   readonly capacityBytes: number
   readonly freeBytes: number
   readonly accessible: boolean

@@ -2,6 +2,7 @@
 
 import { assert } from '../base/errors.ts'
 import { anySignal, type Cancel } from '../base/time-limit.ts'
+import { NFC_READ_BYTES_MAX } from '../model/admission.ts'
 import { cutExtents, type Extent } from '../model/extent.ts'
 import type { DiskSource } from '../ports/disk.ts'
 
@@ -79,8 +80,10 @@ export async function forEachPiece(
 /** One piece in as many calls as the source's limit needs. */
 async function readWhole(source: DiskSource, piece: Piece, cancel: Cancel): Promise<void> {
   const { offsetBytes, bytes } = piece
-  for (let done = 0; done < bytes.byteLength; done += source.readBytesMax) {
-    const target = bytes.subarray(done, Math.min(done + source.readBytesMax, bytes.byteLength))
+  // A grant counts in reads of this size, whatever a source would answer.
+  const readBytesMax = Math.min(source.readBytesMax, NFC_READ_BYTES_MAX)
+  for (let done = 0; done < bytes.byteLength; done += readBytesMax) {
+    const target = bytes.subarray(done, Math.min(done + readBytesMax, bytes.byteLength))
     await source.read({ offsetBytes: offsetBytes + done, target }, cancel)
   }
 }

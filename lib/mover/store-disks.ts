@@ -3,6 +3,7 @@
 import { MiB } from '../base/bytes.ts'
 import { BackupError, quote } from '../base/errors.ts'
 import { anySignal, type Cancel } from '../base/time-limit.ts'
+import { BYTES_PER_WORKER, cutByGrant, type MoverCut } from '../model/admission.ts'
 import { totalBytes } from '../model/extent.ts'
 import type { SessionId } from '../model/ids.ts'
 import type { Capture, DiskProgress, Job } from '../model/job.ts'
@@ -38,8 +39,6 @@ export type StoreJob = {
 
 /** Shared memory for the table of this session's chunks, at most. */
 const TABLE_BYTES_MAX = 64 * MiB
-/** One worker more is started for so much to read. */
-const BYTES_PER_WORKER = 64 * MiB
 /** Leaves of one region when little of each is read. */
 const LEAVES_MAX = 64
 
@@ -52,8 +51,9 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const { readings: planned, vcenterId } = await readingsOf(store, { lineage, deps }, cancel)
   const counts = diskCounts(planned)
   const meter = progressMeter(planned.map(progressOf), store.report)
-  const opening = { deps, readings: planned, report: meter.add }
-  await using workers = await openWorkers(planOf(store, planned, deps), opening, cancel)
+  const cut = cutOf(store, planned, deps)
+  const opening = { deps, workers: cut.workers, report: meter.add }
+  await using workers = await openWorkers(planOf(store, planned, { deps, cut }), opening, cancel)
   await using packs = mapPacks(repository, { random, signal: cancel.signal })
 
   const auditing = { workers: workers.list, parentSequence: lineage.parent?.envelope.sequence ?? 0, log: deps.log }
@@ -118,7 +118,21 @@ async function readingsOf(
   return { readings, vcenterId: session.about.instanceUuid }
 }
 
-function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: MoverDeps): WorkerPlan {
+/** Workers and reads side by side, at most what the job was granted; a job of before admission was granted nothing. */
+function cutOf({ job }: StoreJob, readings: readonly DiskReading[], { settings }: MoverDeps): MoverCut {
+  const workers = Math.max(1, Math.min(settings.workersMax, workersOf(readings)))
+  const { readsMax } = settings.limits
+  if (job.grant === null) return { workers, readsPerWorker: readsMax }
+  const perRead = readings.some(({ transport }) => transport === 'datastore')
+  const cut = cutByGrant(job.grant, { workers, perRead })
+  return { workers: cut.workers, readsPerWorker: Math.min(readsMax, cut.readsPerWorker) }
+}
+
+function planOf(
+  { job }: StoreJob,
+  readings: readonly DiskReading[],
+  { deps, cut }: { readonly deps: MoverDeps; readonly cut: MoverCut },
+): WorkerPlan {
   const chunksOf = ({ extents, chunkLog2 }: DiskReading) => Math.ceil(totalBytes(extents) / 2 ** chunkLog2)
   const chunks = readings.reduce((sum, reading) => sum + chunksOf(reading), 0)
   return {
@@ -134,7 +148,7 @@ function planOf({ job }: StoreJob, readings: readonly DiskReading[], deps: Mover
     totalBytes: readings.reduce((sum, reading) => sum + reading.totalBytes, 0),
     table: sessionTableMemory({ chunks, bytesMax: TABLE_BYTES_MAX }),
     compressionLevel: job.policy.compressionLevel,
-    limits: deps.settings.limits,
+    limits: { ...deps.settings.limits, readsMax: cut.readsPerWorker },
   }
 }
 
@@ -144,18 +158,19 @@ async function openWorkers(
   plan: WorkerPlan,
   options: {
     readonly deps: MoverDeps
-    readonly readings: readonly DiskReading[]
+    readonly workers: number
     readonly report: (diskKey: number, doneBytes: number) => void
   },
   cancel: Cancel,
 ): Promise<Workers> {
-  const { openWorker, settings } = options.deps
-  const count = Math.max(1, Math.min(settings.workersMax, workersOf(options.readings)))
+  const { openWorker } = options.deps
   await using opened = new AsyncDisposableStack()
   // Disks that come as streams are the first worker's alone: see storeRegions().
   const others = { ...plan, disks: plan.disks.filter(({ access }) => access === 'random') }
   const planAt = (index: number) => (index === 0 ? plan : others)
-  const opening = Array.from({ length: count }, (_, index) => openWorker(planAt(index), options.report, cancel))
+  const opening = Array.from({ length: options.workers }, (_, index) =>
+    openWorker(planAt(index), options.report, cancel),
+  )
   const settled = await Promise.allSettled(opening)
   const list = settled.flatMap((one) => (one.status === 'fulfilled' ? [opened.use(one.value)] : []))
   for (const one of settled) if (one.status === 'rejected') throw one.reason

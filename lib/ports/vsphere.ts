@@ -1,6 +1,7 @@
 // vCenter as the stages need it. No code. Every call may throw BackupError with the codes of lib/adapters/vsphere.
 
 import type { Cancel } from '../base/time-limit.ts'
+import type { ReadLatency } from '../model/admission.ts'
 import type { Extent } from '../model/extent.ts'
 import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
@@ -143,6 +144,14 @@ export interface VsphereSession extends AsyncDisposable {
   readHost(host: Moref, cancel: Cancel): Promise<HostState>
   /** Every datastore that holds files of the VM. @throws BackupError `vm-not-found`, `vcenter-permission` */
   readDatastores(vm: Moref, cancel: Cancel): Promise<readonly DatastoreState[]>
+  /**
+   * How long a read from each of these datastores takes on this host now (datastore.totalReadLatency, average of 20 s), in the
+   * order of the question. Null where the server does not say, as for vSAN and vVols: unknown is not zero.
+   */
+  readLatency(
+    query: { readonly host: Moref; readonly datastores: readonly DatastoreState[] },
+    cancel: Cancel,
+  ): Promise<readonly ReadLatency[]>
   /**
    * The privileges that are not granted, in the order of the question; one that the server does not know is among them.
    * @throws BackupError `vcenter-unsupported` where the server does not tell, `vcenter-object-gone`, `vcenter-permission` when the

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import { type AdmissionLimits, defaultAdmissionLimits } from '../model/admission.ts'
 import type { Claim } from '../model/job.ts'
 import type { GuestCredentials, GuestNetwork } from '../ports/guest.ts'
 import type { JobStore } from '../ports/job-store.ts'
@@ -23,6 +24,8 @@ export type StageLimits = {
   readonly waiterMs: number
   /** How many jobs may be between prepare and release at once: no snapshot waits for a mover. */
   readonly moversMax: number
+  /** How much of a vCenter, its hosts and its datastores all jobs together may take. */
+  readonly admission: AdmissionLimits
   /** How often a mover is asked for, and how often a long vSphere task. */
   readonly pollMs: number
   /** The first and the longest wait before a stage is tried again after a failure that may pass. */
@@ -72,6 +75,7 @@ export const defaultStageLimits: StageLimits = {
   placeMs: 2 * 3_600_000,
   waiterMs: 900_000,
   moversMax: 200,
+  admission: defaultAdmissionLimits,
   pollMs: 15_000,
   againFirstMs: 5_000,
   againMostMs: 300_000,

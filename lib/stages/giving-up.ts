@@ -38,7 +38,7 @@ export function boundedWait(step: Step, job: Job, deps: StageDeps): Step {
     kind: 'failed',
     code: 'waited-too-long',
     message: `The backup of VM "${job.vm.name}" waited too long for ${step.waitsFor}`,
-    hint: "Look at the VM's tasks in vCenter, then start the backup again",
+    hint: step.hint ?? "Look at the VM's tasks in vCenter, then start the backup again",
   }
   return givingUp(job, outcome, deps)
 }

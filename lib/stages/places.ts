@@ -5,7 +5,16 @@ import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
-import { type Claimant, emptyResource, giveBack, type Refusal, type Resource, renew, take } from '../model/places.ts'
+import {
+  type Claimant,
+  emptyResource,
+  giveBack,
+  type PlaceWish,
+  type Refusal,
+  type Resource,
+  renew,
+  take,
+} from '../model/places.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
 
@@ -21,14 +30,6 @@ export function vmResource(vm: VmId): string {
 
 /** The resource that bounds how many jobs hold a snapshot, so that none waits for a mover with its snapshot open. */
 export const moversResource = 'movers'
-
-export type PlaceWish = {
-  readonly resource: string
-  /** What it is, for people, after "waits for": 'a free mover'. */
-  readonly what: string
-  readonly units: number
-  readonly unitsMax: number
-}
 
 /** Which wish was refused, and why. */
 export type PlaceRefusal = Refusal & { readonly wish: PlaceWish }
@@ -136,9 +137,13 @@ export function describeRefusal({ wish, usedUnits, holders, ahead }: PlaceRefusa
   return `${wish.what}: ${usedUnits} of ${unitsMax} are taken by ${jobsNamed(holders)}${inFront}`
 }
 
-/** How long a job that was refused sleeps: the first in line looks often, who stands further behind less and less. */
-export function waitForPlaceMs(job: Pick<Job, 'round'>, { ahead }: Refusal, { limits, random }: StageDeps): number {
-  const behind = Math.min(1 + 2 * ahead.length, 2 ** Math.min(job.round, 5))
+/** How long a job that must wait sleeps: the first in line looks often, who stands further behind less and less. */
+export function waitForPlaceMs(
+  job: Pick<Job, 'round'>,
+  { ahead }: { readonly ahead: number },
+  { limits, random }: StageDeps,
+): number {
+  const behind = Math.min(1 + 2 * ahead, 2 ** Math.min(job.round, 5))
   return Math.round(limits.pollMs * behind * (0.75 + random.fraction() / 2))
 }
 

@@ -7,12 +7,13 @@ import { waitsForProducts } from '../model/foreign-snapshots.ts'
 import { ladderFor } from '../model/ladder.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { waitsForTasks } from '../model/vm-task.ts'
+import { admit, giveBackShared, takeKnownPlaces } from './admission.ts'
 import type { StageDeps } from './deps.ts'
 import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
 import { notReached } from './not-reached.ts'
-import { describeRefusal, moversResource, takePlaces, vmResource, waitForPlaceMs } from './places.ts'
+import { takePlaces, vmResource } from './places.ts'
 import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 import { trackChanges } from './track-changes.ts'
@@ -22,22 +23,28 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
   if (hold.job().state === 'waiting') await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
   const busy = await leaseVm(hold, deps, call)
   if (busy !== null) return busy
-  const crowded = await takeMoverPlace(hold, deps, call)
+  const crowded = await takeKnownPlaces(hold, { deps, cancel: call })
   if (crowded !== null) return crowded
   await using session = await deps.vsphere.open(call)
 
   const { moref } = hold.job().vm
   // Tasks before the tree: what a task makes that ends between the two looks is then seen in the tree.
   const tasks = waitsForTasks(await session.runningTasks(moref, call))
-  if (tasks !== null) return waitForOthers(hold, deps, tasks)
+  if (tasks !== null) return waitForOthers(hold, tasks, { deps, cancel: call })
   const vm = await clearedVm({ session, job: hold.job() }, deps, call)
-  if ('waitsFor' in vm) return wait(deps, vm.waitsFor)
+  if ('waitsFor' in vm) {
+    await giveBackShared(hold, { deps, cancel: call })
+    return wait(deps, vm.waitsFor)
+  }
   const temporary = waitsForProducts(vm.snapshots, deps.clock.nowMs())
-  if (temporary !== null) return waitForOthers(hold, deps, temporary)
+  if (temporary !== null) return waitForOthers(hold, temporary, { deps, cancel: call })
 
   const judged = judgeVm(vm, hold.job())
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   await hold.update((each) => ({ ...each, excludedDisks: judged.excludedDisks, notices: judged.notices }), call)
+  const excluded = judged.excludedDisks.map(({ key }) => key)
+  const waits = await admit({ session, vm, excluded }, hold, { deps, cancel: call })
+  if (waits !== null) return waits
   const tracking = await trackChanges({ session, vm }, hold, { deps, call })
   // Last: what lies in the guest's memory should not wait there for long.
   const prepared = await prepareGuest({ session, vm }, hold, { deps, cancel: call })
@@ -57,19 +64,8 @@ async function leaseVm(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<
   const refusal = await takePlaces(hold, [wish], deps, cancel)
   if (refusal === null) return null
   const others = [...refusal.holders, ...refusal.ahead]
-  return waitForOthers(
-    hold,
-    deps,
-    `job ${others.join(', ')}, which ${others.length === 1 ? 'works' : 'work'} on this VM`,
-  )
-}
-
-/** @returns the step to take while all movers are taken */
-async function takeMoverPlace(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step | null> {
-  const wish = { resource: moversResource, what: 'a free mover', units: 1, unitsMax: deps.limits.moversMax }
-  const refusal = await takePlaces(hold, [wish], deps, cancel)
-  if (refusal === null) return null
-  return { kind: 'again', delayMs: waitForPlaceMs(hold.job(), refusal, deps), waitsFor: describeRefusal(refusal) }
+  const waitsFor = `job ${others.join(', ')}, which ${others.length === 1 ? 'works' : 'work'} on this VM`
+  return waitForOthers(hold, waitsFor, { deps, cancel })
 }
 
 function wait(deps: StageDeps, waitsFor: string): Step {
@@ -77,7 +73,12 @@ function wait(deps: StageDeps, waitsFor: string): Step {
 }
 
 /** Waits for work of others on the VM, in bounds; then the job is skipped, which harms nothing. */
-function waitForOthers(hold: JobHold, deps: StageDeps, waitsFor: string): Step {
+async function waitForOthers(
+  hold: JobHold,
+  waitsFor: string,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<Step> {
+  await giveBackShared(hold, { deps, cancel })
   const nowMs = deps.clock.nowMs()
   if (nowMs - (hold.job().waitSinceMs ?? nowMs) < deps.limits.busyMs) return wait(deps, waitsFor)
   const message = `VM "${hold.job().vm.name}" was not backed up: it was busy for too long with ${waitsFor}`

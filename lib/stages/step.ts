@@ -10,7 +10,14 @@ export type Moved = { readonly kind: 'moved'; readonly events: readonly JobEvent
 export type Step =
   | Moved
   /** The stage sends itself on; delayMs at most 900,000 (SQS's limit). */
-  | { readonly kind: 'again'; readonly delayMs: number; readonly waitsFor: string; readonly failing?: true }
+  | {
+      readonly kind: 'again'
+      readonly delayMs: number
+      readonly waitsFor: string
+      readonly failing?: true
+      /** What to do when this was waited for in vain. */
+      readonly hint?: string
+    }
 
 export type StageCall = Cancel & {
   /** Whether this call goes on after another that died or was stopped in the middle. */

@@ -3,6 +3,7 @@
 
 import * as z from 'zod'
 import { BackupError } from '../base/errors.ts'
+import type { Footing } from '../model/admission.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { GuestTrust } from '../model/guest.ts'
 import type { Attempt, Capture, Claim, Debt, Job } from '../model/job.ts'
@@ -82,6 +83,15 @@ const capture = z.strictObject({
 
 const counts = z.strictObject({ readBytes: count, newPlainBytes: count, storedBytes: count })
 
+const named = z.strictObject({ moref, name: z.string() })
+
+const footing = z.strictObject({
+  vcenterId: z.string().nullable(),
+  host: named.nullable(),
+  datastores: z.array(named),
+  diskBytes: count,
+}) satisfies z.ZodType<Footing>
+
 const job = z.strictObject({
   id: jobId,
   runId,
@@ -112,8 +122,10 @@ const job = z.strictObject({
   outcome: outcome.nullable(),
   owes: z.array(debt),
   freezeDeadlineMs: z.number().nullable(),
-  // Records of before guest processing have none of these.
+  // Records of before guest processing have none of these; those of before admission no footing and no grant.
   freezes: count.default(0),
+  footing: footing.nullable().default(null),
+  grant: z.strictObject({ connections: count, bufferBytes: count }).nullable().default(null),
   guest: guestState.nullable().default(null),
   evidence: z.array(z.strictObject({ name: z.string(), text: z.string() })).default([]),
   notices: z.array(notice),

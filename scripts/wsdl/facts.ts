@@ -45,6 +45,7 @@ export const METHODS: readonly VimMethod[] = [
   method('RefreshStorageInfo', '', null),
   method('QueryChangedDiskAreas', 'snapshot?:moref deviceKey:int startOffset:long changeId:string', 'DiskChangeInfo'),
   method('CancelTask', '', null),
+  method('QueryPerf', 'querySpec:PerfQuerySpec[]', 'PerfEntityMetricBase[]'),
   method('ValidateCredentialsInGuest', guestCall(), null),
   method('CreateTemporaryDirectoryInGuest', guestCall('prefix:string suffix:string directoryPath?:string'), 'string'),
   method('ChangeFileAttributesInGuest', guestCall('guestFilePath:string fileAttributes:GuestFileAttributes'), null),
@@ -97,7 +98,7 @@ const session: readonly VimType[] = [
   type(
     'ServiceContent',
     'rootFolder:moref propertyCollector:moref viewManager?:moref about:AboutInfo sessionManager?:moref ' +
-      'authorizationManager?:moref taskManager?:moref searchIndex?:moref fileManager?:moref ' +
+      'authorizationManager?:moref perfManager?:moref taskManager?:moref searchIndex?:moref fileManager?:moref ' +
       'virtualDiskManager?:moref guestOperationsManager?:moref',
   ),
   type(
@@ -119,6 +120,20 @@ const session: readonly VimType[] = [
   subtype('TaskReasonUser', 'TaskReason', 'userName:string'),
   subtype('TaskReasonAlarm', 'TaskReason', 'alarmName:string alarm:moref entityName:string entity:moref'),
   subtype('TaskReasonSchedule', 'TaskReason', 'name:string scheduledTask:moref'),
+]
+
+const performance: readonly VimType[] = [
+  type('ElementDescription', 'key:string'),
+  type(
+    'PerfCounterInfo',
+    'key:int nameInfo:ElementDescription groupInfo:ElementDescription unitInfo:ElementDescription rollupType:string',
+  ),
+  type('PerfMetricId', 'counterId:int instance:string'),
+  type('PerfQuerySpec', 'entity:moref maxSample?:int metricId?:PerfMetricId[] intervalId?:int format?:string'),
+  type('PerfEntityMetricBase', 'entity:moref'),
+  subtype('PerfEntityMetric', 'PerfEntityMetricBase', 'value?:PerfMetricSeries[]'),
+  type('PerfMetricSeries', 'id:PerfMetricId'),
+  subtype('PerfMetricIntSeries', 'PerfMetricSeries', 'value?:long[]'),
 ]
 
 const machine: readonly VimType[] = [
@@ -300,6 +315,7 @@ const arrays: readonly VimType[] = [
   type('ArrayOfManagedObjectReference', 'ManagedObjectReference?:moref[]'),
   type('ArrayOfVirtualDevice', 'VirtualDevice?:VirtualDevice[]'),
   type('ArrayOfGuestNicInfo', 'GuestNicInfo?:GuestNicInfo[]'),
+  type('ArrayOfPerfCounterInfo', 'PerfCounterInfo?:PerfCounterInfo[]'),
   type('ArrayOfOptionValue', 'OptionValue?:OptionValue[]'),
   type(
     'ArrayOfVirtualMachineFileLayoutExFileInfo',
@@ -319,6 +335,7 @@ export const TYPES: readonly VimType[] = [
   ...property,
   ...faults,
   ...session,
+  ...performance,
   ...machine,
   ...device,
   ...backing,

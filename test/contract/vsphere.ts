@@ -172,6 +172,9 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
           })
           expect(type).not.toBe('')
         }
+        const latencies = await session.readLatency({ host: vm.host, datastores: stores }, cancel)
+        expect(latencies.map(({ datastore }) => datastore)).toEqual(stores.map(({ name: store }) => store))
+        for (const { readMs } of latencies) expect(readMs === null || readMs >= 0).toBe(true)
         const nobody = parseMoref('host-999999')
         await expect(session.readHost(nobody, cancel)).rejects.toMatchObject({ code: 'host-not-found' })
         const noVm = parseMoref('vm-999999')

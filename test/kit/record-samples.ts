@@ -62,6 +62,13 @@ export function fullJob(): Job {
       { kind: 'mover', attempt: 1, clientToken: 't', taskId: null },
       { kind: 'annotation', attempt: 1 },
     ],
+    footing: {
+      vcenterId: '5e3c9a1b-0000-4000-8000-000000000001',
+      host: { moref: parseMoref('host-9'), name: 'esx-1' },
+      datastores: [{ moref: parseMoref('datastore-9'), name: 'ds' }],
+      diskBytes: 1024,
+    },
+    grant: { connections: 4, bufferBytes: 16_777_216 },
     notices: [{ code: 'cbt-unavailable', message: 'Read in full', hint: null }],
     excludedDisks: [{ key: 2001, label: 'Hard disk 2', fileName: '[ds] a/b.vmdk', reason: 'independent' }],
     capture: {

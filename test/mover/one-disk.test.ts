@@ -4,10 +4,51 @@ import { expect, it } from 'vitest'
 import { memoryTransport } from '../../lib/adapters/memory/transport.ts'
 import { MiB } from '../../lib/base/bytes.ts'
 import { seededRandom } from '../../lib/base/random.ts'
+import { moveJob } from '../../lib/mover/move.ts'
 import type { Transport } from '../../lib/ports/transport.ts'
-import { backup, differingDisks, moverWorld } from './world.ts'
+import { backup, cancel, commit, depsOf, differingDisks, moverWorld, prepare } from './world.ts'
 
 const WORKERS = 3
+
+it('a mover has no more reads in flight, nor disks open, than its job was granted', async () => {
+  let inFlight = 0
+  let inFlightMost = 0
+  const counted = (transport: Transport): Transport => ({
+    ...transport,
+    open: async (request, within) => {
+      const source = await transport.open(request, within)
+      return {
+        ...source,
+        readsMax: 64,
+        read: async (range, call) => {
+          inFlight += range.target.byteLength
+          inFlightMost = Math.max(inFlightMost, inFlight)
+          await new Promise((resolve) => setImmediate(resolve))
+          await source.read(range, call)
+          inFlight -= range.target.byteLength
+        },
+      }
+    },
+  })
+  const world = await moverWorld({
+    transports: (vm) => [counted(memoryTransport({ name: 'datastore', disk: vm.frozenBytes }))],
+  })
+  world.vm.addDisk(2000, 200 * MiB)
+  const limits = { ...world.settings.limits, readAheadBytes: 32 * MiB, pieceBytes: 2 * MiB, readsMax: 64 }
+  const settings = { ...world.settings, workersMax: 8, limits }
+  for (const [connections, bytes] of [
+    [6, 8 * MiB],
+    [3, 6 * MiB],
+  ] as const) {
+    inFlightMost = 0
+    const { job, images } = await prepare(world, { grant: { connections, bufferBytes: 8 * MiB } })
+    const asked = { jobId: job.id, attempt: 1, holder: 'test' }
+    expect((await moveJob(asked, depsOf({ ...world, settings }), cancel)).kind).toBe('sealed')
+    expect(await differingDisks(world, { point: await commit(world, job), images })).toEqual([])
+    expect(inFlightMost).toBe(bytes)
+    world.vm.write(2000, 0, new Uint8Array(200 * MiB).fill(connections))
+  }
+})
 
 it('a mover has no more disks open at once than workers, however many disks the VM has', async () => {
   let open = 0

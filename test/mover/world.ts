@@ -99,7 +99,7 @@ let prepared = 0
 /** A job whose snapshot is taken. */
 export async function prepare(
   world: World,
-  change: Partial<Pick<Job, 'attempt' | 'state' | 'tracking' | 'notices' | 'full' | 'owes' | 'policy'>> = {},
+  change: Partial<Pick<Job, 'attempt' | 'state' | 'tracking' | 'notices' | 'full' | 'owes' | 'policy' | 'grant'>> = {},
 ): Promise<Prepared> {
   const { snapshot, disks, images } = world.vm.snapshot()
   const id = jobIdOf(runIdOf({ policy: parsePolicyName('test'), key: String(prepared++) }), VM_ID)

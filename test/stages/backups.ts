@@ -3,6 +3,7 @@
 import { expect } from 'vitest'
 import { assert } from '../../lib/base/errors.ts'
 import { requestRun } from '../../lib/doors/request-run.ts'
+import { wishesFor } from '../../lib/model/admission.ts'
 import {
   type JobId,
   jobIdOf,
@@ -134,10 +135,22 @@ export async function expectRest(engine: Engine, { restores = true } = {}): Prom
     const places = await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel)
     expect(places?.value.places ?? []).toEqual([])
   }
-  const movers = await world.jobStore.resources.get(moversResource, cancel)
-  expect(movers?.value.places ?? []).toEqual([])
+  for (const resource of [moversResource, ...(await admissionResources(world))]) {
+    const found = await world.jobStore.resources.get(resource, cancel)
+    expect(found?.value.places ?? [], resource).toEqual([])
+    expect(found?.value.waiters ?? [], resource).toEqual([])
+  }
   expect(engine.buried).toEqual([])
   if (restores) expect((await Promise.all(points.map((point) => wrongDisks(world, point)))).flat()).toEqual([])
+}
+
+/** Every resource of vCenter, host and datastore that a job has ever known to need. */
+async function admissionResources({ jobStore, limits }: World): Promise<readonly string[]> {
+  const jobs = await jobStore.recentJobs({ limit: 10_000 }, cancel)
+  const wishes = jobs.flatMap(({ footing, grant }) =>
+    footing === null || grant === null ? [] : wishesFor(footing, grant, limits.admission),
+  )
+  return [...new Set(wishes.map(({ resource }) => resource))]
 }
 
 export function ourSnapshots(vm: { readonly snapshots: readonly { readonly name: string }[] }): readonly string[] {

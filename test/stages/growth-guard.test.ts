@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../../lib/base/bytes.ts'
+import { defaultAdmissionLimits } from '../../lib/model/admission.ts'
 import type { Policy } from '../../lib/model/policy.ts'
 import { backUpOne, expectRest, ourSnapshots } from './backups.ts'
 import { chaos } from './chaos.ts'
@@ -51,7 +52,9 @@ describe('the guard of a snapshot', () => {
   })
 
   it('ends the read when the datastore is about to fill, and reads nothing when it is so from the start', async () => {
-    const { world, vm, engine } = await slowWorld()
+    // As if it had filled after the job was admitted.
+    const admission = { ...defaultAdmissionLimits, freeSpaceBytes: 0, freeSpacePercent: 0 }
+    const { world, vm, engine } = await slowWorld({ limits: { admission } })
     const roomy = vm.datastore
     world.beforeMove = async () => {
       vm.datastore = { ...roomy, freeBytes: 2 ** 30 }

@@ -5,16 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { emptyResource, type Resource, take, WAITERS_MAX } from '../../lib/model/places.ts'
+import { emptyResource, type PlaceWish, type Resource, take, WAITERS_MAX } from '../../lib/model/places.ts'
 import type { JobStore, Records } from '../../lib/ports/job-store.ts'
 import { defaultStageLimits } from '../../lib/stages/deps.ts'
-import {
-  describeRefusal,
-  givePlaceBack,
-  type PlacesRequest,
-  type PlaceWish,
-  takeTogether,
-} from '../../lib/stages/places.ts'
+import { describeRefusal, givePlaceBack, type PlacesRequest, takeTogether } from '../../lib/stages/places.ts'
 
 const cancel = { signal: new AbortController().signal }
 const times = { nowMs: 1_000, placeMs: 100, waiterMs: 50 }

@@ -12,6 +12,7 @@ export type Center = {
   readonly frozen: Map<Moref, readonly FrozenDisk[]>
   readonly denied: readonly string[]
   readonly host: { readonly connectionState: string; readonly maintenance: boolean }
+  readonly datastore: { readonly accessible: boolean; readonly maintenanceMode: string; readonly readMs: number | null }
   readonly call: <Result>(name: string, cancel: Cancel, act: () => Result | Promise<Result>) => Promise<Result>
 }
 

@@ -18,6 +18,8 @@ export type MemoryVcenter = {
   readonly deniedPrivileges: string[]
   /** As the one host of all VMs is. */
   readonly host: { connectionState: string; maintenance: boolean }
+  /** As the one datastore of all VMs is; readMs null: the server does not say. */
+  readonly datastore: { accessible: boolean; maintenanceMode: string; readMs: number | null }
   addVm(options: { readonly name: string; readonly diskBytes: readonly number[] }): MemoryVm
   /** The guest writes. */
   write(vm: MemoryVm, range: { readonly key: number; readonly offsetBytes: number; readonly bytes: Uint8Array }): void
@@ -51,13 +53,15 @@ export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
     return result
   }
   const host = { connectionState: 'connected', maintenance: false }
+  const datastore = { accessible: true, maintenanceMode: 'normal', readMs: null }
   const denied: string[] = []
-  const center: Center = { vms, clock: options.clock, frozen, denied, host, call }
+  const center: Center = { vms, clock: options.clock, frozen, denied, host, datastore, call }
   return {
     vms,
     calls,
     deniedPrivileges: denied,
     host,
+    datastore,
     vsphere: { open: (cancel) => call('open', cancel, () => sessionOf(center)) },
     addVm: ({ name, diskBytes }) => {
       const vm = newVm({ name, diskBytes, number: vms.length + 1 })
@@ -125,9 +129,9 @@ const DATASTORE = parseMoref('datastore-1')
 
 /** One host and one datastore carry everything. */
 function siteOf(
-  { call, clock, host, denied }: Center,
+  { call, clock, host, datastore, denied }: Center,
   find: (moref: Moref) => MemoryVm,
-): Pick<VsphereSession, 'currentTime' | 'readHost' | 'readDatastores' | 'missingPrivileges'> {
+): Pick<VsphereSession, 'currentTime' | 'readHost' | 'readDatastores' | 'readLatency' | 'missingPrivileges'> {
   return {
     currentTime: (cancel) => call('currentTime', cancel, () => new Date(clock.nowMs()).toISOString()),
     readHost: (moref, cancel) =>
@@ -136,9 +140,13 @@ function siteOf(
       ),
     readDatastores: (moref, cancel) =>
       call('readDatastores', cancel, () => {
-        const { datastore } = find(moref)
-        return [{ moref: DATASTORE, type: 'VMFS', ...datastore, accessible: true, maintenanceMode: 'normal' }]
+        const { name, capacityBytes, freeBytes } = find(moref).datastore
+        const { accessible, maintenanceMode } = datastore
+        const state = { capacityBytes, freeBytes, accessible, maintenanceMode }
+        return [{ moref: DATASTORE, name, type: 'VMFS', volume: name, ...state }]
       }),
+    readLatency: ({ datastores }, cancel) =>
+      call('readLatency', cancel, () => datastores.map(({ name }) => ({ datastore: name, readMs: datastore.readMs }))),
     missingPrivileges: ({ entity, ids }, cancel) =>
       call('missingPrivileges', cancel, () => {
         if (entity.kind === 'vm') find(entity.moref)

@@ -46,6 +46,7 @@ export type ServiceContent = {
   readonly viewManager: Ref
   /** Null where the server tells nothing of rights. */
   readonly authorizationManager: Ref | null
+  readonly perfManager: Ref | null
   /** Null where the server has no guest operations. */
   readonly guestOperationsManager: Ref | null
 }
@@ -288,6 +289,7 @@ function readServiceContent(content: VimRecord): ServiceContent & { readonly ses
     propertyCollector: at('propertyCollector'),
     viewManager: at('viewManager'),
     authorizationManager: refAt(content, 'authorizationManager'),
+    perfManager: refAt(content, 'perfManager'),
     guestOperationsManager: refAt(content, 'guestOperationsManager'),
     sessionManager: at('sessionManager'),
   }

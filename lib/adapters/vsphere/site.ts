@@ -88,6 +88,8 @@ function datastoreOf({ value: moref }: Ref, summary: VimRecord | null): Datastor
     moref,
     name: decodeName(needed(textAt(summary, 'name'), 'datastore name')),
     type: textAt(summary, 'type') ?? '',
+    // "ds:///vmfs/volumes/5f0c3b1e-0a1b2c3d-4e5f-a0369f0c0001/"
+    volume: /([^/]+)\/?$/.exec(textAt(summary, 'url') ?? '')?.[1] ?? null,
     capacityBytes: needed(numberAt(summary, 'capacity'), 'capacity'),
     freeBytes: needed(numberAt(summary, 'freeSpace'), 'free space'),
     accessible: needed(booleanAt(summary, 'accessible'), 'accessibility'),

@@ -3,6 +3,7 @@
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
 import { detachDisks } from './hot-disks.ts'
 import { listVms } from './inventory.ts'
+import { readLatency } from './latency.ts'
 import { openSession, type VimSession, type VsphereSettings } from './session.ts'
 import { missingPrivileges, readDatastores, readHost, readTime } from './site.ts'
 import { readSnapshotGrowth } from './snapshot-growth.ts'
@@ -55,6 +56,7 @@ function sessionOf(session: VimSession): VsphereSession {
     currentTime: (cancel) => readTime(session, cancel),
     readHost: (host, cancel) => readHost(session, host, cancel),
     readDatastores: (vm, cancel) => readDatastores(session, vm, cancel),
+    readLatency: (query, cancel) => readLatency(session, query, cancel),
     missingPrivileges: (question, cancel) => missingPrivileges(session, question, cancel),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   }

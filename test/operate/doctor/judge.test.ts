@@ -197,7 +197,14 @@ describe('hosts and datastores', () => {
     maintenance: false,
     version: '8.0.3',
   }
-  const store = { moref: vmOf().moref, name: 'ds1', type: 'VMFS', accessible: true, maintenanceMode: 'normal' }
+  const store = {
+    moref: vmOf().moref,
+    name: 'ds1',
+    type: 'VMFS',
+    volume: 'v1',
+    accessible: true,
+    maintenanceMode: 'normal',
+  }
 
   it.each([
     [{}, 'ok'],
