@@ -16,7 +16,7 @@ const KINDS: readonly {
   {
     code: 'cbt-mismatch',
     causes: ['audit-mismatch'],
-    hint: 'This restore point is right; earlier ones since the last that was read whole may not be',
+    hint: 'This restore point is right; earlier ones are marked as unproven, and tracking is reset before the next one',
   },
   {
     code: 'cbt-reset',
