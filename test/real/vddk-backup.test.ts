@@ -65,7 +65,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     await using place = await openPlace({})
     const machine = place.serve('app-01')
     write(machine, [1_000, 2_500_000])
-    await place.site.put('slow-read', '400')
+    await place.site.put('slow-read', '1500')
     const running = place.home.start(['backup', '--vm', 'app-01', '--policy', place.policy])
     // The choice of the transport opens each disk; the third opening is a reader's.
     await until(async () => (await opensOf(place)) === 3, 30_000)

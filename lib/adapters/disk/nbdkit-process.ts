@@ -54,6 +54,8 @@ export async function startNbdkit(options: NbdkitStart): Promise<NbdkitProcess> 
       cause,
     })
   }
+  // A signal that could not be sent is found out by the end that does not come.
+  child.on('error', () => undefined)
   const pipe = child.stdio[3]
   assert(pipe !== null && pipe !== undefined && 'write' in pipe, 'the secret has a pipe')
   giveSecret(pipe, secret)
