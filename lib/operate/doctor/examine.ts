@@ -16,6 +16,7 @@ import { type Check, checkOf, type Topic } from './check.ts'
 import { ask, type Call, type DoctorDeps, type Patient, type Patients } from './deps.ts'
 import { examineHosts } from './examine-hosts.ts'
 import { examineMover } from './examine-mover.ts'
+import { examineRoot } from './examine-root.ts'
 import { datastoreVerdict, judgeRights } from './judge-site.ts'
 import { type GuestAccount, guestVerdict, judgeVm, type VmFacts, vmWithoutOurs } from './judge-vm.ts'
 import type { PastRead } from './predict.ts'
@@ -37,6 +38,7 @@ export async function examineVms(
   const known = all.filter((one) => 'facts' in one)
   const hosts = await examineHosts(known, patients, { deps, cancel })
   const datastores = await examineDatastores(known, patients, { deps, cancel })
+  const root = await examineRoot(known, patients, { deps, cancel })
   const mover = await examineMover(known, patients, { deps, cancel })
   const lacksHere = await patients.lacksHere
   for (const { lacks } of known) lacks.push(...lacksHere)
@@ -50,7 +52,7 @@ export async function examineVms(
     'facts' in one ? [...one.checks, ...(finished.get(one)?.checks ?? [])] : [one],
   )
   const reports = known.flatMap((one) => finished.get(one)?.report ?? [])
-  return { checks: [...hosts, ...datastores, ...mover, ...vmChecks], vms: reports }
+  return { checks: [...root, ...hosts, ...datastores, ...mover, ...vmChecks], vms: reports }
 }
 
 type Finished = { readonly checks: readonly Check[]; readonly report: VmReport }

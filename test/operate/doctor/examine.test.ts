@@ -152,6 +152,21 @@ describe('the doctor', () => {
     expect((await ask(null)).byId['mover.privileges']).toMatchObject({ state: 'not-checked' })
   })
 
+  it('asks for the privileges at the root that a transport needs there', async () => {
+    const world = worldOf()
+    world.center.deniedPrivileges.push('Global.DisableMethods')
+    const { byId: found, vms } = await examined(world, { transport: ['nbdssl', 'datastore'] })
+    expect(found['vcenter.privileges']).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('Global.DisableMethods'),
+    })
+    expect(vms[0]?.disks[0]).toMatchObject({
+      transport: 'datastore',
+      reasons: [expect.stringContaining('the root of vCenter')],
+    })
+    expect((await examined(world)).byId['vcenter.privileges']).toBeUndefined()
+  })
+
   it('tries the port that hosts were told to listen on', async () => {
     const world = worldOf()
     const { checks } = await examined({ ...world, deps: { ...world.deps, nfcPort: 9902 } }, { transport: ['nbdssl'] })
