@@ -15,6 +15,7 @@ import { parseGuestCredentials } from '../wire/guest-credentials.ts'
 import type { Settings } from '../wire/settings.ts'
 import { machineLooks } from './doctor-looks.ts'
 import { vddkLooks } from './doctor-vddk.ts'
+import { localStageLimits } from './local.ts'
 import { openTransports, transportSettingsOf } from './transports.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
@@ -49,6 +50,7 @@ export async function localDoctor(doctor: LocalDoctor, cancel: Cancel): Promise<
     transports: await openTransports(transportSettingsOf(settings, vcenter), around, cancel),
     moverVm: vddk.moverVm,
     nfcPort: vddk.nfcPort,
+    admission: localStageLimits.admission,
     looks: [...machineLooks(settings, around), ...vddkLooks(policy, vddk, around)],
     jobStore,
     guestAccount,

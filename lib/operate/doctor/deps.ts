@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { AdmissionLimits } from '../../model/admission.ts'
 import type { ChannelAttempt } from '../../model/guest.ts'
 import type { Policy, TransportName } from '../../model/policy.ts'
 import type { DatastoreState } from '../../model/site.ts'
@@ -35,6 +36,8 @@ export type DoctorDeps = {
   readonly moverVm: string | null
   /** Where hosts listen for VDDK; null: 902. */
   readonly nfcPort: number | null
+  /** What a backup waits for before it begins. */
+  readonly admission: AdmissionLimits
   /** Looks that need no vCenter. */
   readonly looks: readonly Look[]
   /** Null where nothing was ever backed up from here. */

@@ -4,11 +4,11 @@ import { quote } from '../../base/errors.ts'
 import type { Moref } from '../../model/ids.ts'
 import type { Policy } from '../../model/policy.ts'
 import { type Feature, featuresOf } from '../../model/privileges.ts'
-import type { HostState } from '../../model/site.ts'
+import type { DatastoreState, HostState } from '../../model/site.ts'
 import { hostPortsOf } from '../../model/transport-ports.ts'
 import { type Check, checkOf, learn, type Topic } from './check.ts'
 import { ask, type Call, type Patient, type Patients } from './deps.ts'
-import { hostAbout, hostPortVerdict, hostVerdict, type Lack } from './judge-site.ts'
+import { hostAbout, hostPortVerdict, hostVerdict, type Lack, latencyVerdict } from './judge-site.ts'
 
 /** Each host once. What it lacks, all its VMs lack. */
 export async function examineHosts(
@@ -24,13 +24,27 @@ export async function examineHosts(
       const about = host.kind === 'known' ? hostAbout(host.value) : hostAbout({ name: nameOf(patients, moref) })
       const state = checkOf({ id: 'host.state', about, tried: 'look at its state' }, hostVerdict(host))
       if (host.kind === 'unknown') return [state]
-      const ports = await examinePorts(host.value, policy, call)
+      const stores = storesOf(patients)
+      const [ports, latencies] = await Promise.all([
+        examinePorts(host.value, policy, call),
+        ask((within) => session.readLatency({ host: moref, datastores: stores }, within), call),
+      ])
+      const latency = checkOf(
+        { id: 'host.latency', about, tried: 'look how long reads from its datastores take' },
+        latencyVerdict(latencies, call.deps.admission),
+      )
       const lacks = [...ports.flatMap((port) => port.lacks), ...maintenanceLacks(host.value)]
       for (const patient of patients) patient.lacks.push(...lacks)
-      return [state, ...ports.map(({ check }) => check)]
+      return [state, latency, ...ports.map(({ check }) => check)]
     }),
   )
   return examined.flat()
+}
+
+/** The datastores of these VMs, each once. */
+function storesOf(patients: readonly Patient[]): readonly DatastoreState[] {
+  const all = patients.flatMap(({ datastores }) => (datastores.kind === 'known' ? datastores.value : []))
+  return [...new Map(all.map((store) => [store.moref, store])).values()]
 }
 
 /** VDDK refuses network reads from such a host (VDDK Programming Guide, "NFC Session Limits"). */

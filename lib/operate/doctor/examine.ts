@@ -147,7 +147,10 @@ async function examineDatastores(known: readonly Patient[], patients: Patients, 
         patients,
         call,
       )
-      const state = checkOf({ id: 'datastore.state', about, tried: 'look at its space' }, datastoreVerdict(store))
+      const state = checkOf(
+        { id: 'datastore.state', about, tried: 'look at its space' },
+        datastoreVerdict(store, call.deps.admission),
+      )
       return { store, rights, checks: [state, checkOf(rightsTopic('datastore.privileges', about), rights.verdict)] }
     }),
   )

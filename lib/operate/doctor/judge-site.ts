@@ -1,8 +1,8 @@
 // Hosts, datastores and rights judged by what was learned of them. Pure.
 
-import { GiB } from '../../base/bytes.ts'
 import { quote } from '../../base/errors.ts'
 import { formatBytes, formatDuration } from '../../base/text.ts'
+import { type AdmissionLimits, latencyWait, type ReadLatency, storageWait } from '../../model/admission.ts'
 import type { Policy, TransportName } from '../../model/policy.ts'
 import type { Feature, PrivilegeNeed } from '../../model/privileges.ts'
 import type { DatastoreState, HostState } from '../../model/site.ts'
@@ -99,28 +99,29 @@ export function hostPortVerdict(
   return { verdict, lacks }
 }
 
-/** Below it a snapshot may fill the datastore, which stops every VM on it. */
-const FREE_SHARE_LEAST = 0.1
-const FREE_BYTES_LEAST = 2 * GiB
-
-export function datastoreVerdict({
-  type,
-  capacityBytes,
-  freeBytes,
-  accessible,
-  maintenanceMode,
-}: DatastoreState): Verdict {
+/** As a backup judges it before it begins. */
+export function datastoreVerdict(store: DatastoreState, limits: AdmissionLimits): Verdict {
+  const { type, capacityBytes, freeBytes, accessible } = store
   const share = capacityBytes === 0 ? 0 : freeBytes / capacityBytes
   const space = `${formatBytes(freeBytes)} of ${formatBytes(capacityBytes)} free (${Math.floor(share * 100)} %)`
   const found = `${type}, ${space}${accessible ? '' : ', not accessible'}`
-  if (!accessible) return failed(found, 'Look at the storage in vCenter', 'a datastore that is accessible')
-  if (maintenanceMode !== null && maintenanceMode !== 'normal')
-    return warning(`${found}, ${maintenanceMode}`, 'End the maintenance of the datastore')
+  const wait = storageWait([store], limits)
+  if (wait === null) return ok(found)
   const next =
-    'Free space on it: a snapshot grows with everything that its VM writes, and a full datastore stops all VMs on it'
-  if (freeBytes < FREE_BYTES_LEAST) return failed(found, next, `at least ${formatBytes(FREE_BYTES_LEAST)}`)
-  if (share < FREE_SHARE_LEAST) return warning(found, next, `${FREE_SHARE_LEAST * 100} %`)
-  return ok(found)
+    'Mend it in vCenter: until then a backup waits, and then fails. A snapshot grows with everything that its VM writes, and a full datastore stops all VMs on it'
+  return failed(found, next, `a backup waits for ${wait}`)
+}
+
+/** How long reads take, of the datastores of one host. */
+export function latencyVerdict(latencies: Learned<readonly ReadLatency[]>, limits: AdmissionLimits): Verdict {
+  if (latencies.kind === 'unknown') return latencies.verdict
+  const told = latencies.value.flatMap(({ datastore, readMs }) =>
+    readMs === null ? [] : [`${datastore} ${readMs} ms`],
+  )
+  const found = told.length === 0 ? 'the server does not tell' : told.join(', ')
+  const wait = latencyWait(latencies.value, limits)
+  if (wait === null) return ok(found)
+  return warning(found, 'Look at what loads the storage now', `a backup waits for ${wait}`)
 }
 
 export function hostAbout(host: Pick<HostState, 'name'>): string {

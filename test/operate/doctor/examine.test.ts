@@ -5,6 +5,7 @@ import { type MemoryNetwork, memoryNetwork } from '../../../lib/adapters/memory/
 import { type MemoryVcenter, type MemoryVcenterOptions, memoryVcenter } from '../../../lib/adapters/memory/vsphere.ts'
 import { manualClock, systemClock } from '../../../lib/base/clock.ts'
 import { BackupError } from '../../../lib/base/errors.ts'
+import { defaultAdmissionLimits } from '../../../lib/model/admission.ts'
 import { type Check, checkOf, learn, ok } from '../../../lib/operate/doctor/check.ts'
 import type { DoctorDeps } from '../../../lib/operate/doctor/deps.ts'
 import { examine } from '../../../lib/operate/doctor/doctor.ts'
@@ -35,6 +36,7 @@ function worldOf(options: Partial<MemoryVcenterOptions> = {}, change: Partial<Do
     ],
     moverVm: null,
     nfcPort: null,
+    admission: defaultAdmissionLimits,
     looks: [],
     jobStore: null,
     guestAccount: () => Promise.reject(new BackupError('Cannot read the secret', { code: 'secret-missing' })),
@@ -64,7 +66,8 @@ describe('the doctor', () => {
     const { checks, vms } = await examined(world)
     expect(checks.filter(({ state }) => state !== 'ok')).toEqual([])
     expect(vms).toMatchObject([{ name: 'db-1', grade: { grade: 'filesystem' }, disks: [{ transport: 'datastore' }] }])
-    const asking = /^(open|listVms|readVm|readHost|readDatastores|runningTasks|currentTime|missingPrivileges)$/
+    const asking =
+      /^(open|readLatency|listVms|readVm|readHost|readDatastores|runningTasks|currentTime|missingPrivileges)$/
     expect(world.center.calls.filter((call) => !asking.test(call))).toEqual([])
   })
 

@@ -1,11 +1,18 @@
 // The doctor's judgements, one fact changed at a time.
 
 import { describe, expect, it } from 'vitest'
+import { defaultAdmissionLimits } from '../../../lib/model/admission.ts'
 import { jobIdOf, parsePolicyName, runIdOf, snapshotNameOf } from '../../../lib/model/ids.ts'
 import type { ScriptBundle } from '../../../lib/model/policy.ts'
 import { PRIVILEGE_NEEDS } from '../../../lib/model/privileges.ts'
 import { newVmHistory } from '../../../lib/model/vm-history.ts'
-import { datastoreVerdict, hostPortVerdict, hostVerdict, judgeRights } from '../../../lib/operate/doctor/judge-site.ts'
+import {
+  datastoreVerdict,
+  hostPortVerdict,
+  hostVerdict,
+  judgeRights,
+  latencyVerdict,
+} from '../../../lib/operate/doctor/judge-site.ts'
 import { guestVerdict, judgeVm, type VmFacts, vmWithoutOurs } from '../../../lib/operate/doctor/judge-vm.ts'
 import { certificateVerdict, clockVerdict, versionVerdict } from '../../../lib/operate/doctor/vcenter.ts'
 import { diskOf, GiB, known, policyOf, snapshotOf, unknown, vmId, vmOf } from './facts.ts'
@@ -216,13 +223,21 @@ describe('hosts and datastores', () => {
 
   it.each([
     [{ capacityBytes: 100 * GiB, freeBytes: 50 * GiB }, 'ok'],
-    [{ capacityBytes: 100 * GiB, freeBytes: 9 * GiB }, 'warning'],
+    [{ capacityBytes: 100 * GiB, freeBytes: 9 * GiB }, 'failed'],
     [{ capacityBytes: 100 * GiB, freeBytes: GiB }, 'failed'],
     [{ capacityBytes: 100 * GiB, freeBytes: 50 * GiB, accessible: false }, 'failed'],
-    [{ capacityBytes: 100 * GiB, freeBytes: 50 * GiB, maintenanceMode: 'inMaintenance' }, 'warning'],
-    [{ capacityBytes: 0, freeBytes: 0 }, 'failed'],
+    [{ capacityBytes: 100 * GiB, freeBytes: 50 * GiB, maintenanceMode: 'inMaintenance' }, 'failed'],
+    [{ capacityBytes: 4 * GiB, freeBytes: 3 * GiB }, 'ok'],
   ])('a datastore with %j is %s', (change, state) => {
-    expect(datastoreVerdict({ ...store, ...change }).state).toBe(state)
+    expect(datastoreVerdict({ ...store, ...change }, defaultAdmissionLimits).state).toBe(state)
+  })
+
+  it('slow storage is a warning, and what is not told is no fault', () => {
+    const judge = (readMs: number | null) =>
+      latencyVerdict(known([{ datastore: 'ds1', readMs }]), defaultAdmissionLimits)
+    expect(judge(null)).toMatchObject({ state: 'ok', found: 'the server does not tell' })
+    expect(judge(5).state).toBe('ok')
+    expect(judge(80)).toMatchObject({ state: 'warning', found: 'ds1 80 ms' })
   })
 
   it('a port that is closed fails what has no other way', () => {
