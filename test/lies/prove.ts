@@ -9,7 +9,7 @@ import { actOn } from '../../sim/estate/act.ts'
 import type { Act, Chapter, Lie, Rule, Sign } from './lie.ts'
 import { type LieWorld, openLieWorld, VM } from './world.ts'
 
-const seed = Number(process.env['COLDFRAME_SEED'] ?? Date.now() % 1_000_000)
+export const seed = Number(process.env['COLDFRAME_SEED'] ?? Date.now() % 1_000_000)
 const WRITE_BYTES = 400_000
 
 /** A test for every lie of these chapters; a few at once, since they wait more than they compute. */
@@ -53,19 +53,54 @@ async function proveLie(lie: Lie): Promise<void> {
   await expectRest(world, lie)
 }
 
+/** Only what must hold whatever happens: how the backup ends is not foretold. */
+export async function provePair(one: Lie, other: Lie): Promise<void> {
+  const lie = { ...one, ...other, limits: { ...one.limits, ...other.limits }, foreign: foreignOf(one, other) }
+  await using world = await openLieWorld({ seed, ...lie })
+
+  await firstBackup(world, lie)
+  for (const act of [...(one.before ?? []), ...(other.before ?? [])]) carryOut(world, act)
+  for (const rule of [...(one.rules ?? []), ...(other.rules ?? [])]) arm(world, rule)
+  const logged = world.product.log.lines.length
+  const job = await world.product.backUp(VM, lie.policy ?? {})
+  const why = explain(job, world.product.log.lines.slice(logged))
+  world.scenario.disarm()
+  expect(job.outcome?.message, why).toMatch(/^[A-Z"0-9].{10,}[^.\s]$/s)
+  expect(job.outcome?.code, why).toMatch(/^[a-z][a-z-]+$/)
+  const pauseMs = Math.max(one.pauseMs ?? 0, other.pauseMs ?? 0)
+  if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  for (const act of [...(one.after ?? []), ...(other.after ?? [])]) carryOut(world, act)
+  const next = await world.product.backUp(VM, lie.policy ?? {})
+  const told = `${why}\n${explain(next, [])}`
+  const blocked = machineOf(world).snapshots.length > 0
+  expect(next.outcome?.kind, told).toBeOneOf(blocked ? ['failed'] : ['success', 'warning'])
+  await expectRest(
+    world,
+    { foreign: machineOf(world).snapshots.flatMap(({ name }) => (lie.foreign.includes(name) ? [name] : [])) },
+    told,
+  )
+}
+
+function foreignOf(...lies: readonly Lie[]): readonly string[] {
+  return lies.flatMap(({ foreign }) => foreign ?? [])
+}
+
 async function firstBackup(world: LieWorld, { policy = {} }: Lie): Promise<void> {
   expect((await world.product.backUp(VM, policy)).outcome).toMatchObject({ kind: 'success' })
   machineOf(world).guest.burst(WRITE_BYTES)
 }
 
-async function expectRest(world: LieWorld, lie: Lie): Promise<void> {
+async function expectRest(world: LieWorld, lie: Pick<Lie, 'foreign'>, why = ''): Promise<void> {
   const points = await world.product.points()
   for (const point of points)
-    expect([point.envelope.sequence, await world.wrongDisks(point)]).toEqual([point.envelope.sequence, []])
+    expect([point.envelope.sequence, await world.wrongDisks(point)], why).toEqual([point.envelope.sequence, []])
   const machine = machineOf(world)
-  expect(machine.snapshots.map(({ name }) => name)).toEqual(lie.foreign ?? [])
-  expect(machine.consolidationNeeded).toBe(false)
-  expect(await world.product.debts()).toEqual([])
+  expect(
+    machine.snapshots.map(({ name }) => name),
+    why,
+  ).toEqual(lie.foreign ?? [])
+  expect(machine.consolidationNeeded, why).toBe(false)
+  expect(await world.product.debts(), why).toEqual([])
 }
 
 function machineOf({ estate }: LieWorld) {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { VsphereSettings } from '../../lib/adapters/vsphere/vsphere.ts'
-import { MiB } from '../../lib/base/bytes.ts'
+import { KiB, MiB } from '../../lib/base/bytes.ts'
 import { systemClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
@@ -36,7 +36,7 @@ export type LieWorldOptions = {
   readonly limits?: Partial<StageLimits>
 }
 
-/** A tracked, running machine "db-01" with disks of 2 and 1 MiB on "ds1"; a second datastore "ds2", a second host. */
+/** A tracked, running machine "db-01" with disks of 1 MiB and 768 KiB on "ds1"; a second datastore "ds2", a second host. */
 export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'coldframe-lies-'))
   const clock = systemClock
@@ -82,7 +82,7 @@ export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> 
 }
 
 function estateOf({ seed, machine = {} }: LieWorldOptions): Estate {
-  const disks = [diskOf({ capacityBytes: 2 * MiB }), diskOf({ capacityBytes: MiB })]
+  const disks = [diskOf({ capacityBytes: MiB }), diskOf({ capacityBytes: 768 * KiB })]
   const machines = [machineOf({ name: VM, changeTracking: true, disks, ...machine })]
   const estate = new Estate({ ...plainEstate, seed, machines }, { directory: null, clock: systemClock })
   // The counters of change ids have room to go back.
