@@ -24,7 +24,7 @@ export function proveLies(chapters: readonly Chapter[]): void {
 async function proveLie(lie: Lie): Promise<void> {
   await using world = await openLieWorld({ seed, ...lie })
 
-  if (lie.first !== true) await firstBackup(world, lie)
+  if (lie.first !== true) await firstBackup(world)
   for (const act of lie.before ?? []) carryOut(world, act)
   for (const rule of lie.rules ?? []) arm(world, rule)
   const logged = world.product.log.lines.length
@@ -48,7 +48,7 @@ async function proveLie(lie: Lie): Promise<void> {
   for (const act of lie.after ?? []) carryOut(world, act)
 
   machineOf(world).guest.burst(WRITE_BYTES)
-  const next = await world.product.backUp(VM, lie.policy ?? {})
+  const next = await world.product.backUp(VM, {})
   expect(next.outcome, explain(next, [])).toMatchObject(lie.next ?? { kind: 'success' })
   await expectRest(world, lie)
 }
@@ -58,7 +58,7 @@ export async function provePair(one: Lie, other: Lie): Promise<void> {
   const lie = { ...one, ...other, limits: { ...one.limits, ...other.limits }, foreign: foreignOf(one, other) }
   await using world = await openLieWorld({ seed, ...lie })
 
-  await firstBackup(world, lie)
+  await firstBackup(world)
   for (const act of [...(one.before ?? []), ...(other.before ?? [])]) carryOut(world, act)
   for (const rule of [...(one.rules ?? []), ...(other.rules ?? [])]) arm(world, rule)
   const logged = world.product.log.lines.length
@@ -70,7 +70,7 @@ export async function provePair(one: Lie, other: Lie): Promise<void> {
   const pauseMs = Math.max(one.pauseMs ?? 0, other.pauseMs ?? 0)
   if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
   for (const act of [...(one.after ?? []), ...(other.after ?? [])]) carryOut(world, act)
-  const next = await world.product.backUp(VM, lie.policy ?? {})
+  const next = await world.product.backUp(VM, { changeTracking: { auditPercent: 100 } })
   const told = `${why}\n${explain(next, [])}`
   const blocked = machineOf(world).snapshots.length > 0
   expect(next.outcome?.kind, told).toBeOneOf(blocked ? ['failed'] : ['success', 'warning'])
@@ -85,8 +85,8 @@ function foreignOf(...lies: readonly Lie[]): readonly string[] {
   return lies.flatMap(({ foreign }) => foreign ?? [])
 }
 
-async function firstBackup(world: LieWorld, { policy = {} }: Lie): Promise<void> {
-  expect((await world.product.backUp(VM, policy)).outcome).toMatchObject({ kind: 'success' })
+async function firstBackup(world: LieWorld): Promise<void> {
+  expect((await world.product.backUp(VM, {})).outcome).toMatchObject({ kind: 'success' })
   machineOf(world).guest.burst(WRITE_BYTES)
 }
 

@@ -6,7 +6,12 @@ import { type Chapter, ok, QUERY, type Rule, warning, writes } from './lie.ts'
 
 const areas = (lie: AreasLie): readonly Rule[] => [{ call: QUERY, nth: 1, mishap: { kind: 'areas', lie } }]
 
-const unusable = { noticed: [{ read: 'query-failed' }], ends: warning('cbt-unavailable') } as const
+/** What could not be trusted is begun anew before the next backup. */
+const unusable = {
+  noticed: [{ read: 'query-failed' }],
+  ends: warning('cbt-unavailable'),
+  next: warning('cbt-reset'),
+} as const
 
 const replies: Chapter = {
   title: 'Replies about changed areas',
@@ -63,6 +68,7 @@ const ids: Chapter = {
       before: [{ action: 'change-tracking', body: { lie: 'rewind', by: 3 } }, ...writes],
       noticed: [{ read: 'change-id-went-back' }, { notice: 'cbt-reset' }],
       ends: warning('cbt-reset'),
+      next: warning('cbt-reset'),
     },
     {
       lie: 'The same counter, of another chain',
@@ -75,6 +81,7 @@ const ids: Chapter = {
       before: [{ action: 'change-tracking', body: { lie: 'no-change-id', deviceKey: 2001 } }],
       noticed: [{ read: 'no-change-id' }],
       ends: warning('cbt-unavailable'),
+      next: warning('cbt-reset'),
     },
     {
       lie: 'The machine lost its power, and its tracking with it',
@@ -141,6 +148,7 @@ const between: Chapter = {
       before: [{ action: 'add-disk', body: { capacityBytes: MiB } }],
       noticed: [{ read: 'no-change-id' }],
       ends: warning('cbt-unavailable'),
+      next: warning('cbt-reset'),
     },
     {
       lie: 'A disk was replaced by a new one at its place',
@@ -150,6 +158,7 @@ const between: Chapter = {
       ],
       noticed: [{ read: 'no-change-id' }],
       ends: warning('cbt-unavailable'),
+      next: warning('cbt-reset'),
     },
     {
       lie: 'A disk was removed',
@@ -165,6 +174,7 @@ const audited = {
   policy: { changeTracking: { auditPercent: 100 } },
   noticed: [{ read: 'audit-mismatch' }],
   ends: warning('cbt-mismatch'),
+  next: warning('cbt-reset'),
 } as const
 
 const silence: Chapter = {
