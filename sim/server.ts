@@ -19,7 +19,7 @@ import { soapEndpoint } from './api/soap-endpoint.ts'
 import { taggingEndpoint } from './api/tagging-endpoint.ts'
 import { openTasks } from './api/tasks.ts'
 import { openWorld } from './api/world.ts'
-import type { SimEstate, SimForeignTask, SimScenario } from './machine/types.ts'
+import type { SimEstate, SimForeignTasks, SimScenario } from './machine/types.ts'
 import { type ServerIdentity, selfSigned, thumbprints } from './tls.ts'
 
 export type ServerOptions = {
@@ -104,7 +104,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random,
     settings,
   }
-  estate.onForeignTask((task) => startForeignTask(front, task))
+  estate.onForeignTasks(foreignTasks(front))
   const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
     void respond(front, { request, response })
   })
@@ -125,19 +125,27 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-function startForeignTask({ world, tasks }: Front, { machine, name, durationMs }: SimForeignTask): void {
-  const entity = world.entityOf(machine)
-  if (entity === null) return
-  tasks.start({
-    name,
-    descriptionId: name,
-    entity: entity.ref,
-    entityName: entity.name,
-    userName: 'another-product@vsphere.local',
-    durationMs,
-    mishap: null,
-    work: () => null,
-  })
+function foreignTasks({ world, tasks }: Front): SimForeignTasks {
+  return {
+    start: ({ machine, name, durationMs }) => {
+      const entity = world.entityOf(machine)
+      if (entity === null) return
+      tasks.start({
+        name,
+        descriptionId: name,
+        entity: entity.ref,
+        entityName: entity.name,
+        userName: 'another-product@vsphere.local',
+        durationMs,
+        mishap: null,
+        work: () => null,
+      })
+    },
+    end: (machine) => {
+      const entity = world.entityOf(machine)
+      if (entity !== null) for (const { id } of tasks.recentOf(entity.ref)) tasks.end(id)
+    },
+  }
 }
 
 function listen(server: Server, port: number): Promise<number> {

@@ -30,6 +30,8 @@ export interface Tasks {
   recentOf(entity: Ref): readonly Ref[]
   /** @throws SimFault NotSupported once the task has ended, or its work is done */
   cancel(id: string): void
+  /** Ends a running task, whether it can be cancelled or not. */
+  end(id: string): void
   /** Ends every running task. */
   close(): Promise<void>
 }
@@ -92,6 +94,7 @@ export function openTasks(options: { readonly clock: Clock; readonly keepMs: num
       task.cancelled = true
       task.stop.abort()
     },
+    end: (id) => tasks.get(id)?.stop.abort(),
     close: async () => {
       for (const task of running.keys()) task.stop.abort()
       await Promise.all(running.values())

@@ -103,6 +103,7 @@ function readWish(object: JsonObject, action: MachineAction): Wish {
     case 'power-loss':
     case 'relocate':
     case 'task':
+    case 'end-tasks':
     case 'write':
       return readLieWish(object, action)
     default:

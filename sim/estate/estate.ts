@@ -21,7 +21,7 @@ import {
   type SimConfig,
   type SimEstate,
   SimFault,
-  type SimForeignTask,
+  type SimForeignTasks,
   type SimMachine,
   type SimPlace,
   type SimTarget,
@@ -54,7 +54,7 @@ export class Estate implements SimEstate, Disposable {
   readonly attached = new AttachedDisks()
   #placed: readonly PlacedMachine[] = []
   #made = 0
-  #startTask: ((task: SimForeignTask) => void) | null = null
+  #tasks: SimForeignTasks | null = null
   readonly #clock: Clock
   readonly #stores: StoreMaker
   readonly #guests: GuestsPlan | null
@@ -102,14 +102,14 @@ export class Estate implements SimEstate, Disposable {
     })
   }
 
-  onForeignTask(start: (task: SimForeignTask) => void): void {
-    this.#startTask = start
+  onForeignTasks(tasks: SimForeignTasks): void {
+    this.#tasks = tasks
   }
 
-  /** A task of another product begins on a machine. */
-  startForeignTask(task: SimForeignTask): void {
-    if (this.#startTask === null) throw new SimFault('NotSupported', 'No server runs over this estate')
-    this.#startTask(task)
+  /** Tasks on machines that nobody asked the server for. @throws SimFault NotSupported when no server runs over this estate */
+  get foreignTasks(): SimForeignTasks {
+    if (this.#tasks === null) throw new SimFault('NotSupported', 'No server runs over this estate')
+    return this.#tasks
   }
 
   relocateMachine(machine: SimMachine, { host, datastore, changeTracking }: SimTarget): void {

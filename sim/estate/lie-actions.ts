@@ -9,7 +9,7 @@ import type { JsonObject } from './json.ts'
 
 export const LIE_ACTIONS = [
   ...(['change-tracking', 'fill-datastore', 'hold-consolidation', 'list-late', 'power-loss'] as const),
-  ...(['relocate', 'task', 'write'] as const),
+  ...(['relocate', 'task', 'end-tasks', 'write'] as const),
 ] as const
 
 type LieAction = (typeof LIE_ACTIONS)[number]
@@ -22,6 +22,7 @@ export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   'power-loss': [],
   relocate: ['host', 'datastore', 'changeTracking'],
   task: ['name', 'ms'],
+  'end-tasks': [],
   write: ['bytes'],
 }
 
@@ -34,7 +35,8 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * back by so much, 2 if not given; by 1 it stands still), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
  * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later), power-loss {} (off, on, and tracking begins anew),
- * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine),
+ * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
+ * cancelled),
  * write {bytes} (the guest writes that much now).
  */
 export function readLieWish(object: JsonObject, action: LieAction): (machine: Machine, estate: Estate) => void {
@@ -69,8 +71,10 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
     }
     case 'task': {
       const task = { name: object.text('name', {}), durationMs: msOf('ms') }
-      return (machine, estate) => estate.startForeignTask({ machine, ...task })
+      return (machine, estate) => estate.foreignTasks.start({ machine, ...task })
     }
+    case 'end-tasks':
+      return (machine, estate) => estate.foreignTasks.end(machine)
     case 'write': {
       const bytes = object.wholeNumber('bytes', { low: 0, high: 2 ** 40 })
       return (machine) => machine.guest.burst(bytes)

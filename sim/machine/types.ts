@@ -292,8 +292,8 @@ export interface SimEstate {
   machines(): readonly { readonly machine: SimMachine; readonly place: SimPlace }[]
   /** Lets a machine run on another host of its cluster, and moves its files to another datastore; throws SimFault. */
   relocateMachine(machine: SimMachine, target: SimTarget): void
-  /** Tells how a task is started that nobody asked this server for. */
-  onForeignTask(start: (task: SimForeignTask) => void): void
+  /** Tells how tasks are begun and ended that nobody asked this server for. */
+  onForeignTasks(tasks: SimForeignTasks): void
   /** Removes a powered-off machine and its files. */
   destroyMachine(machine: SimMachine): void
   /** Creates a powered-off machine with blank disks; a caller then writes its disks through its datastore. */
@@ -315,6 +315,12 @@ export type SimTarget = {
   readonly host: string | null
   readonly datastore: string | null
   readonly changeTracking: 'kept' | 'reset'
+}
+
+export type SimForeignTasks = {
+  start(task: SimForeignTask): void
+  /** Cancels every task on a machine that can be cancelled. */
+  end(machine: SimMachine): void
 }
 
 /** A task of another product on a machine. */

@@ -44,7 +44,7 @@ export type Lie = {
   /** The very first backup is the one that is lied to. */
   readonly first?: true
   readonly machine?: Partial<MachineDescription>
-  /** Of the backup that is lied to, and of no other. */
+  /** Both are of the backup that is lied to, and of no other. */
   readonly policy?: Partial<Policy>
   readonly limits?: Partial<StageLimits>
   /** Done after a first good backup and more writes of the guest, before the backup that is lied to. */

@@ -51,6 +51,8 @@ export type Product = AsyncDisposable & {
   /** Backs up a machine once, from the request to the job's end. */
   backUp(vm: string, policy: Partial<Policy>): Promise<Job>
   points(): Promise<readonly StoredPoint[]>
+  /** Stages keep these limits from now on, and the usual ones otherwise. */
+  limit(change: Partial<StageLimits>): void
   /** SHA-256 of each disk as a point restores it, by key. */
   digestsOf(point: StoredPoint): Promise<ReadonlyMap<number, string>>
   /** What jobs still owe. */
@@ -61,13 +63,12 @@ export type ProductOptions = {
   /** Of the repository. */
   readonly folder: string
   readonly settings: VsphereSettings
-  readonly limits: Partial<StageLimits>
 }
 
 type Stores = { readonly repository: Repository; readonly jobStore: JobStore; readonly log: MemoryLog }
 
 /** Runs its engine until it is disposed. */
-export async function openProduct({ folder, settings, limits }: ProductOptions): Promise<Product> {
+export async function openProduct({ folder, settings }: ProductOptions): Promise<Product> {
   const { clock, random } = settings
   const repository = await createRepository(
     { store: folderStore({ path: folder }), wrappers: [plainWrapper], random, clock },
@@ -78,7 +79,8 @@ export async function openProduct({ folder, settings, limits }: ProductOptions):
     if (job.waitsFor !== null) waits.push(job.waitsFor)
   })
   const log = memoryLog()
-  const { parts, tasks } = partsOf({ repository, jobStore, log }, { settings, limits: { ...LIMITS, ...limits } })
+  const limits = { ...LIMITS }
+  const { parts, tasks } = partsOf({ repository, jobStore, log }, { settings, limits })
   const stop = new AbortController()
   const engine = runEngine(parts, { signal: stop.signal })
   let keys = 0
@@ -100,6 +102,7 @@ export async function openProduct({ folder, settings, limits }: ProductOptions):
       const refs = await listPointRefs({ repository }, cancel)
       return Promise.all(refs.map((ref) => readPoint({ repository, ref }, cancel)))
     },
+    limit: (change) => void Object.assign(limits, LIMITS, change),
     digestsOf: (point) => digestsOf(repository, point),
     debts: async () => {
       const jobs = await jobStore.recentJobs({ limit: 100 }, cancel)

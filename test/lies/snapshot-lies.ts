@@ -10,6 +10,14 @@ const create = (mishap: Rule['mishap']): readonly Rule[] => [{ call: 'CreateSnap
 
 const remove = (mishap: Rule['mishap']): readonly Rule[] => [{ call: 'RemoveSnapshot_Task', mishap }]
 
+/** The disks are not merged when the snapshot goes, but at the nth time that somebody asks for it. */
+const merging = remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 3_600_000 } })
+const merged = (nth: number): Rule => ({
+  call: 'ConsolidateVMDisks_Task',
+  nth,
+  mishap: { kind: 'action', action: 'hold-consolidation', body: { ms: 0 } },
+})
+
 const tasks: Chapter = {
   title: 'Snapshots and their tasks',
   lies: [
@@ -89,9 +97,10 @@ const tasks: Chapter = {
     },
     {
       lie: 'The task of the snapshot outlasts the job',
-      rules: create({ kind: 'task-hang', work: true, ms: 3_000 }),
-      limits: { captureMs: 300, stageMs: 600, busyMs: 600, releaseMs: 600, placeMs: 2_000 },
-      pauseMs: 3_000,
+      rules: create({ kind: 'task-hang', work: true, ms: null }),
+      limits: { captureMs: 300, stageMs: 600, busyMs: 600, releaseMs: 600, placeMs: 400 },
+      pauseMs: 500,
+      after: [{ action: 'end-tasks' }],
       noticed: [{ notice: 'left-behind' }],
       ends: failed('waited-too-long'),
     },
@@ -103,7 +112,8 @@ const tasks: Chapter = {
     },
     {
       lie: 'Another product works on the machine',
-      before: [{ action: 'task', body: { name: 'RelocateVM_Task', ms: 300 } }],
+      before: [{ action: 'task', body: { name: 'RelocateVM_Task', ms: 3_600_000 } }],
+      rules: [{ call: 'RetrievePropertiesEx', nth: 30, mishap: { kind: 'action', action: 'end-tasks' } }],
       noticed: [{ waits: 'a running task on the VM: "RelocateVM_Task"' }],
       ends: ok,
     },
@@ -134,14 +144,15 @@ const tasks: Chapter = {
     },
     {
       lie: 'The disks need consolidation for long after the snapshot is gone',
-      rules: remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 500 } }),
+      rules: [...merging, merged(2)],
       noticed: [{ log: 'vm.consolidating' }],
       ends: ok,
     },
     {
       lie: 'The consolidation takes long',
       rules: [
-        ...remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 200 } }),
+        ...merging,
+        merged(1),
         { call: 'ConsolidateVMDisks_Task', mishap: { kind: 'task-slow', durationMs: 600 } },
       ],
       noticed: [{ log: 'vm.consolidating' }],
@@ -163,9 +174,9 @@ const stuns: Chapter = {
       ends: warning('cbt-unavailable'),
     },
     {
-      lie: 'The task that turns it on vanishes, and tracking is turned on a while later',
+      lie: 'The task that turns it on vanishes, and nothing is done',
       ...untracked,
-      rules: [{ call: 'ReconfigVM_Task', mishap: { kind: 'task-vanish', workMs: 700 } }],
+      rules: [{ call: 'ReconfigVM_Task', mishap: { kind: 'task-vanish', workMs: 3_000_000 } }],
       noticed: [{ log: 'stage.failed' }],
       ends: ok,
     },
@@ -193,7 +204,7 @@ const stuns: Chapter = {
     {
       lie: 'The disks need consolidation for long after that snapshot is gone',
       ...untracked,
-      rules: remove({ kind: 'action', action: 'hold-consolidation', body: { ms: 400 } }),
+      rules: [...merging, merged(2)],
       noticed: [{ log: 'stage.failed', says: /consolidation/ }],
       ends: ok,
     },
@@ -245,7 +256,10 @@ const reads: Chapter = {
     },
     {
       lie: 'Another product begins a task',
-      rules: during('task', { name: 'CloneVM_Task', ms: 1000 }),
+      rules: [
+        ...during('task', { name: 'CloneVM_Task', ms: 3_600_000 }),
+        { call: 'RetrievePropertiesEx', nth: 120, mishap: { kind: 'action', action: 'end-tasks' } },
+      ],
       noticed: [{ waits: 'CloneVM_Task' }],
       ends: ok,
     },
@@ -303,7 +317,7 @@ const reads: Chapter = {
 }
 
 /** Long enough for a look at the snapshot while disks are read. */
-const slowly: readonly Rule[] = [{ call: READ, nth: 4, mishap: { kind: 'delay', delayMs: 1_200 } }]
+const slowly: readonly Rule[] = [{ call: READ, nth: 4, mishap: { kind: 'delay', delayMs: 60_000 } }]
 const guarded = { growthLookMs: 50 }
 
 const weight: Chapter = {
@@ -319,9 +333,9 @@ const weight: Chapter = {
     },
     {
       lie: 'The read takes longer than the policy allows',
-      policy: { snapshot: { ...defaultPolicy().snapshot, ageMsMax: 900 } },
+      policy: { snapshot: { ...defaultPolicy().snapshot, ageMsMax: 3_000 } },
       limits: guarded,
-      rules: [{ call: READ, nth: 4, mishap: { kind: 'delay', delayMs: 3_000 } }],
+      rules: [{ call: READ, nth: 1, mishap: { kind: 'delay', delayMs: 60_000 } }],
       noticed: [{ log: 'snapshot.read-ended' }],
       ends: failed('snapshot-too-old'),
     },

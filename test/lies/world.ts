@@ -8,7 +8,6 @@ import { KiB, MiB } from '../../lib/base/bytes.ts'
 import { systemClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
-import type { StageLimits } from '../../lib/stages/deps.ts'
 import { actOn } from '../../sim/estate/act.ts'
 import { diskOf, type MachineDescription, machineOf, plainEstate } from '../../sim/estate/description.ts'
 import { Estate } from '../../sim/estate/estate.ts'
@@ -33,7 +32,6 @@ export type LieWorld = AsyncDisposable & {
 export type LieWorldOptions = {
   readonly seed: number
   readonly machine?: Partial<MachineDescription>
-  readonly limits?: Partial<StageLimits>
 }
 
 /** A tracked, running machine "db-01" with disks of 1 MiB and 768 KiB on "ds1"; a second datastore "ds2", a second host. */
@@ -56,7 +54,7 @@ export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> 
     clock,
     random,
   }
-  const product = await openProduct({ folder, settings, limits: options.limits ?? {} })
+  const product = await openProduct({ folder, settings })
   return {
     estate,
     scenario,

@@ -93,6 +93,8 @@ describe('tasks that lie', () => {
     const { text } = await sim.soap(retrieve({ type: 'Task', id, paths: ['info'] }), { cookie })
     expect(text).toMatch(/<name>RelocateVM_Task<\/name>.*another-product@vsphere.local/)
     expect((await createSnapshot(sim, cookie)).fault).toBe('TaskInProgress')
+    act(sim, 'end-tasks', {})
+    await expect.poll(async () => (await createSnapshot(sim, cookie)).fault).toBeNull()
   })
 })
 
