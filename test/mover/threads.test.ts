@@ -12,6 +12,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { threadWorkers } from '../../lib/compose/mover-threads.ts'
 import { threadReaders } from '../../lib/compose/restore-threads.ts'
+import { sessionIdOf } from '../../lib/model/ids.ts'
 import { moveJob } from '../../lib/mover/move.ts'
 import { restoreDisk } from '../../lib/restore/restore-disk.ts'
 import { cancel, commit, depsOf, differingDisks, moverWorld, prepare } from './world.ts'
@@ -22,11 +23,12 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-async function threadedWorld(entry = new URL('../../task/worker.ts', import.meta.url)) {
+async function threadedWorld(entry = new URL('../../task/worker.ts', import.meta.url), auditPercent = 0) {
   const repositoryFolder = join(folder, 'repository')
   const world = await moverWorld({
     store: folderStore({ path: repositoryFolder }),
     transports: () => [imageTransport()],
+    auditPercent,
   })
   world.vm.addDisk(2000, 70 * MiB + 513)
   world.vm.addDisk(2001, 20 * MiB)
@@ -76,6 +78,32 @@ describe('moveJob() with threads', () => {
       expect(progress.at(-1)).toBe(capacityBytes)
       world.vm.write(2000, 50 * MiB, seededRandom(round + 9).bytes(100_000))
     }
+  }, 60_000)
+
+  it('audits in the threads, and reads a disk whole there that differs', async () => {
+    const { world, deps } = await threadedWorld(undefined, 100)
+    const rounds: object[] = []
+    for (let round = 0; round < 3; round++) {
+      const { job, images } = await prepareFiles(world)
+      const progress: number[] = []
+      const result = await moveJob({ jobId: job.id, attempt: 1, holder: 'a' }, deps, cancel)
+      expect(result.kind).toBe('sealed')
+      const point = await commit(world, job)
+      expect(await differingDisks(world, { point, images })).toEqual([])
+      rounds.push(...point.body.disks.map(({ readMode, audit }) => ({ readMode, mismatches: audit?.mismatches })))
+      for (const disk of (await world.jobs.attempts.get(sessionIdOf(job.id, 1), cancel))?.value.progress ?? [])
+        progress.push(disk.totalBytes - disk.doneBytes)
+      expect(progress).toEqual([0, 0])
+      if (round === 1) world.vm.writeUnseen(2000, 65 * MiB, seededRandom(7).bytes(10))
+    }
+    expect(rounds).toEqual([
+      { readMode: 'full', mismatches: undefined },
+      { readMode: 'full', mismatches: undefined },
+      { readMode: 'incremental', mismatches: 0 },
+      { readMode: 'incremental', mismatches: 0 },
+      { readMode: 'differential', mismatches: 1 },
+      { readMode: 'incremental', mismatches: 0 },
+    ])
   }, 60_000)
 
   it('tells an error of a thread with its code, hint and facts', async () => {

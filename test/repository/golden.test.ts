@@ -9,11 +9,12 @@ import { folderStore } from '../../lib/adapters/local/folder-store.ts'
 import { passphraseWrapper } from '../../lib/adapters/local/passphrase.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { parseVmId } from '../../lib/model/ids.ts'
+import { listAnnotations } from '../../lib/repository/annotations.ts'
 import { diskReader } from '../../lib/repository/disk-reader.ts'
 import { openRepository } from '../../lib/repository/open-repository.ts'
 import { listPoints, readPoint } from '../../lib/repository/points.ts'
 import { verifyPoint } from '../../lib/repository/verify.ts'
-import { readFolder } from './independent-reader.ts'
+import { readAnnotations, readFolder } from './independent-reader.ts'
 import { cancel } from './kit.ts'
 
 const golden = fileURLToPath(new URL('../golden/', import.meta.url))
@@ -101,4 +102,25 @@ describe('golden repositories', () => {
       }
     })
   }
+})
+
+describe('golden annotations', () => {
+  const folder = `${golden}annotated-v1`
+  const expected = z
+    .object({ passphrase: z.string(), annotations: z.array(z.unknown()) })
+    .parse(JSON.parse(readFileSync(`${folder}/expected.json`, 'utf8')))
+
+  it('read as they were said', async () => {
+    const wrappers = [passphraseWrapper({ passphrase: expected.passphrase, random: seededRandom(1) })]
+    const store = folderStore({ path: `${folder}/repository` })
+    const repository = await openRepository({ store, wrappers }, cancel)
+    expect(await listAnnotations({ repository }, cancel)).toEqual({ annotations: expected.annotations, unreadable: [] })
+    const [ref] = (await listPoints({ repository }, cancel)).points
+    if (ref === undefined) throw new Error('there is a point')
+    expect((await verifyPoint({ repository, ref, level: 'chunks' }, cancel)).faults).toEqual([])
+  })
+
+  it('read the same by a reader that was written from the document alone', () => {
+    expect(readAnnotations(`${folder}/repository`, expected.passphrase)).toEqual(expected.annotations)
+  })
 })

@@ -230,3 +230,41 @@ export function readFolder(root: string, passphrase: string): readonly FoundPoin
     }
   })
 }
+
+type AnnotationForm = {
+  readonly document: string
+  readonly repositoryId: string
+  readonly kid: string
+  readonly vmId: string
+  readonly sequence: number
+  readonly number: number
+  readonly pointId: string
+  readonly kind: string
+  readonly writtenAt: string
+  readonly salt: string
+  readonly sealed: string
+}
+
+/** Section 8.1: everything that is said about points, by name. */
+export function readAnnotations(root: string, passphrase: string): readonly object[] {
+  const keys = openKeys(root, passphrase)
+  const names = readdirSync(join(root, 'a'), { recursive: true, encoding: 'utf8' })
+  return names
+    .filter((name) => /^[0-9a-f-]{36}\/[0-9]{10}\/[1-9][0-9]*$/.test(name))
+    .toSorted()
+    .map((name) => {
+      const { covered, check, json } = splitDocument<AnnotationForm>(readFileSync(join(root, 'a', name)), 'mac')
+      const { repositoryId, kid, vmId, sequence, number, pointId, kind, writtenAt } = json
+      const master = keys.master(kid)
+      must(hmac(hkdf(master, hex(keys.repositoryId), 'vmb1/meta'), covered).equals(check), 'annotation MAC')
+      must(json.document === 'annotation' && repositoryId === keys.repositoryId, 'annotation kind')
+      must(name === `${vmId}/${String(sequence).padStart(10, '0')}/${number}`, 'annotation name')
+      const place = [repositoryId, kid, vmId, sequence, number, pointId, kind].join('/')
+      const text = gcm(hkdf(master, hex(json.salt), 'vmb1/annotation'), {
+        nonce: Buffer.alloc(12),
+        aad: Buffer.from(`vmb1/annotation/${place}`),
+        sealed: Buffer.from(json.sealed, 'base64'),
+      })
+      return { vmId, sequence, pointId, number, writtenAt, kind, said: JSON.parse(text.toString()) }
+    })
+}
