@@ -42,7 +42,7 @@ export type ServerOptions = {
   readonly clockOffsetMs: number
   readonly hostsInMaintenance: readonly string[]
   readonly hostsAway: readonly string[]
-  readonly guestFileHost: '*' | 'own'
+  readonly guestFileHost: '*' | 'own' | 'localhost'
   /** How long a URL of a file in a guest works. */
   readonly guestFileMs: number
   /** How long a lease on disks lasts without a report of progress; servers say 300 s. */

@@ -12,6 +12,8 @@ import type { Surroundings } from './vsphere-settings.ts'
 export type TransportSettings =
   /** HTTPS ranges of flat files. */
   | { readonly kind: 'datastore'; readonly vcenter: VcenterSettings }
+  /** Exports of snapshots, as streams. */
+  | { readonly kind: 'lease'; readonly vcenter: VcenterSettings }
   /** San, hotadd, nbdssl and nbd: through nbdkit and the user's VDDK. */
   | { readonly kind: 'vddk'; readonly vcenter: VcenterSettings; readonly vddk: VddkSettings }
   /** Raw image files of this machine, named by the disks' file names. */
@@ -24,6 +26,7 @@ export function transportSettingsOf(
 ): readonly TransportSettings[] {
   return [
     { kind: 'datastore', vcenter },
+    { kind: 'lease', vcenter },
     { kind: 'vddk', vcenter, vddk },
   ]
 }
@@ -42,6 +45,12 @@ export async function openTransports(
         const { datastoreTransport } = await import('../adapters/vsphere/datastore.ts')
         const { vsphereSettingsOf } = await import('./vsphere-settings.ts')
         transports.push(datastoreTransport(await vsphereSettingsOf(one.vcenter, around, cancel)))
+        break
+      }
+      case 'lease': {
+        const { leaseTransport } = await import('../adapters/vsphere/lease.ts')
+        const { vsphereSettingsOf } = await import('./vsphere-settings.ts')
+        transports.push(leaseTransport(await vsphereSettingsOf(one.vcenter, around, cancel)))
         break
       }
       case 'vddk': {

@@ -42,6 +42,10 @@ export const METHODS: readonly VimMethod[] = [
   method('RemoveSnapshot_Task', 'removeChildren:boolean consolidate?:boolean', 'moref'),
   method('RemoveAllSnapshots_Task', 'consolidate?:boolean', 'moref'),
   method('ConsolidateVMDisks_Task', '', 'moref'),
+  method('ExportSnapshot', '', 'moref'),
+  method('HttpNfcLeaseProgress', 'percent:int', null),
+  method('HttpNfcLeaseComplete', '', null),
+  method('HttpNfcLeaseAbort', 'fault?:LocalizedMethodFault', null),
   method('RefreshStorageInfo', '', null),
   method('QueryChangedDiskAreas', 'snapshot?:moref deviceKey:int startOffset:long changeId:string', 'DiskChangeInfo'),
   method('CancelTask', '', null),
@@ -83,6 +87,18 @@ const property: readonly VimType[] = [
   type('ObjectContent', 'obj:moref propSet?:DynamicProperty[] missingSet?:MissingProperty[]'),
   type('DynamicProperty', 'name:string val:anyType'),
   type('MissingProperty', 'path:string fault:LocalizedMethodFault'),
+]
+
+const exports: readonly VimType[] = [
+  type(
+    'HttpNfcLeaseInfo',
+    'lease:moref entity:moref deviceUrl?:HttpNfcLeaseDeviceUrl[] totalDiskCapacityInKB:long leaseTimeout:int',
+  ),
+  type(
+    'HttpNfcLeaseDeviceUrl',
+    'key:string importKey:string url:string sslThumbprint:string disk?:boolean targetId?:string datastoreKey?:string ' +
+      'fileSize?:long',
+  ),
 ]
 
 const faults: readonly VimType[] = [
@@ -333,6 +349,7 @@ const arrays: readonly VimType[] = [
 
 export const TYPES: readonly VimType[] = [
   ...property,
+  ...exports,
   ...faults,
   ...session,
   ...performance,

@@ -36,8 +36,8 @@ export type FrontSettings = {
   /** Names of hosts in maintenance mode, and of those that do not answer. */
   readonly hostsInMaintenance: readonly string[]
   readonly hostsAway: readonly string[]
-  /** Whether URLs of files in guests name the server's own address, or "*" for it, as servers of the real kind may. */
-  readonly guestFileHost: '*' | 'own'
+  /** Whether URLs of files in guests name the server's own address, or "*" for it, as servers of the real kind may; 'localhost': those of exports name it as if it were another host. */
+  readonly guestFileHost: '*' | 'own' | 'localhost'
   /** Of this server's certificate, SHA-1, as leases on disks name it. */
   readonly thumbprintSha1: string
   /** AboutInfo.instanceUuid. */

@@ -34,7 +34,8 @@ export type SimVcenterOptions = {
   readonly accounts?: readonly GuestAccount[]
   /** How long the exit code of an ended program in a guest is told. */
   readonly exitKeepMs?: number
-  readonly guestFileHost?: '*' | 'own'
+  readonly guestFileHost?: '*' | 'own' | 'localhost'
+  readonly leaseMs?: number
   readonly sessionIdleMs?: number
 }
 
@@ -74,6 +75,7 @@ export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<S
     taskKeepMs,
     guestFileHost,
     sessionIdleMs,
+    leaseTimeoutMs: options.leaseMs ?? plainServer.leaseTimeoutMs,
     clockOffsetMs: options.clockOffsetMs ?? 0,
     hostsAway: options.hostsAway ?? [],
     hostsInMaintenance: options.hostsInMaintenance ?? [],
