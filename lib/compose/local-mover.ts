@@ -55,7 +55,7 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
       openWorker: fittingWorkers(mover.workerEntry, { task, transports, store: repository.store, random }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,
-        workersMax: mover.workersMax ?? Math.min(4, availableParallelism()),
+        workersMax: mover.workersMax ?? settings.admission.moverWorkers ?? Math.min(4, availableParallelism()),
         limits: { ...WORKER_LIMITS, uploadsMax: 2 },
         writer: mover.writer,
       },

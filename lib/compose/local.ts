@@ -176,7 +176,10 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       guests: guestNetwork(),
       guestAccount: async (name, within) => parseGuestCredentials(await secrets.read(name, within), name),
       repository: async () => repository,
-      limits: localStageLimits,
+      limits: {
+        ...localStageLimits,
+        admission: { ...localStageLimits.admission, ...settings.admission },
+      },
       moverVm: settings.vddk.moverVm,
       isClaimLive: claimsOf(engineId),
     }

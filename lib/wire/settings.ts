@@ -4,6 +4,13 @@
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { BackupError, quote } from '../base/errors.ts'
+import {
+  ADMISSION_SETTINGS,
+  type AdmissionSettings,
+  admissionFileSchema,
+  admissionSettingsOf,
+  admissionVariables,
+} from './admission-settings.ts'
 import { VDDK_VARIABLES, type VddkSettings, vddkFileSchema, vddkSettingsOf, vddkVariables } from './vddk-settings.ts'
 import { faultLines, readYaml } from './yaml-reader.ts'
 
@@ -38,6 +45,8 @@ export type Settings = {
   readonly secretsFolder: string | null
   /** What the transports san, hotadd, nbdssl and nbd need of this machine. */
   readonly vddk: VddkSettings
+  /** Limits that were given; a program has values for the rest. */
+  readonly admission: AdmissionSettings
 }
 
 /** What a command cannot do without. */
@@ -68,6 +77,7 @@ const fileSchema = z.strictObject({
   passphraseFile: z.exactOptional(z.string()),
   secrets: z.exactOptional(z.string()),
   vddk: z.exactOptional(vddkFileSchema),
+  admission: z.exactOptional(admissionFileSchema),
 })
 
 /** A value and the name an operator knows it by. */
@@ -95,6 +105,7 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
     }),
     secretsFolder: given.secrets === undefined ? null : resolve(source.folder, given.secrets.text),
     vddk: vddkSettingsOf((key) => given[`vddk.${key}`], { faults, folder: source.folder }),
+    admission: admissionSettingsOf((key) => given[`admission.${key}`], faults),
   }
   if (faults.length > 0) {
     throw new BackupError(
@@ -129,6 +140,7 @@ export function settingsVariables(settings: Settings): Readonly<Record<string, s
     ...(vcenter?.trust.kind === 'thumbprint' ? { COLDFRAME_VCENTER_THUMBPRINT: vcenter.trust.sha256 } : {}),
     ...(vcenter?.trust.kind === 'ca-file' ? { COLDFRAME_VCENTER_CA_FILE: vcenter.trust.path } : {}),
     ...vddkVariables(settings.vddk),
+    ...admissionVariables(settings.admission),
   }
 }
 
@@ -143,13 +155,17 @@ function gather(source: SettingsSource, faults: string[]): Names {
   if (engine !== undefined && engine !== '' && engine !== 'local') {
     faults.push(`COLDFRAME_ENGINE is ${quote(engine)}: this program runs "local" only`)
   }
-  const { vcenter, vddk = {} } = file
-  const vddkNames = Object.entries(VDDK_VARIABLES).map(([key, variable]) => {
-    const value = Object.entries(vddk).find(([name]) => name === key)?.[1]
-    return [`vddk.${key}`, pick(variable, `vddk.${key}`, value === undefined ? undefined : String(value))] as const
-  })
+  const { vcenter, vddk = {}, admission = {} } = file
+  const below = (parent: string, values: object, variables: readonly (readonly [string, string])[]) =>
+    variables.map(([key, variable]) => {
+      const value: unknown = Object.entries(values).find(([name]) => name === key)?.[1]
+      const text = value === undefined ? undefined : String(value)
+      return [`${parent}.${key}`, pick(variable, `${parent}.${key}`, text)] as const
+    })
+  const limits = Object.entries(ADMISSION_SETTINGS).map(([key, { variable }]) => [key, variable] as const)
   return {
-    ...Object.fromEntries(vddkNames),
+    ...Object.fromEntries(below('vddk', vddk, Object.entries(VDDK_VARIABLES))),
+    ...Object.fromEntries(below('admission', admission, limits)),
     home: pick('COLDFRAME_HOME', 'home', file.home),
     url: pick('COLDFRAME_VCENTER', 'vcenter.url', vcenter?.url),
     user: pick('COLDFRAME_VCENTER_USER', 'vcenter.user', vcenter?.user),

@@ -57,6 +57,7 @@ describe('parseSettings()', () => {
       passphrase: { kind: 'environment', name: 'COLDFRAME_PASSPHRASE' },
       secretsFolder: null,
       vddk: noVddk,
+      admission: {},
     })
   })
 
@@ -81,6 +82,7 @@ describe('parseSettings()', () => {
       passphrase: { kind: 'file', path: '/run/pass' },
       secretsFolder: '/srv/guests',
       vddk: noVddk,
+      admission: {},
     })
   })
 
@@ -101,6 +103,7 @@ describe('parseSettings()', () => {
       passphrase: null,
       secretsFolder: null,
       vddk: noVddk,
+      admission: {},
     })
   })
 
@@ -168,5 +171,31 @@ describe('parseSettings()', () => {
     expect(faultsOf(whole, 'passphrase: hello\n')).toBe(
       'coldframe.yaml line 1: unknown key "passphrase": secrets are not kept in this file: name a file that holds it',
     )
+  })
+})
+
+describe('limits of admission', () => {
+  it('are read from the file and the environment, which wins, in their own units', () => {
+    const yaml = 'admission: {nfcConnections: 30, nfcBuffersMB: 32, freeSpaceGB: 0, latencyStopMs: 40}\n'
+    const settings = parse({ ...whole, COLDFRAME_NFC_CONNECTIONS: '20' }, yaml)
+    expect(settings.admission).toEqual({
+      nfcConnections: 20,
+      nfcBuffersBytes: 32 * 1024 * 1024,
+      freeSpaceBytes: 0,
+      latencyStopMs: 40,
+    })
+    const again = parse({ ...whole, ...settingsVariables(settings) })
+    expect(again.admission).toEqual(settings.admission)
+  })
+
+  it('that are no numbers, out of range, unknown or against each other are refused', () => {
+    const faulty = (yaml: string) => faultsOf(whole, `admission: {${yaml}}\n`)
+    expect(faulty('nfcConnections: 0')).toContain(
+      'admission.nfcConnections of coldframe.yaml is "0": must be a whole number',
+    )
+    expect(faulty('jobsPerHost: many')).toContain('"many"')
+    expect(faulty('freeSpacePercent: 1.5')).toContain('"1.5"')
+    expect(faulty('nfcConections: 3')).toContain('unknown key "nfcConections"')
+    expect(faulty('latencyStartMs: 30, latencyStopMs: 20')).toContain('latencyStopMs is below latencyStartMs')
   })
 })
