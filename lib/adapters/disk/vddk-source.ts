@@ -54,6 +54,8 @@ class VddkSource implements DiskSource {
   readonly readsMax = VDDK_READS_MAX
   readonly #options: VddkSourceOptions
   readonly #lifetime = new AbortController()
+  /** Every server that has not ended yet. */
+  readonly #servers = new Set<Held>()
   readonly #leaving = new Set<Promise<void>>()
   #held: Held | null = null
   #opening: Promise<Held> | null = null
@@ -149,7 +151,7 @@ class VddkSource implements DiskSource {
     held.users--
     if (held.users > 0) return
     if (held.givenUp) this.#dispose(held)
-    else this.#restSoon(held)
+    else if (this.#closing === null) this.#restSoon(held)
   }
 
   #restSoon(held: Held): void {
@@ -167,12 +169,13 @@ class VddkSource implements DiskSource {
   }
 
   /** May be called again for the same server. */
-  #dispose({ server, gone }: Held): void {
-    const left = Promise.resolve(server[Symbol.asyncDispose]())
+  #dispose(held: Held): void {
+    const left = Promise.resolve(held.server[Symbol.asyncDispose]())
       .catch(() => undefined)
       .finally(() => {
         this.#leaving.delete(left)
-        gone.resolve()
+        this.#servers.delete(held)
+        held.gone.resolve()
       })
     this.#leaving.add(left)
   }
@@ -180,6 +183,7 @@ class VddkSource implements DiskSource {
   #hold(server: VddkServer): Held {
     const held = { server, users: 0, givenUp: false, gone: Promise.withResolvers<void>() }
     this.#held = held
+    this.#servers.add(held)
     this.#restSoon(held)
     return held
   }
@@ -202,7 +206,7 @@ class VddkSource implements DiskSource {
     if (this.#idle !== null) clearTimeout(this.#idle)
     await this.#opening?.catch(() => undefined)
     // Answers that are on their way are waited for by the server's own goodbye.
-    if (this.#held !== null) this.#dispose(this.#held)
+    for (const held of this.#servers) this.#dispose(held)
     while (this.#leaving.size > 0) await Promise.all(this.#leaving)
   }
 
