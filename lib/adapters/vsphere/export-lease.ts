@@ -59,8 +59,8 @@ export async function openExportLease(
   const lease = await session.loggedIn(() => session.call(call, cancel), cancel)
   if (lease === null || !isRef(lease)) throw replyMalformed('"ExportSnapshot" gave no lease')
   try {
-    const info = await waitUntilReady(session, { lease, what }, cancel)
-    return keptLease(session, { lease, info, devices })
+    const listing = await waitUntilReady(session, { lease, what }, cancel)
+    return keptLease(session, { lease, listing, devices })
   } catch (error) {
     await endLease(session, lease, 'HttpNfcLeaseAbort')
     throw error
@@ -84,8 +84,8 @@ async function waitUntilReady(
   const asked = { ref: lease, paths: ['state', 'error', 'info'], what: `${what}: cannot follow the lease` }
   for (let waitMs = POLL_FIRST_MS; ; waitMs = Math.min(POLL_MOST_MS, waitMs * 1.5)) {
     const seen = await retryReading(session.settings, () => readObject(session, asked, cancel), cancel)
-    const [state, info, error] = [seen.get('state'), seen.get('info'), seen.get('error')]
-    if (state === 'ready' && isRecord(info)) return info
+    const [state, listing, error] = [seen.get('state'), seen.get('info'), seen.get('error')]
+    if (state === 'ready' && isRecord(listing)) return listing
     if (state === 'error')
       throw faultError(localizedFault(isRecord(error) ? error : null), { what, method: 'ExportSnapshot' })
     if (state === 'done' || clock.monotonicMs() > untilMs) {
@@ -103,10 +103,10 @@ async function waitUntilReady(
   }
 }
 
-type Opened = { readonly lease: Ref; readonly info: VimRecord; readonly devices: readonly VimRecord[] }
+type Opened = { readonly lease: Ref; readonly listing: VimRecord; readonly devices: readonly VimRecord[] }
 
-function keptLease(session: VimSession, { lease, info, devices }: Opened): ExportLease {
-  const urls = recordsAt(info, 'deviceUrl')
+function keptLease(session: VimSession, { lease, listing, devices }: Opened): ExportLease {
+  const urls = recordsAt(listing, 'deviceUrl')
     .filter((url) => booleanAt(url, 'disk') !== false)
     .map((url) => ({
       key: textAt(url, 'key') ?? '',
@@ -114,7 +114,7 @@ function keptLease(session: VimSession, { lease, info, devices }: Opened): Expor
       thumbprint: textAt(url, 'sslThumbprint') ?? '',
     }))
   const byDisk = matchDisks(urls, { disks: disksOf(devices), controllers: controllersOf(devices) })
-  const timeoutMs = Math.max(1, numberAt(info, 'leaseTimeout') ?? 300) * 1000
+  const timeoutMs = Math.max(1, numberAt(listing, 'leaseTimeout') ?? 300) * 1000
   const lost = new AbortController()
   const ended = new AbortController()
   let percent = 0

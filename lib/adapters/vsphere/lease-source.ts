@@ -78,20 +78,12 @@ function grainQueue({ disk, begin, onPosition }: StreamedSource) {
   let stream: Promise<AsyncGenerator<Grain, void>> | null = null
   let ahead: Grain | null = null
   let whole = false
-  const open = async () => {
-    const { grains, capacityBytes: actual } = await decodeVmdkStream(begin({ signal: stopped.signal }))
-    if (actual === capacityBytes) return grains
-    throw new BackupError(`the export has ${actual} bytes, the disk has ${capacityBytes}`, {
-      code: 'disk-read-failed',
-      facts: { actual, capacityBytes },
-    })
-  }
   /** The grain that comes next; null at the stream's end. */
   const next = async (): Promise<Grain | null> => {
     if (failure !== null) throw failure.reason
     if (ahead !== null || whole) return ahead
     try {
-      stream ??= open()
+      stream ??= openGrains({ begin, capacityBytes }, { signal: stopped.signal })
       const { value, done } = await (await stream).next()
       if (done === true) whole = true
       else ahead = value
@@ -141,14 +133,25 @@ function grainQueue({ disk, begin, onPosition }: StreamedSource) {
       const endBytes = offsetBytes + lengthBytes
       const grain = await nextFrom(offsetBytes)
       const dataBytes = Math.min(endBytes, Math.max(offsetBytes, grain?.offsetBytes ?? endBytes))
-      const runs: Allocation[] = []
-      if (dataBytes > offsetBytes) runs.push({ offsetBytes, lengthBytes: dataBytes - offsetBytes, kind: 'zero' })
-      if (endBytes > dataBytes) {
-        runs.push({ offsetBytes: dataBytes, lengthBytes: endBytes - dataBytes, kind: 'data' })
-      } else await reached(endBytes)
-      return runs
+      if (endBytes <= dataBytes) await reached(endBytes)
+      return [
+        { offsetBytes, lengthBytes: dataBytes - offsetBytes, kind: 'zero' as const },
+        { offsetBytes: dataBytes, lengthBytes: endBytes - dataBytes, kind: 'data' as const },
+      ].filter((run) => run.lengthBytes > 0)
     },
   }
+}
+
+async function openGrains(
+  { begin, capacityBytes }: Pick<StreamedSource, 'begin'> & { readonly capacityBytes: number },
+  cancel: Cancel,
+): Promise<AsyncGenerator<Grain, void>> {
+  const { grains, capacityBytes: actual } = await decodeVmdkStream(begin(cancel))
+  if (actual === capacityBytes) return grains
+  throw new BackupError(`the export has ${actual} bytes, the disk has ${capacityBytes}`, {
+    code: 'disk-read-failed',
+    facts: { actual, capacityBytes },
+  })
 }
 
 function readFailed(label: string, cause: unknown): BackupError {
