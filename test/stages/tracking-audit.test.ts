@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { dropSnapshot, setTracking, takeSnapshot } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
+import { BackupError } from '../../lib/base/errors.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { listAnnotations } from '../../lib/repository/annotations.ts'
 import { allPoints, backUpOne, expectRest, pointOfJob } from './backups.ts'
@@ -162,6 +163,42 @@ describe('a backup whose audit finds changes that tracking left out', () => {
     expect(job.notices.map(({ code }) => code)).toContain('points-unproven')
     expect((await resetOf(world, job)).due).not.toBeNull()
     expect(await allPoints(world)).toHaveLength(2)
+  })
+})
+
+describe('marking points', () => {
+  it('is tried again while the store refuses, and then said to be left undone', async () => {
+    const { world, engine, writeUnseen } = await worldWithPoints(2)
+    writeUnseen(2000)
+    let refused = 0
+    const { putIfAbsent } = world.store
+    world.store.putIfAbsent = async (object, inner) => {
+      if (!object.key.startsWith('a/')) return putIfAbsent(object, inner)
+      refused++
+      throw new BackupError('Cannot write', { code: 'store-refused', retry: 'no' })
+    }
+    const job = await backUpOne(engine, audits(100))
+    expect(refused).toBeGreaterThan(3)
+    expect(job).toMatchObject({ state: 'done', outcome: { kind: 'warning', code: 'cbt-mismatch' } })
+    expect(job.notices.at(-1)).toMatchObject({
+      code: 'left-behind',
+      message: expect.stringContaining('mark as unproven'),
+    })
+    expect(await said(world)).toEqual([])
+    expect((await resetOf(world, job)).due).not.toBeNull()
+  })
+
+  it('stops at a point that cannot be read, marks those after it and says so', async () => {
+    const { world, engine, writeUnseen } = await worldWithPoints(4)
+    writeUnseen(2000)
+    const [, second] = [...world.store.objects.keys()].filter((key) => key.startsWith('r/')).toSorted()
+    const bytes = (await world.store.get(second ?? '', cancel)) ?? new Uint8Array()
+    const damaged = bytes.map((byte, at) => (at === 40 ? byte ^ 1 : byte))
+    const { get } = world.store
+    world.store.get = async (key, inner) => (key === second ? damaged : get(key, inner))
+    const job = await backUpOne(engine, audits(100))
+    expect(job.notices.map(({ code }) => code)).toEqual(['cbt-mismatch', 'points-unproven', 'points-unmarked'])
+    expect((await said(world)).map(({ sequence }) => sequence)).toEqual([3, 4])
   })
 })
 
