@@ -50,7 +50,7 @@ export async function localDoctor(doctor: LocalDoctor, cancel: Cancel): Promise<
     transports: await openTransports(transportSettingsOf(settings, vcenter), around, cancel),
     moverVm: vddk.moverVm,
     nfcPort: vddk.nfcPort,
-    admission: localStageLimits.admission,
+    admission: { ...localStageLimits.admission, ...settings.admission },
     looks: [...machineLooks(settings, around), ...vddkLooks(policy, vddk, around)],
     jobStore,
     guestAccount,

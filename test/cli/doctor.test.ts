@@ -214,6 +214,18 @@ describe('coldframe doctor', () => {
     })
   })
 
+  it('judges datastores by the limits that backups keep', async () => {
+    await using sim = await openSim('--estate', 'small')
+    await using home = await openHome(sim)
+    await sim.act('app-01', 'fill-datastore', { datastore: 'ds1', freeBytes: 1024 ** 3 })
+    const stateWith = async (environment: Environment) => {
+      const checks = (await ask(home, ['--vm', 'app-01'], environment)).stateOf('datastore.state')
+      return checks.find(({ about }) => about === 'datastore "ds1"')?.state
+    }
+    expect(await stateWith({})).toBe('failed')
+    expect(await stateWith({ COLDFRAME_FREE_SPACE_GB: '0', COLDFRAME_FREE_SPACE_PERCENT: '0' })).toBe('ok')
+  })
+
   it('does not wait for a call of vCenter that breaks off', async () => {
     await using sim = await openSim('--estate', 'small')
     await using home = await openHome(sim)
