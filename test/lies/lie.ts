@@ -33,6 +33,8 @@ export type Sign =
   | { readonly repeats: string; readonly calls: number }
   /** The job waited for something with these words. */
   | { readonly waits: string }
+  /** Not in this backup, but in the next one. */
+  | { readonly later: string }
   /** Not at all: it harms nothing, for this reason. */
   | { readonly harmless: string }
   /** Not at all: at least so many bytes are read, and no byte is wrong. */
@@ -59,6 +61,11 @@ export type Lie = {
   readonly ends: { readonly kind: 'success' | 'warning' | 'failed' | 'skipped'; readonly code: string }
   /** How the backup after it ends, told nothing but the truth; a success if not given. */
   readonly next?: Lie['ends']
+  readonly nextPolicy?: Partial<Policy>
+  /** The guest writes nothing before the next backup: it could hide what the lie left. */
+  readonly quiet?: true
+  /** Sequences of points that hold wrong bytes: nothing can have told so in time, and each is marked as unproven later. */
+  readonly unproven?: readonly number[]
   /** Snapshots of others that are there at the end. */
   readonly foreign?: readonly string[]
 }

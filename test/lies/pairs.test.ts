@@ -9,7 +9,9 @@ import { SNAPSHOT_LIES } from './snapshot-lies.ts'
 import { TRACKING_LIES } from './tracking-lies.ts'
 
 const random = seededRandom(seed)
-const all = [...TRACKING_LIES, ...SNAPSHOT_LIES].flatMap(({ lies }) => lies).filter(({ first }) => first !== true)
+const all = [...TRACKING_LIES, ...SNAPSHOT_LIES]
+  .flatMap(({ lies }) => lies)
+  .filter(({ first, unproven }) => first !== true && unproven === undefined)
 const draw = (): Lie => {
   const lie = all[wholeNumber(random, { low: 0, high: all.length - 1 })]
   if (lie === undefined) throw new Error('The table is empty')

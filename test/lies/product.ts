@@ -22,6 +22,7 @@ import { moveJob } from '../../lib/mover/move.ts'
 import { WORKER_LIMITS } from '../../lib/mover/region-worker.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
+import { listAnnotations } from '../../lib/repository/annotations.ts'
 import { diskReader } from '../../lib/repository/disk-reader.ts'
 import { createRepository } from '../../lib/repository/open-repository.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
@@ -51,6 +52,8 @@ export type Product = AsyncDisposable & {
   /** Backs up a machine once, from the request to the job's end. */
   backUp(vm: string, policy: Partial<Policy>): Promise<Job>
   points(): Promise<readonly StoredPoint[]>
+  /** Sequences of points that are marked as unproven. */
+  unproven(): Promise<readonly number[]>
   /** Stages keep these limits from now on, and the usual ones otherwise. */
   limit(change: Partial<StageLimits>): void
   /** SHA-256 of each disk as a point restores it, by key. */
@@ -101,6 +104,10 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
     points: async () => {
       const refs = await listPointRefs({ repository }, cancel)
       return Promise.all(refs.map((ref) => readPoint({ repository, ref }, cancel)))
+    },
+    unproven: async () => {
+      const { annotations } = await listAnnotations({ repository }, cancel)
+      return annotations.filter(({ kind }) => kind === 'unproven').map(({ sequence }) => sequence)
     },
     limit: (change) => void Object.assign(limits, LIMITS, change),
     digestsOf: (point) => digestsOf(repository, point),

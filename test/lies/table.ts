@@ -30,6 +30,7 @@ function signText(sign: Sign): string {
   if ('read' in sign) return `the disk is read whole: \`${sign.read}\``
   if ('notice' in sign) return `notice \`${sign.notice}\``
   if ('outcome' in sign) return `outcome \`${sign.outcome}\``
+  if ('later' in sign) return `not in this backup: ${sign.later}`
   if ('harmless' in sign) return `not at all: ${sign.harmless}`
   if ('readBytes' in sign) return 'not at all: more is read than need be'
   if ('waits' in sign) return `the job waits, for "${sign.waits}"`
@@ -39,9 +40,9 @@ function signText(sign: Sign): string {
   return `the log says \`${sign.log}\`${says}`
 }
 
-function endText({ ends, next, foreign }: Lie): string {
+function endText({ ends, next, foreign, unproven }: Lie): string {
   const point = {
-    success: 'a good point',
+    success: unproven === undefined ? 'a good point' : 'a wrong point, marked as unproven',
     warning: `a good point, with warning \`${ends.code}\``,
     failed: `refused, \`${ends.code}\`: no point`,
     skipped: `skipped, \`${ends.code}\``,

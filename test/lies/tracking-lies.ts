@@ -2,7 +2,7 @@
 
 import { MiB } from '../../lib/base/bytes.ts'
 import type { AreasLie } from '../../sim/machine/types.ts'
-import { type Chapter, ok, QUERY, type Rule, warning, writes } from './lie.ts'
+import { type Chapter, ok, QUERY, READ, type Rule, warning, writes } from './lie.ts'
 
 const areas = (lie: AreasLie): readonly Rule[] => [{ call: QUERY, nth: 1, mishap: { kind: 'areas', lie } }]
 
@@ -209,4 +209,32 @@ const silence: Chapter = {
   ],
 }
 
-export const TRACKING_LIES: readonly Chapter[] = [replies, silence, ids, between]
+/** What nobody can notice in time is noticed later. */
+const later = {
+  policy: { changeTracking: { auditPercent: 0 } },
+  nextPolicy: { changeTracking: { auditPercent: 100 } },
+  ends: ok,
+  next: warning('cbt-mismatch'),
+  unproven: [2],
+  quiet: true,
+} as const
+
+const unaudited: Chapter = {
+  title: 'The same with no audit, and with one in the next backup',
+  lies: [
+    {
+      lie: 'Written blocks count as unwritten',
+      before: [{ action: 'change-tracking', body: { lie: 'forget' } }],
+      noticed: [{ later: 'the next audit finds that chunks differ' }],
+      ...later,
+    },
+    {
+      lie: 'Reads of changed blocks are answered with the bytes of another place, under the right heads',
+      rules: [{ call: READ, nth: 2, times: 6, mishap: { kind: 'other-bytes' } }],
+      noticed: [{ later: 'the next audit finds that chunks differ' }],
+      ...later,
+    },
+  ],
+}
+
+export const TRACKING_LIES: readonly Chapter[] = [replies, silence, unaudited, ids, between]
