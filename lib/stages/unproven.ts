@@ -28,9 +28,10 @@ export async function noteTrackingFault(hold: JobHold, { deps, cancel }: Call): 
   const result = (await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel))?.value.result ?? null
   const fault = result?.kind === 'sealed' ? result.trackingFault : null
   if (fault === null) return
+  // The debt first: a reset makes the next backup read whole, which finds nothing that could be marked any more.
+  if (fault.kind === 'lied') await owe(hold, { kind: 'annotation', attempt: job.attempt }, cancel)
   const due = { ...fault, at: isoTime(deps.clock.nowMs()) }
   await rememberVm(job.vm, (history) => withResetDue(history, due), { deps, cancel })
-  if (fault.kind === 'lied') await owe(hold, { kind: 'annotation', attempt: job.attempt }, cancel)
 }
 
 /** For finish. Says of the job what was marked, and that it could not be. */

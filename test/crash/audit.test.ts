@@ -57,6 +57,17 @@ it(
 )
 
 it(
+  'a call that is refused for good loses nothing of it, whether the backup fails or not',
+  async () => {
+    for (const when of ['before', 'after'] as const) {
+      const ends = await surviveEach('stages', { blow: 'refused', when, scene, step: when === 'before' ? 1 : 2 })
+      expect(Object.keys(ends).toSorted()).toEqual(['failed', 'written'])
+    }
+  },
+  LIMIT_MS,
+)
+
+it(
   'a mover that dies or fails at any call of its audit is followed by another that finds the same',
   async () => {
     for (const blow of ['unreachable', 'kill'] as const)
