@@ -47,7 +47,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     const { sha1 } = await readServerCertificate(sim.settings, cancel)
     expect(asked).toContain(`thumbprint=${sha1} vm=moref=`)
     expect(asked).toMatch(/snapshot=snapshot-\d+ transports=nbdssl/)
-  }, 60_000)
+  }, 180_000)
 
   it('read a chain of files below a foreign snapshot, which "datastore" cannot, and leave that snapshot alone', async () => {
     await using place = await openPlace({ foreignSnapshot: true, transport: 'datastore, nbdssl' })
@@ -59,7 +59,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     expect(point.disks).toMatchObject([{ transport: 'nbdssl', readMode: 'full' }])
     await expectRestored(place, point)
     expect(machine.snapshots.map(({ name }) => name)).toEqual(['before upgrade'])
-  }, 60_000)
+  }, 180_000)
 
   it('survive the death of the mover: nbdkit ends with it, the next mover reads again and clears up', async () => {
     await using place = await openPlace({})
@@ -79,7 +79,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     await expectRestored(place, point)
     expect(machine.snapshots).toEqual([])
     expect(await readdir(place.site.folderBase)).toEqual([])
-  }, 90_000)
+  }, 180_000)
 
   it('go on with the next transport of the policy where there is no VDDK, and say what is missing where there is none', async () => {
     await using place = await openPlace({ transport: 'san, hotadd, nbdssl, datastore' })
@@ -94,7 +94,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     })
     expect(failed.stdout).toContain('nbdssl: no VDDK directory is set (COLDFRAME_VDDK)')
     expect(failed.exitCode).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   it('fail by name when VDDK refuses, with the snapshot removed', async () => {
     await using place = await openPlace({})
@@ -105,7 +105,7 @@ describe.skipIf(peerSkip('nbdkit', 'vddk-plugin'))('backup and restore over nbds
     expect(failed.stdout).toContain('Global.DisableMethods')
     expect(machine.snapshots).toEqual([])
     expect(failed.stdout + failed.stderr).not.toContain('p<&>')
-  }, 60_000)
+  }, 180_000)
 })
 
 type Place = AsyncDisposable & {

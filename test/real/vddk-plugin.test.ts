@@ -76,7 +76,8 @@ describe.skipIf(peerSkip('nbdkit') || own === null)("nbdkit's own vddk plugin", 
   ] as const)('is explained: %s', async (_name, files, code) => {
     const site = await siteWithDisk()
     for (const [name, text] of Object.entries(files)) await site.put(name, text)
-    const opening = transportOf(site, { startLimitMs: 2_000, stopLimitMs: 200 }).open(request, cancel)
+    const startLimitMs = code === 'vddk-start-timeout' ? 500 : 20_000
+    const opening = transportOf(site, { startLimitMs, stopLimitMs: 200 }).open(request, cancel)
     await expect(opening).rejects.toMatchObject({ code })
   })
 
