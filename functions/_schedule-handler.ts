@@ -8,15 +8,17 @@ import type { LambdaEngine, LambdaFrame } from '../lib/compose/lambda.ts'
 import { deadlineOf } from './_deadline.ts'
 import { openTelemetry } from './_telemetry.ts'
 
-/** @param work what one tick does; @returns how many things it did, for the log */
-export function scheduleHandler(
-  work: (engine: LambdaEngine, cancel: Cancel) => Promise<number>,
-  open: (frame: LambdaFrame) => LambdaEngine,
-) {
-  const telemetry = openTelemetry('watch')
+export type Tick = {
+  readonly name: 'watch' | 'hunt'
+  /** @returns how many things it did, for the log */
+  readonly work: (engine: LambdaEngine, cancel: Cancel) => Promise<number>
+}
+
+export function scheduleHandler({ name, work }: Tick, open: (frame: LambdaFrame) => LambdaEngine) {
+  const telemetry = openTelemetry(name)
   const engine = open(telemetry)
   return middy(async (_tick: unknown, context: Context): Promise<void> => {
     const count = await work(engine, deadlineOf(context))
-    telemetry.log.info('watch.done', { sentAgain: count })
+    telemetry.log.info('tick.done', { count })
   }).use(injectLambdaContext(telemetry.logger))
 }

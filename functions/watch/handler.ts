@@ -3,4 +3,7 @@
 import { openLambdaEngine } from '../../lib/compose/lambda.ts'
 import { scheduleHandler } from '../_schedule-handler.ts'
 
-export const handler = scheduleHandler((engine, cancel) => engine.watch(cancel), openLambdaEngine)
+export const handler = scheduleHandler(
+  { name: 'watch', work: (engine, cancel) => engine.watch(cancel) },
+  openLambdaEngine,
+)

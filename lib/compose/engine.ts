@@ -6,6 +6,7 @@ import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import { abandonOf, STAGE_KINDS, type StageMessage } from '../model/message.ts'
 import type { Delivery, MessageQueue } from '../ports/queue.ts'
 import type { StageDeps } from '../stages/deps.ts'
+import { HUNT_ALL, hunt } from '../stages/hunt.ts'
 import { handleMessage } from '../stages/run-stage.ts'
 import { resend, thawKeeper } from '../stages/watch.ts'
 
@@ -29,6 +30,8 @@ export type EngineLimits = {
   /** The wait between two looks at empty queues. */
   readonly idleMs: number
   readonly watchMs: number
+  /** How often what nobody is at work with is looked for; the first time is so long after the engine's start. */
+  readonly huntMs: number
   /** The first wait before a failed message is shown again; doubles with every receipt, up to visibilityMs. */
   readonly againMs: number
 }
@@ -38,6 +41,7 @@ export const defaultEngineLimits: EngineLimits = {
   handleMs: 900_000,
   idleMs: 50,
   watchMs: 1_000,
+  huntMs: 4 * 3_600_000,
   againMs: 1_000,
 }
 
@@ -50,6 +54,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
   const working = new Set<Promise<void>>()
   const thaws = thawKeeper(parts.deps)
   let watchAtMs = 0
+  let huntAtMs = parts.deps.clock.monotonicMs() + parts.limits.huntMs
   let number = 0
   try {
     while (!signal.aborted) {
@@ -60,6 +65,11 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
           await thaws.look({ signal })
           await resend(deps, { signal })
           await buryDead(parts, { signal })
+        }
+        if (deps.clock.monotonicMs() >= huntAtMs) {
+          huntAtMs = deps.clock.monotonicMs() + limits.huntMs
+          const hunting = huntBeside(parts, { signal }).finally(() => working.delete(hunting))
+          working.add(hunting)
         }
         return await receive(parts, slots, { signal })
       })
@@ -76,6 +86,15 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
   } finally {
     await Promise.all(working)
     await thaws.over()
+  }
+}
+
+/** Never throws: the next one comes. */
+async function huntBeside({ deps, limits }: EngineParts, { signal }: Cancel): Promise<void> {
+  try {
+    await hunt(HUNT_ALL, deps, { signal: withTimeLimit(signal, limits.handleMs) })
+  } catch (error) {
+    if (!signal.aborted) deps.log.error('hunt.failed', error)
   }
 }
 

@@ -5,6 +5,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { StageMessage } from '../model/message.ts'
 import type { Log, Metrics } from '../ports/log.ts'
 import type { StageDeps } from '../stages/deps.ts'
+import { HUNT_ALL, hunt } from '../stages/hunt.ts'
 import { handleMessage } from '../stages/run-stage.ts'
 import { watch } from '../stages/watch.ts'
 
@@ -16,6 +17,8 @@ export type LambdaEngine = {
   handle(message: StageMessage, options: Cancel & { readonly invocation: string }): Promise<void>
   /** Sends again what was lost. @returns how many messages */
   watch(cancel: Cancel): Promise<number>
+  /** Mends what nobody is at work with. @returns how many VMs it found something on */
+  hunt(cancel: Cancel): Promise<number>
 }
 
 /** @throws BackupError `engine-not-available` */
@@ -28,6 +31,7 @@ export function lambdaEngine(deps: StageDeps): LambdaEngine {
   return {
     handle: (message, options) => handleMessage(message, deps, options),
     watch: (cancel) => watch(deps, cancel),
+    hunt: async (cancel) => (await hunt(HUNT_ALL, deps, cancel)).findings.length,
   }
 }
 

@@ -27,7 +27,13 @@ export type VmHistory = {
   /** Newest last, SNAPSHOTS_MAX at most. */
   readonly snapshots: readonly SnapshotTimes[]
   /** The ladder that hunt climbs where disks do not consolidate; null where there is nothing to mend. */
-  readonly hunt: { readonly tries: number; readonly triedAt: string; readonly reason: string } | null
+  readonly hunt: {
+    readonly tries: number
+    readonly triedAt: string
+    readonly reason: string
+    /** The name of a snapshot that the last try was to make; null when it made none. */
+    readonly snapshot: string | null
+  } | null
 }
 
 export const SNAPSHOTS_MAX = 20

@@ -8,6 +8,7 @@ import type { Notice } from '../model/outcome.ts'
 import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
+import { giveBackPlaces } from './places.ts'
 import { movedBy, type Step } from './step.ts'
 import { markUnproven } from './unproven.ts'
 
@@ -18,6 +19,8 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   const { notices } = cleaned
   if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
   await markUnproven(hold, { deps, cancel })
+  // What release had to leave behind keeps nobody else waiting.
+  await giveBackPlaces(hold, deps, cancel)
   const job = hold.job()
   const at = isoTime(deps.clock.nowMs())
   const outcome = job.outcome?.kind ?? 'failed'

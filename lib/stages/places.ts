@@ -119,6 +119,15 @@ export async function givePlaceBack(
   await changeResource({ name: place.resource, apply }, deps, cancel)
 }
 
+/** Gives back every place that the job owes. */
+export async function giveBackPlaces(hold: JobHold, deps: PlaceDeps, cancel: Cancel): Promise<void> {
+  const { id, owes } = hold.job()
+  const places = owes.filter((debt) => debt.kind === 'place')
+  if (places.length === 0) return
+  for (const { resource } of places) await givePlaceBack({ resource, holder: id }, deps, cancel)
+  await hold.update((job) => ({ ...job, owes: job.owes.filter((debt) => debt.kind !== 'place') }), cancel)
+}
+
 /** Lengthens every place that the job owes. A place that was lost meanwhile is not taken again here. */
 export async function renewPlaces(job: Job, deps: StageDeps, cancel: Cancel): Promise<void> {
   const { placeMs } = deps.limits

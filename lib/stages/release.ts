@@ -15,7 +15,7 @@ import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
 import { detachHotDisks } from './hot-disks.ts'
-import { givePlaceBack } from './places.ts'
+import { giveBackPlaces } from './places.ts'
 import { noteRemoval, noteTimes } from './snapshot-times.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
 import { movedBy, type Step } from './step.ts'
@@ -32,11 +32,7 @@ export async function release(hold: JobHold, deps: StageDeps, cancel: Cancel): P
   await detachHotDisks(hold, deps, cancel)
   const waiting = await removeOwnSnapshots(hold, deps, cancel)
   if (waiting !== null) return waiting
-  for (const debt of hold.job().owes) {
-    if (debt.kind !== 'place') continue
-    await givePlaceBack({ resource: debt.resource, holder: hold.job().id }, deps, cancel)
-    await pay(hold, debt, cancel)
-  }
+  await giveBackPlaces(hold, deps, cancel)
   return movedBy({ kind: 'released', at: isoTime(deps.clock.nowMs()), notice: null })
 }
 

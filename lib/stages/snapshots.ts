@@ -8,6 +8,7 @@ import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import type { StageDeps } from './deps.ts'
 import { endsInTime } from './task-wait.ts'
+import { vmHistoryOf } from './vm-history.ts'
 
 /** What removing needs of what stages act through. */
 export type SnapshotDeps = Pick<StageDeps, 'clock' | 'log' | 'limits'>
@@ -36,6 +37,17 @@ export async function knownSnapshots(
     if (found !== null && found.value.vm.vmId === vm.vmId) known.push({ snapshot, job: found.value })
   }
   return known
+}
+
+/** Snapshots that hunt made and did not live to remove: the VM's history names them. */
+export async function leftByHunt(
+  vm: Pick<VmState, 'vmId' | 'name' | 'snapshots'>,
+  deps: Pick<StageDeps, 'jobStore'>,
+  cancel: Cancel,
+): Promise<readonly VmSnapshot[]> {
+  const { hunt } = await vmHistoryOf(vm, deps, cancel)
+  const name = hunt?.snapshot ?? null
+  return name === null ? [] : flattenSnapshots(vm.snapshots).filter((snapshot) => snapshot.name === name)
 }
 
 /** Whether a mover may still read for a job: none of its attempts gave a result, and the hold of one has not lapsed. */
@@ -71,7 +83,7 @@ export async function clearedVm(
     if (other.state !== 'done') return { waitsFor: `job ${other.id}, which still has a snapshot of this VM` }
     if (await mayBeRead(other, deps, cancel)) return { waitsFor: `the mover of job ${other.id}, which may still read` }
   }
-  const left = known.map(({ snapshot }) => snapshot)
+  const left = [...known.map(({ snapshot }) => snapshot), ...(await leftByHunt(vm, deps, cancel))]
   if (left.length > 0) vm = await removeSnapshots({ session, vm: vm.moref, snapshots: left }, deps, cancel)
   const morefs = new Set(left.map((snapshot) => snapshot.moref))
   if (flattenSnapshots(vm.snapshots).some((snapshot) => morefs.has(snapshot.moref)))

@@ -243,7 +243,9 @@ const vmHistory = z.strictObject({
       growthBytes: orNull,
     }),
   ),
-  hunt: z.strictObject({ tries: count, triedAt: time, reason: z.string() }).nullable(),
+  hunt: z
+    .strictObject({ tries: count, triedAt: time, reason: z.string(), snapshot: z.string().nullable().default(null) })
+    .nullable(),
 }) satisfies z.ZodType<VmHistory>
 
 /** One kind of record: both ways through text. The text is `{"v":1,"value":…}`. */

@@ -58,6 +58,20 @@ async function runUntil(world: World, parts: EngineParts, done: () => Promise<bo
 }
 
 describe('the engine of one machine', () => {
+  it('hunts beside its work, every few hours, and lives on when a hunt fails', async () => {
+    const world = await newWorld()
+    const vm = addVm(world)
+    vm.consolidationNeeded = true
+    const { vsphere } = partsOf(world).deps
+    let opens = 0
+    const open: typeof vsphere.open = (within) =>
+      ++opens === 1 ? Promise.reject(new BackupError('Cannot reach it', { code: 'away' })) : vsphere.open(within)
+    const parts = partsOf(world, { deps: { vsphere: { open } } })
+    await runUntil(world, { ...parts, limits: { ...parts.limits, huntMs: 60_000 } }, () => !vm.consolidationNeeded)
+    expect(opens).toBe(2)
+    expect(world.log.lines.filter(({ event }) => event === 'hunt.failed')).toHaveLength(1)
+  })
+
   it('brings backups of several VMs to their end and leaves nothing behind', async () => {
     const world = await newWorld({ limits: { pollMs: 250, overdueMs: 5_000 } })
     const names = ['db-1', 'db-2', 'db-3']

@@ -34,6 +34,7 @@ function recordingEngine(fail: (message: StageMessage) => boolean = () => false)
       seen.push({ message, invocation })
     },
     watch: async () => 3,
+    hunt: async () => 2,
   }
   return { seen, open: () => engine }
 }
@@ -93,16 +94,19 @@ it('abandon takes the dead letters of the other stages as jobs and runs to end',
   ])
 })
 
-it('the schedule’s handler calls the engine once a tick', async () => {
+it.each([
+  ['watch', 3],
+  ['hunt', 2],
+] as const)('the schedule’s handler calls %s of the engine once a tick', async (name, expected) => {
   const ticks: number[] = []
   const work = async (engine: LambdaEngine) => {
-    const count = await engine.watch({ signal: AbortSignal.timeout(1000) })
+    const count = await engine[name]({ signal: AbortSignal.timeout(1000) })
     ticks.push(count)
     return count
   }
-  const tick: unknown = JSON.parse(await readFile(join(events, 'watch.json'), 'utf8'))
-  await scheduleHandler(work, recordingEngine().open)(tick, context)
-  expect(ticks).toEqual([3])
+  const tick: unknown = JSON.parse(await readFile(join(events, `${name}.json`), 'utf8'))
+  await scheduleHandler({ name, work }, recordingEngine().open)(tick, context)
+  expect(ticks).toEqual([expected])
 })
 
 it('a handler of this release refuses to start, and says that there is no engine on AWS yet', async () => {

@@ -199,6 +199,6 @@ export function sampleVmHistory(): VmHistory {
     snapshots: [
       { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
     ],
-    hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation' },
+    hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation', snapshot: 'coldframe-hunt-x-1' },
   }
 }

@@ -89,6 +89,8 @@ export type MemoryVm = {
     removalsHidden: number
     /** So many consolidations fail and change nothing. */
     consolidationsFail: number
+    /** So many consolidations succeed and change nothing. */
+    consolidationsDeaf: number
     /** Changed block tracking does not hear of what is written. */
     trackingBlind: boolean
     /** Changed block tracking is on and never becomes real. */
@@ -143,6 +145,7 @@ function noMishaps(): MemoryVm['mishaps'] {
     removalsUnconsolidated: 0,
     removalsHidden: 0,
     consolidationsFail: 0,
+    consolidationsDeaf: 0,
     trackingBlind: false,
     trackingUnreal: false,
     queryFails: false,
@@ -263,6 +266,10 @@ export function consolidateDisks(vm: MemoryVm): void {
       code: 'vcenter-fault',
       retry: 'later',
     })
+  }
+  if (vm.mishaps.consolidationsDeaf > 0) {
+    vm.mishaps.consolidationsDeaf--
+    return
   }
   vm.consolidationNeeded = false
   mergeUnused(vm)

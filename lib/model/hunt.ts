@@ -1,0 +1,71 @@
+// What hunt looks for in a VM, and how it mends it: in which order, how often, and when. Pure.
+
+import type { VmId } from './ids.ts'
+import type { Policy } from './policy.ts'
+import type { VmState } from './vm.ts'
+import type { VmHistory } from './vm-history.ts'
+import { disksOnLostDeltas } from './vm-layers.ts'
+
+/** The rungs: ask for consolidation; make a snapshot and remove all; the same with a quiesced one. The later ones need a tree without snapshots. */
+export type HuntRung = 'consolidate' | 'snapshot' | 'quiesced-snapshot'
+
+export const HUNT_TRIES_MAX = 4
+/** As Snapshot Hunter of Veeam Backup & Replication has it: four tries, four hours apart. */
+export const HUNT_PAUSE_MS = 4 * 3_600_000
+
+/** @param tries how many came before */
+export function huntRung(tries: number): HuntRung {
+  if (tries === 0) return 'consolidate'
+  return tries === 1 ? 'snapshot' : 'quiesced-snapshot'
+}
+
+/** Under 80 characters, vSphere's limit. Known as ours by the VM's history alone, where it stands before it is made. */
+export function huntSnapshotName({ vmId, tries }: { readonly vmId: VmId; readonly tries: number }): string {
+  return `coldframe-hunt-${vmId}-${tries}`
+}
+
+/** What of a VM's disks is to be mended, in words; null when nothing is. */
+export function whatToMend(vm: Pick<VmState, 'consolidationNeeded' | 'disks' | 'snapshots'>): string | null {
+  const lost = disksOnLostDeltas(vm).map(({ label, fileName }) => `"${label}" ("${fileName}")`)
+  if (lost.length > 0) return `no snapshot accounts for the delta of ${lost.join(', ')}`
+  return vm.consolidationNeeded ? 'its disks need consolidation' : null
+}
+
+/** Why nothing is tried now, and whether it ever will be again without somebody; null when a try is due. */
+export function huntWait(
+  { hunt }: Pick<VmHistory, 'hunt'>,
+  nowMs: number,
+): { readonly reason: string; readonly givenUp: boolean } | null {
+  if (hunt === null) return null
+  if (hunt.tries >= HUNT_TRIES_MAX) return { reason: `${hunt.tries} tries did not mend it`, givenUp: true }
+  const nextMs = Date.parse(hunt.triedAt) + HUNT_PAUSE_MS
+  if (nextMs <= nowMs) return null
+  return {
+    reason: `try ${hunt.tries + 1} of ${HUNT_TRIES_MAX} is due at ${new Date(nextMs).toISOString()}`,
+    givenUp: false,
+  }
+}
+
+/**
+ * Whether a policy's window is open: from the time of day of its cron to its close. A policy without a close, or whose cron has no one
+ * time of day, is always open.
+ */
+export function isWindowOpen({ schedule }: Pick<Policy, 'schedule'>, nowMs: number): boolean {
+  const close = minutesOf(schedule?.windowClose ?? null)
+  const [minute = '', hour = ''] = (schedule?.cron ?? '').trim().split(/\s+/)
+  if (schedule === null || close === null || !/^\d{1,2}$/.test(minute) || !/^\d{1,2}$/.test(hour)) return true
+  const open = Number(hour) * 60 + Number(minute)
+  const parts = new Intl.DateTimeFormat('en-GB', {
+    timeZone: schedule.timeZone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  }).format(nowMs)
+  const now = minutesOf(parts) ?? 0
+  return open <= close ? now >= open && now < close : now >= open || now < close
+}
+
+function minutesOf(time: string | null): number | null {
+  const match = /^(\d{2}):(\d{2})$/.exec(time ?? '')
+  return match === null ? null : Number(match[1]) * 60 + Number(match[2])
+}
