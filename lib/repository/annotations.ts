@@ -36,24 +36,36 @@ export type AnnotationListing = {
 
 const UNREADABLE_CODES = ['integrity', 'repository-version', 'repository-key']
 
+/** Annotations read side by side. */
+const READS_MAX = 16
+
 /** All, or those of one VM or one point. @throws what the store throws */
 export async function listAnnotations(
   list: { readonly repository: Repository; readonly of?: Pick<PointRef, 'vmId'> & Partial<PointRef> },
   cancel: Cancel,
 ): Promise<AnnotationListing> {
   const { repository, of } = list
-  const annotations: Annotation[] = []
-  const unreadable: UnreadableAnnotation[] = []
   const prefix = of === undefined ? annotationsPrefix : annotationsPrefixOf(of)
-  for (const ref of await annotationRefs(repository, prefix, cancel)) {
-    try {
-      annotations.push(await readAnnotation(repository, ref, cancel))
-    } catch (error) {
-      if (!(error instanceof BackupError) || !UNREADABLE_CODES.includes(error.code)) throw error
-      unreadable.push({ ref, error })
-    }
+  const refs = await annotationRefs(repository, prefix, cancel)
+  const found: (Annotation | UnreadableAnnotation)[] = []
+  for (let start = 0; start < refs.length; start += READS_MAX) {
+    const some = refs.slice(start, start + READS_MAX)
+    found.push(...(await Promise.all(some.map((ref) => readOrNote(repository, ref, cancel)))))
   }
-  return { annotations, unreadable }
+  return { annotations: found.filter((one) => 'said' in one), unreadable: found.filter((one) => 'error' in one) }
+}
+
+async function readOrNote(
+  repository: Repository,
+  ref: AnnotationRef,
+  cancel: Cancel,
+): Promise<Annotation | UnreadableAnnotation> {
+  try {
+    return await readAnnotation(repository, ref, cancel)
+  } catch (error) {
+    if (!(error instanceof BackupError) || !UNREADABLE_CODES.includes(error.code)) throw error
+    return { ref, error }
+  }
 }
 
 /** So many others may add to one point at the same time. */
