@@ -81,7 +81,7 @@ export function snapshotOf(name: string, children: readonly VmSnapshot[] = []): 
 }
 
 export function policyOf(change: Partial<Policy> = {}): Policy {
-  return { ...defaultPolicy(), ...change }
+  return { ...defaultPolicy(), transport: ['datastore'], ...change }
 }
 
 export function known<Value>(value: Value): Learned<Value> {
