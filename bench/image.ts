@@ -82,6 +82,7 @@ async function backup() {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: workers,
         limits: { ...WORKER_LIMITS, uploadsMax: 2 },
+        latency: null,
         writer: 'bench',
       },
       clock: systemClock,

@@ -8,6 +8,7 @@ import { openState } from '../adapters/local/state.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import { defaultAdmissionLimits } from '../model/admission.ts'
 import type { AttemptResult } from '../mover/hold.ts'
 import { type MoveRequest, moveJob } from '../mover/move.ts'
 import { WORKER_LIMITS } from '../mover/region-worker.ts'
@@ -20,6 +21,9 @@ import { fittingWorkers, type MoverTask } from './mover-threads.ts'
 import { openObjectStore } from './object-stores.ts'
 import { openTransports, transportSettingsOf } from './transports.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
+
+/** Hosts sample their datastores as often. */
+const LATENCY_EVERY_MS = 20_000
 
 export type LocalMover = {
   readonly settings: Settings
@@ -57,6 +61,7 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
         chunkLog2: repository.settings.chunkLog2,
         workersMax: mover.workersMax ?? settings.admission.moverWorkers ?? Math.min(4, availableParallelism()),
         limits: { ...WORKER_LIMITS, uploadsMax: 2 },
+        latency: { ...defaultAdmissionLimits, ...settings.admission, everyMs: LATENCY_EVERY_MS },
         writer: mover.writer,
       },
       clock,

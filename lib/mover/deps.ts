@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import type { AdmissionLimits } from '../model/admission.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { Transport } from '../ports/transport.ts'
@@ -11,12 +12,19 @@ import type { Repository } from '../repository/repository.ts'
 import type { HoldTimes } from './hold.ts'
 import type { RegionWorker, WorkerLimits, WorkerPlan } from './region-worker.ts'
 
+export type LatencyWatch = Pick<AdmissionLimits, 'latencyStartMs' | 'latencyStopMs'> & {
+  /** Between two looks: hosts sample every 20 s. */
+  readonly everyMs: number
+}
+
 export type MoverSettings = {
   /** Of disks without a past: 16 to 22. */
   readonly chunkLog2: number
   /** Region workers side by side; small jobs start fewer. */
   readonly workersMax: number
   readonly limits: WorkerLimits
+  /** Whether, and how, reading slows down while storage is busy. */
+  readonly latency: LatencyWatch | null
   /** The program's name and version, kept with the point. */
   readonly writer: string
   readonly times?: HoldTimes

@@ -50,6 +50,8 @@ export type WorkerPlan = {
   /** What all workers together will read. */
   readonly totalBytes: number
   readonly table: SharedArrayBuffer
+  /** How fast all workers read: see pace.ts. */
+  readonly pace: SharedArrayBuffer
   readonly compressionLevel: number
   readonly limits: WorkerLimits
 }
@@ -112,7 +114,7 @@ export async function openRegionWorker(plan: WorkerPlan, deps: WorkerDeps): Prom
     const reader = parent === null ? null : diskMapReader({ repository, domain: plan.domain, disk: parent, kept })
     disks.set(disk.request.disk.key, { plan: disk, reader })
   }
-  const sources = opened.use(oneDisk(deps.transports))
+  const sources = opened.use(oneDisk(deps.transports, plan.pace))
   const stop = new AbortController()
   opened.defer(() => stop.abort(new DOMException('The region worker was closed', 'AbortError')))
   const packsOf = (kind: 'data' | 'meta') =>

@@ -19,6 +19,7 @@ import { type Audited, auditDisks } from './audit-disks.ts'
 import type { MoverDeps } from './deps.ts'
 import { diskCounts } from './disk-counts.ts'
 import { leafStream } from './leaf-stream.ts'
+import { paceMemory } from './pace.ts'
 import { type Anew, findLineage, type Lineage, startAnew } from './parent-point.ts'
 import { progressMeter } from './progress.ts'
 import { type DiskReading, planReadings } from './readings.ts'
@@ -27,6 +28,7 @@ import { cutRegions, type Region, regionBytesOf } from './regions.ts'
 import { mapPacks, sealMove, writeMaps } from './seal.ts'
 import { storeRegions } from './store-regions.ts'
 import { trackingNotice } from './tracking-notice.ts'
+import { watchLatency } from './watch-latency.ts'
 
 export type StoreJob = {
   readonly job: Job
@@ -53,7 +55,9 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
   const meter = progressMeter(planned.map(progressOf), store.report)
   const cut = cutOf(store, planned, deps)
   const opening = { deps, workers: cut.workers, report: meter.add }
-  await using workers = await openWorkers(planOf(store, planned, { deps, cut }), opening, cancel)
+  const plan = planOf(store, planned, { deps, cut })
+  await using _watching = paceOf(store, plan, { deps, cancel })
+  await using workers = await openWorkers(plan, opening, cancel)
   await using packs = mapPacks(repository, { random, signal: cancel.signal })
 
   const auditing = { workers: workers.list, parentSequence: lineage.parent?.envelope.sequence ?? 0, log: deps.log }
@@ -118,6 +122,15 @@ async function readingsOf(
   return { readings, vcenterId: session.about.instanceUuid }
 }
 
+function paceOf(
+  { job, capture }: StoreJob,
+  { pace }: WorkerPlan,
+  { deps, cancel }: { readonly deps: MoverDeps; readonly cancel: Cancel },
+): AsyncDisposable | null {
+  const { latency: watch } = deps.settings
+  return watch === null ? null : watchLatency({ job, capture, watch, pace }, deps, cancel)
+}
+
 /** Workers and reads side by side, at most what the job was granted; a job of before admission was granted nothing. */
 function cutOf({ job }: StoreJob, readings: readonly DiskReading[], { settings }: MoverDeps): MoverCut {
   const workers = Math.max(1, Math.min(settings.workersMax, workersOf(readings)))
@@ -147,6 +160,7 @@ function planOf(
     })),
     totalBytes: readings.reduce((sum, reading) => sum + reading.totalBytes, 0),
     table: sessionTableMemory({ chunks, bytesMax: TABLE_BYTES_MAX }),
+    pace: paceMemory(),
     compressionLevel: job.policy.compressionLevel,
     limits: { ...deps.settings.limits, readsMax: cut.readsPerWorker },
   }

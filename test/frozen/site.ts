@@ -176,6 +176,7 @@ async function runMover({ world, settings }: Site, { jobId, attempt, clientToken
         uploadsMax: 2,
         packBytesTarget: 256 * KiB,
       },
+      latency: null,
       writer: 'test',
     },
     clock: systemClock,

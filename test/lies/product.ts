@@ -166,7 +166,7 @@ function moverDepsOf({ repository, jobStore, log }: Stores, settings: VsphereSet
     ...{ jobs: jobStore, repository, transports, clock, random, log },
     vsphere: openVsphere(settings),
     openWorker: inProcessWorkers({ transports, store: repository.store, random }),
-    settings: { chunkLog2: 16, workersMax: 1, limits: { ...WORKER_LIMITS, ...small }, writer: 'lies' },
+    settings: { chunkLog2: 16, workersMax: 1, limits: { ...WORKER_LIMITS, ...small }, latency: null, writer: 'lies' },
   }
 }
 

@@ -61,10 +61,11 @@ export async function moverWorld(options: WorldOptions = {}) {
   const transports = options.transports?.(vm) ?? [memoryTransport({ name: 'datastore', disk: vm.frozenBytes })]
   const jobs = memoryJobStore()
   const log = memoryLog()
-  const settings = {
+  const settings: MoverDeps['settings'] = {
     chunkLog2: options.chunkLog2 ?? 16,
     workersMax: 1,
     limits: { readAheadBytes: 1 * MiB, pieceBytes: 256 * 1024, readsMax: 4, uploadsMax: 2, packBytesTarget: 2 * MiB },
+    latency: null,
     writer: 'test',
   }
   const policy: Policy = {

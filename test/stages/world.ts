@@ -235,6 +235,7 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
         uploadsMax: 2,
         packBytesTarget: 128 * KiB,
       },
+      latency: null,
       writer: 'test',
     },
     clock: {

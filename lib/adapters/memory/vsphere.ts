@@ -53,7 +53,7 @@ export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
     return result
   }
   const host = { connectionState: 'connected', maintenance: false }
-  const datastore = { accessible: true, maintenanceMode: 'normal', readMs: null }
+  const datastore: MemoryVcenter['datastore'] = { accessible: true, maintenanceMode: 'normal', readMs: null }
   const denied: string[] = []
   const center: Center = { vms, clock: options.clock, frozen, denied, host, datastore, call }
   return {
