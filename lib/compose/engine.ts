@@ -53,6 +53,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
   const slots = budget(parts.runningMax)
   const working = new Set<Promise<void>>()
   const thaws = thawKeeper(parts.deps)
+  const backlog = backlogOf(parts)
   let watchAtMs = 0
   let huntAtMs = parts.deps.clock.monotonicMs() + parts.limits.huntMs
   let number = 0
@@ -63,7 +64,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
         if (deps.clock.monotonicMs() >= watchAtMs) {
           watchAtMs = deps.clock.monotonicMs() + limits.watchMs
           await thaws.look({ signal })
-          await resend(deps, { signal })
+          if (backlog.mayResend()) await resend(deps, { signal })
           await buryDead(parts, { signal })
         }
         if (deps.clock.monotonicMs() >= huntAtMs) {
@@ -71,7 +72,9 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
           const hunting = huntBeside(parts, { signal }).finally(() => working.delete(hunting))
           working.add(hunting)
         }
-        return await receive(parts, slots, { signal })
+        const received = await receive(parts, slots, { signal })
+        if (slots.free() > 0) backlog.drained()
+        return received
       })
       for (const { delivery, slot } of taken) {
         const invocation = `${parts.engineId}/${++number}`
@@ -95,6 +98,30 @@ async function huntBeside({ deps, limits }: EngineParts, { signal }: Cancel): Pr
     await hunt(HUNT_ALL, deps, { signal: withTimeLimit(signal, limits.handleMs) })
   } catch (error) {
     if (!signal.aborted) deps.log.error('hunt.failed', error)
+  }
+}
+
+/** With work for every slot, a lost message may be missed for this long. */
+const BACKLOG_RESEND_MS = 60_000
+
+/**
+ * A message that waits its turn in a long queue is late and not lost: copies of it would only make the queue longer. While the
+ * queues have more than can be handled, copies are sent rarely.
+ */
+function backlogOf({ deps: { clock } }: EngineParts): { drained(): void; mayResend(): boolean } {
+  let isDrained = true
+  let resentMs = Number.NEGATIVE_INFINITY
+  return {
+    drained: () => {
+      isDrained = true
+    },
+    mayResend: () => {
+      const nowMs = clock.monotonicMs()
+      if (!isDrained && nowMs - resentMs < BACKLOG_RESEND_MS) return false
+      isDrained = false
+      resentMs = nowMs
+      return true
+    },
   }
 }
 

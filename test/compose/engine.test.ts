@@ -84,6 +84,25 @@ describe('the engine of one machine', () => {
     expect(await world.queue.takeDead(cancel)).toEqual([])
   })
 
+  it('sends no copies of messages that only wait their turn', async () => {
+    const world = await newWorld({ limits: { pollMs: 250, overdueMs: 5_000 } })
+    const names = Array.from({ length: 12 }, (_, index) => `db-${index}`)
+    for (const name of names) addVm(world, { name, diskBytes: [65_536] })
+    const vsphere: StageDeps['vsphere'] = {
+      open: async (within) => {
+        await world.clock.sleep(3_000, within)
+        return await world.vsphere.open(within)
+      },
+    }
+    const run = await request(world, { vms: names })
+    await runUntil(world, partsOf(world, { runningMax: 1, deps: { vsphere } }), () => isOver(world, run))
+
+    // Once a minute at most, what was not handled since.
+    const sent = world.sent.map((message) => JSON.stringify(message))
+    expect(sent.length - new Set(sent).size).toBeLessThan(3 * names.length)
+    await expectRest(newEngine(world))
+  })
+
   it('gives up a message that fails each time, after as many tries as allowed, and says so in the record', async () => {
     const world = await newWorld({ receivesMax: 3 })
     addVm(world)
