@@ -1,10 +1,11 @@
 // What must be true of a run once nothing happens any more: of every point, job, snapshot and place.
 
 import type { Job } from '../../lib/model/job.ts'
+import { listAnnotations } from '../../lib/repository/annotations.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
-import { allPoints, jobIdOfPoint, ourSnapshots, wrongDisks } from '../stages/backups.ts'
+import { allPoints, jobIdOfPoint, ourSnapshots, wrongDiskKeys } from '../stages/backups.ts'
 import { cancel } from '../stages/world.ts'
-import type { Play } from './play.ts'
+import { isUnseen, type Play } from './play.ts'
 
 export type Findings = {
   /** What is not as it must be. */
@@ -12,6 +13,10 @@ export type Findings = {
   readonly points: number
   readonly disks: number
   readonly wrongDisks: number
+  /** Disks with older bytes whose points say that they are unproven. */
+  readonly unprovenDisks: number
+  /** Disks with older bytes that no audit came by before later changes wrote over them: only where less than all is audited. */
+  readonly unseenDisks: number
   readonly orphans: number
   readonly leakedPlaces: number
   /** Of jobs: "success ok", "failed snapshot-changed", … */
@@ -22,9 +27,7 @@ export async function check(play: Play): Promise<Findings> {
   const { world } = play
   const jobs = await world.jobStore.recentJobs({ limit: 10_000 }, cancel)
   const points = await allPoints(world)
-  const wrong: string[] = []
-  for (const point of points)
-    wrong.push(...(await wrongDisks(world, point)).map((label) => `${label} at ${point.envelope.sequence}`))
+  const { wrong, unproven, unseen } = await bytesOf(play, points)
   const orphans = orphansOf(play)
   const leaked = await leakedOf(play)
   return {
@@ -41,10 +44,34 @@ export async function check(play: Play): Promise<Findings> {
     points: points.length,
     disks: points.reduce((sum, { envelope }) => sum + envelope.disks.length, 0),
     wrongDisks: wrong.length,
+    unprovenDisks: unproven,
+    unseenDisks: unseen,
     orphans: orphans.length,
     leakedPlaces: leaked.length,
     outcomes: jobs.map(({ outcome }) => (outcome === null ? 'none' : `${outcome.kind} ${outcome.code}`)),
   }
+}
+
+type Bytes = { readonly wrong: readonly string[]; readonly unproven: number; readonly unseen: number }
+
+/** Restores every disk of every point, and compares. */
+async function bytesOf({ world, plan }: Play, points: readonly StoredPoint[]): Promise<Bytes> {
+  const { annotations, unreadable } = await listAnnotations({ repository: world.repository }, cancel)
+  const wrong = unreadable.map(({ ref }) => `what is said of ${ref.vmId}@${ref.sequence} cannot be read`)
+  const audits = plan.rounds.flat().map(({ policy }) => policy.changeTracking.auditPercent)
+  const mayMiss = isUnseen(plan) && Math.min(...audits) < 100
+  let [unproven, unseen] = [0, 0]
+  for (const point of points) {
+    const { vmId, sequence, pointId } = point.envelope
+    const isNewest = !points.some(({ envelope }) => envelope.vmId === vmId && envelope.sequence > sequence)
+    const said = annotations.filter((one) => one.pointId === pointId).flatMap((one) => one.said?.diskKeys ?? [])
+    for (const key of await wrongDiskKeys(world, point)) {
+      if (isUnseen(plan) && said.includes(key)) unproven++
+      else if (mayMiss && !isNewest) unseen++
+      else wrong.push(`${point.body.vmName}@${sequence} disk ${key}`)
+    }
+  }
+  return { wrong, unproven, unseen }
 }
 
 function orphansOf({ world }: Play): readonly string[] {

@@ -76,6 +76,9 @@ export const FAULT_CHANCES = {
   'cbt-no-change-id': 0.2,
   'cbt-counter-back': 0.2,
   'cbt-reset': 0.01,
+  // Changes that are left out and that nothing but the audit can find.
+  'cbt-under-reports': 0.3,
+  'cbt-id-ahead': 0.2,
   // Clocks.
   'clock-jumps-ahead': 0.004,
   'clock-jumps-back': 0.004,
@@ -84,3 +87,6 @@ export const FAULT_CHANCES = {
 export type FaultKind = keyof typeof FAULT_CHANCES
 
 export const FAULT_KINDS = Object.keys(FAULT_CHANCES).filter((name): name is FaultKind => name in FAULT_CHANCES)
+
+/** After these a point may hold older bytes than its snapshot, until an audit comes by. */
+export const UNSEEN_KINDS: readonly FaultKind[] = ['cbt-under-reports', 'cbt-id-ahead']

@@ -154,6 +154,10 @@ const ANSWERS: Partial<Readonly<Record<FaultKind, Answer>>> = {
     })
     return { ...reply, areas: mergeExtents([...reply.areas, ...more]) }
   },
+  'cbt-under-reports': (play, reply, { kind }) => {
+    const left = diceFor(play, kind).pick([0, Math.floor(reply.areas.length / 2)])
+    return { ...reply, areas: reply.areas.slice(0, left) }
+  },
   'cbt-out-of-order': (_, reply) => ({ ...reply, areas: reply.areas.toReversed() }),
   'cbt-overlaps': (_, reply) => ({ ...reply, areas: [...reply.areas, ...reply.areas.slice(0, 1)] }),
   'cbt-beyond-end': (_, reply, { capacityBytes }) => ({
@@ -195,6 +199,12 @@ function snapshotToldOf(play: Play, truth: SnapshotState): SnapshotState {
   if (strikes(play, 'cbt-counter-back')) {
     const back = (changeId: string | null) => changeId?.replace(/\/[0-9]+$/, '/1') ?? null
     told = { ...told, disks: told.disks.map((disk) => ({ ...disk, changeId: back(disk.changeId) })) }
+  }
+  // Whoever asks from it on hears nothing of what was written before it.
+  if (strikes(play, 'cbt-id-ahead')) {
+    const ahead = (changeId: string | null) =>
+      changeId?.replace(/[0-9]+$/, (count) => String(Number(count) + 1)) ?? null
+    told = { ...told, disks: told.disks.map((disk) => ({ ...disk, changeId: ahead(disk.changeId) })) }
   }
   return told
 }

@@ -86,6 +86,7 @@ function summaryText(summary: Summary, seed: number): string {
     `faults    ${Object.values(struck).reduce((sum, count) => sum + count, 0)} of ${Object.keys(struck).length} kinds: ${listOf(struck)}`,
     `points    ${summary.points} with ${summary.disks} disks, each restored and compared with what its snapshot froze`,
     `outcomes  ${listOf(summary.outcomes)}`,
+    `unproven  ${summary.unprovenDisks} disks hold older bytes where changes were left out, and their points say so; ${summary.unseenDisks} more were written over before an audit of less than all came by`,
     ...summary.failed.map(({ run }) => `failed    ${replayOf({ seed, run })}`),
     `${wrongDisks === 0 ? '0 wrong bytes' : `wrong bytes on ${wrongDisks} disks`}, ${orphans} orphaned snapshots, ${leakedPlaces} leaked tokens`,
   ].join('\n')

@@ -22,6 +22,8 @@ export type Summary = {
   readonly disks: number
   readonly outcomes: Readonly<Record<string, number>>
   readonly wrongDisks: number
+  readonly unprovenDisks: number
+  readonly unseenDisks: number
   readonly orphans: number
   readonly leakedPlaces: number
 }
@@ -73,6 +75,8 @@ export function summaryOf(results: readonly RunResult[]): Summary {
     points: sum((result) => result.points),
     disks: sum((result) => result.disks),
     outcomes: sorted(outcomes),
+    unprovenDisks: sum((result) => result.unprovenDisks),
+    unseenDisks: sum((result) => result.unseenDisks),
     wrongDisks: sum((result) => result.wrongDisks),
     orphans: sum((result) => result.orphans),
     leakedPlaces: sum((result) => result.leakedPlaces),

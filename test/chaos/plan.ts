@@ -4,7 +4,7 @@ import { KiB } from '../../lib/base/bytes.ts'
 import { parsePolicyName } from '../../lib/model/ids.ts'
 import { defaultPolicy, type Policy, type TransportName } from '../../lib/model/policy.ts'
 import { type Dice, diceOf } from './dice.ts'
-import { FAULT_CHANCES, FAULT_KINDS, type FaultKind } from './fault-kinds.ts'
+import { FAULT_CHANCES, FAULT_KINDS, type FaultKind, UNSEEN_KINDS } from './fault-kinds.ts'
 
 export type VmPlan = {
   readonly name: string
@@ -58,11 +58,20 @@ export function planOf({ seed, run }: { readonly seed: number; readonly run: num
   )
   // One run in thirty is calm, so that the run itself is known to be sound.
   const kinds = run % 30 === 0 ? [] : dice.some(FAULT_KINDS, dice.number(1, 8))
+  const percents = dice.pick([[100], [100], [50], [25, 100]])
   const faults = kinds.map((kind): FaultPlan => {
     const chance = Math.min(1, FAULT_CHANCES[kind] * dice.pick([0.5, 2, 6]))
     return { kind, chance, most: dice.pick([1, 1, 2, 3, 6, 12]) }
   })
-  return { seed, run, vms, rounds, faults, moversMax: dice.number(1, 4), deliveriesMax: dice.pick([1, 1, 3]) }
+  const unseen = kinds.some((kind) => UNSEEN_KINDS.includes(kind))
+  const audited = rounds.map((requests) =>
+    requests.map((asked) => (unseen ? withAudit(asked, dice.pick(percents)) : asked)),
+  )
+  return { seed, run, vms, rounds: audited, faults, moversMax: dice.number(1, 4), deliveriesMax: dice.pick([1, 1, 3]) }
+}
+
+function withAudit(asked: RequestPlan, auditPercent: number): RequestPlan {
+  return { ...asked, policy: { ...asked.policy, changeTracking: { auditPercent } } }
 }
 
 function vmOf(dice: Dice, number: number): VmPlan {

@@ -5,7 +5,7 @@ import type { Moref } from '../../lib/model/ids.ts'
 import type { Engine } from '../stages/engine.ts'
 import { cancel, type World } from '../stages/world.ts'
 import { type Dice, diceOf } from './dice.ts'
-import type { FaultKind } from './fault-kinds.ts'
+import { type FaultKind, UNSEEN_KINDS } from './fault-kinds.ts'
 import type { Plan } from './plan.ts'
 
 export type Play = {
@@ -49,6 +49,11 @@ export function diceFor(play: Play, kind: FaultKind): Dice {
   const dice = own.get(kind) ?? diceOf(seed, run, kind)
   own.set(kind, dice)
   return dice
+}
+
+/** Whether changes may be left out without a word, so that only audits find them. */
+export function isUnseen({ faults }: Plan): boolean {
+  return faults.some(({ kind }) => UNSEEN_KINDS.includes(kind))
 }
 
 /** Does something later, by the world's clock, whoever waits for it. */

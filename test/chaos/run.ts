@@ -14,7 +14,7 @@ import { letHappen, takeForeign } from './happenings.ts'
 import { lyingVsphere } from './lies.ts'
 import { fateOf } from './message-faults.ts'
 import type { Plan, RequestPlan } from './plan.ts'
-import { MINUTE_MS, type Play } from './play.ts'
+import { isUnseen, MINUTE_MS, type Play } from './play.ts'
 
 export type RunResult = Findings & {
   readonly plan: Plan
@@ -40,7 +40,7 @@ export async function carryOut(plan: Plan): Promise<RunResult> {
       await turnFor(play.engine, play.dice.number(1, 90) * MINUTE_MS)
     }
     await calmDown(play)
-    await backUp(play, [healing(plan)], 'healing')
+    for (let turn = 1; turn <= turnsOf(plan); turn++) await backUp(play, [healing(plan)], `healing ${turn}`)
   } catch (error) {
     faults.push(`The run did not come to its end: ${error instanceof Error ? error.stack : String(error)}`)
   }
@@ -129,9 +129,19 @@ async function calmDown(play: Play): Promise<void> {
   }
 }
 
+/** As many as it takes for the audit to come by every byte once. */
+function turnsOf(plan: Plan): number {
+  const { auditPercent } = healing(plan).policy.changeTracking
+  return isUnseen(plan) ? Math.ceil(100 / auditPercent) + 1 : 1
+}
+
 /** Every VM, by a way that reads below other products' snapshots. */
 function healing({ rounds }: Plan): RequestPlan {
   const [first] = rounds[0] ?? []
   if (first === undefined) throw new Error('A plan has a request')
-  return { door: 'api', vms: null, policy: { ...first.policy, transport: ['nbd'], attemptsMax: 3 } }
+  return {
+    door: 'api',
+    vms: null,
+    policy: { ...first.policy, transport: ['nbd'], attemptsMax: 3, disks: { exclude: [] } },
+  }
 }

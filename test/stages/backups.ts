@@ -91,19 +91,24 @@ export async function publishCopy(world: World, point: StoredPoint): Promise<voi
 
 /** Labels of disks whose restored bytes are not those that the job's snapshot froze. */
 export async function wrongDisks(world: World, point: StoredPoint): Promise<readonly string[]> {
+  return (await wrongDiskKeys(world, point)).map((key) => `${point.body.vmName} disk ${key}`)
+}
+
+/** Their device keys. */
+export async function wrongDiskKeys(world: World, point: StoredPoint): Promise<readonly number[]> {
   const job = (await world.jobStore.jobs.get(jobIdOfPoint(point), cancel))?.value
   // Of another control plane.
   if (job === undefined) return []
   const snapshot = job.capture?.snapshot
   assert(snapshot !== undefined, 'a point has a job that captured')
-  const wrong: string[] = []
+  const wrong: number[] = []
   for (const disk of point.envelope.disks) {
     const { repository } = world
     const target = new Uint8Array(disk.capacityBytes)
     const reader = diskReader({ repository, domain: point.envelope.vmId, disk, cacheBytesMax: 0 })
     await reader.readRange({ offsetBytes: 0, target }, cancel)
     const frozen = world.vcenter.frozenBytes(snapshot, disk.key)
-    if (frozen === null || Buffer.compare(target, frozen) !== 0) wrong.push(`${job.vm.name} disk ${disk.key}`)
+    if (frozen === null || Buffer.compare(target, frozen) !== 0) wrong.push(disk.key)
   }
   return wrong
 }
