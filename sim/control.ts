@@ -41,7 +41,7 @@ type World = Pick<ControlOptions, 'estate' | 'scenario'> & { readonly guests: Gu
  * Opens the port and hashes frozen disks in the background. Answers are JSON; an error is `{"error": {"message"}}` with
  * 400 (bad request), 404 (no such thing) or 409 (ambiguous name, or a vSphere fault, then with `fault`).
  *
- * GET /machines, /frozen, /calls, /digest?vm=NAME&disk=KEY, /failures (actions of rules that could not be carried out)
+ * GET /machines, /frozen, /calls, /limits (see Peaks), /digest?vm=NAME&disk=KEY, /failures (actions of rules that could not be carried out)
  * POST /guests/write {vm?, bytes}, /guests/step {vm?, records}, /guests/run {everyMs?, records?}, /guests/stop
  * POST /fault (a rule of a scenario file), DELETE /faults
  * POST /machines/NAME/ACTION, where NAME is a name or an instance uuid; actions and bodies: see changeMachine()
@@ -100,6 +100,8 @@ async function look(what: string, ask: Ask, { estate, scenario }: World): Promis
       return estate.machines().map(describeMachine)
     case 'calls':
       return scenario.calls()
+    case 'limits':
+      return estate.peaks.report()
     case 'failures':
       return scenario.failures()
     case 'frozen':

@@ -50,7 +50,7 @@ function fieldValue(fault: SimFault, field: Field): Value | null {
   if (field.reference) {
     const type = String(fault.properties['referenceType'] ?? field.type)
     if (given !== undefined) return ref(type, String(given))
-    return field.optional ? null : ref('Folder', 'group-d1')
+    return field.optional ? null : field.type === 'Task' ? ref('Task', 'task-0') : ref('Folder', 'group-d1')
   }
   if (given !== undefined) return given
   if (field.optional || field.array) return null

@@ -44,7 +44,9 @@ async function serve(front: Front, exchange: FileExchange): Promise<void> {
   switch (exchange.request.method) {
     case 'HEAD':
     case 'GET':
-      return file === null ? answerStatus(exchange, 404) : await send(file, exchange)
+      return file === null
+        ? answerStatus(exchange, 404)
+        : await send(file, { ...exchange, host: hostOf(front, place), peaks: front.world.estate.peaks })
     case 'PUT':
       return await receive(exchange, { ...place, file })
     default:
@@ -94,8 +96,20 @@ function decoded(text: string): string | null {
 
 type Span = { readonly startBytes: number; readonly endBytes: number }
 
-async function send(file: SimFile, exchange: FileExchange): Promise<void> {
-  const { request, response, mishap } = exchange
+/** Of the first machine that has a disk on this datastore in this directory. */
+function hostOf(
+  { world }: Front,
+  { datastore, path }: { readonly datastore: SimDatastore; readonly path: string },
+): string {
+  const directory = `[${datastore.name}] ${path.split('/')[0]}/`
+  const owner = world.estate.machines().find(({ machine }) => machine.config.vmPathName.startsWith(directory))
+  return owner?.place.host ?? 'unknown'
+}
+
+type Sending = FileExchange & { readonly host: string; readonly peaks: Front['world']['estate']['peaks'] }
+
+async function send(file: SimFile, exchange: Sending): Promise<void> {
+  const { request, response, mishap, host, peaks } = exchange
   const { sizeBytes } = file
   // A lock shows before the first byte: one is read before the head is sent.
   if (sizeBytes > 0) file.read({ offsetBytes: 0, target: new Uint8Array(1) })
@@ -121,6 +135,8 @@ async function send(file: SimFile, exchange: FileExchange): Promise<void> {
       : { 'Content-Range': `bytes ${wanted.startBytes + said}-${wanted.endBytes - 1 + said}/${sizeBytes}` }),
   })
   if (request.method === 'HEAD') return void response.end()
+  using _read = peaks.read({ host, lengthBytes })
+
   const from = mishap?.kind === 'other-bytes' ? elsewhere(wanted, sizeBytes) : wanted.startBytes - shift
   await pour(file, { ...exchange, span: { startBytes: from, endBytes: from + sentBytes } })
 }
@@ -138,7 +154,10 @@ async function pour(file: SimFile, { response, signal, span }: FileExchange & { 
     file.read({ offsetBytes: at, target })
     if (!response.write(target)) await drained(response)
   }
-  response.end()
+  await new Promise<void>((resolve) => {
+    response.once('close', resolve)
+    response.end(resolve)
+  })
 }
 
 /** One range; several, or another unit, count as none, as a server may choose (RFC 9110, 14.2). */

@@ -15,6 +15,7 @@ import { type StoreMaker, storeMaker } from '../machine/grain-store.ts'
 import { Machine, type MachineDisk, type MachineOptions } from '../machine/machine.ts'
 import { moveFiles } from '../machine/move-files.ts'
 import { homeOf, parseDatastorePath, stemOf } from '../machine/paths.ts'
+import { Peaks } from '../machine/peaks.ts'
 import { isWindows } from '../machine/quiescing.ts'
 import { Tools } from '../machine/tools.ts'
 import {
@@ -52,6 +53,7 @@ export class Estate implements SimEstate, Disposable {
   readonly datastores: readonly Datastore[]
   readonly ledger = new FrozenLedger()
   readonly attached = new AttachedDisks()
+  readonly peaks = new Peaks()
   #placed: readonly PlacedMachine[] = []
   #made = 0
   #tasks: SimForeignTasks | null = null

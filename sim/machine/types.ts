@@ -279,6 +279,11 @@ export interface SimEstate {
     readonly networks: readonly string[]
   }[]
   readonly datastores: readonly SimDatastore[]
+  /** What was in use at once of what vSphere bounds. */
+  readonly peaks: {
+    read(part: { readonly host: string; readonly lengthBytes: number }): Disposable
+    countSnapshots(machines: readonly { readonly machine: SimMachine; readonly place: SimPlace }[]): void
+  }
   /** What machines have attached of others' disks. */
   readonly attached: {
     of(machine: SimMachine): readonly (Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { programPath } from '../../lib/compose/programs.ts'
 import type { EstateDescription } from '../../sim/estate/description.ts'
+import type { Peaks } from '../../sim/machine/peaks.ts'
 import type { FaultRule } from '../../sim/scenario.ts'
 import { type SimLine, startSimProgram } from '../sim/api/sim-program.ts'
 
@@ -107,6 +108,8 @@ export type Sim = SimLine &
     machines(): Promise<readonly MachineReport[]>
     frozen(): Promise<readonly FrozenSnapshot[]>
     calls(): Promise<Readonly<Record<string, number>>>
+    /** The most that was in use at once of what vSphere bounds. */
+    peaks(): Promise<ReturnType<Peaks['report']>>
     /** Every running guest writes this much now. */
     write(bytes: number): Promise<void>
     arm(rule: Rule): Promise<void>
@@ -130,6 +133,7 @@ export async function openSim(...args: readonly string[]): Promise<Sim> {
     machines: async () => (await ask('GET', '/machines')) as readonly MachineReport[],
     frozen: async () => (await ask('GET', '/frozen')) as readonly FrozenSnapshot[],
     calls: async () => (await ask('GET', '/calls')) as Readonly<Record<string, number>>,
+    peaks: async () => (await ask('GET', '/limits')) as ReturnType<Peaks['report']>,
     write: async (bytes) => void (await ask('POST', '/guests/write', { bytes })),
     arm: async (rule) => void (await ask('POST', '/fault', rule)),
     calm: async () => void (await ask('DELETE', '/faults')),

@@ -36,6 +36,10 @@ describe('the control port', () => {
     expect(fieldOf((await get('/digest?vm=db-01&disk=2000')).body, 'sha256')).toBe(fieldOf(after.body, 'sha256'))
   })
 
+  it('tells what was in use at once of what vSphere bounds', async () => {
+    expect((await get('/limits')).body).toMatchObject({ readsAtOnce: 0, snapshotsOfDatastore: {} })
+  })
+
   it('lets guests run and stop', async () => {
     const changed = async () => (await get('/digest?vm=db-01&disk=2000')).body
     const start = await changed()

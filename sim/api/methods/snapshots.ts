@@ -111,8 +111,12 @@ function create(call: Call, quiesce: QuiesceWish): Ref {
     entity,
     descriptionId: 'VirtualMachine.createSnapshot',
     durationMs: call.front.settings.snapshotMs,
-    work: async (cancel) =>
-      call.front.world.snapshotRef(await entity.machine.takeSnapshot({ name, description, quiesce }, cancel)),
+    work: async (cancel) => {
+      const { world } = call.front
+      const taken = await entity.machine.takeSnapshot({ name, description, quiesce }, cancel)
+      world.estate.peaks.countSnapshots(world.estate.machines())
+      return world.snapshotRef(taken)
+    },
   })
 }
 

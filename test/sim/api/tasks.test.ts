@@ -52,6 +52,10 @@ describe('tasks', () => {
     expect(await sim.task(await createSnapshot(sim, cookie), cookie)).toMatchObject({ fault: 'Timedout' })
     expect(sim.estate.named('app-01')[0]?.rootSnapshots).toHaveLength(1)
 
+    // Its fault names the other task.
+    sim.arm('CreateSnapshot_Task', { kind: 'task-fault', fault: 'TaskInProgress', message: 'told to' })
+    expect(await sim.task(await createSnapshot(sim, cookie), cookie)).toMatchObject({ fault: 'TaskInProgress' })
+
     sim.arm('CreateSnapshot_Task', { kind: 'fault', fault: 'TooManySnapshotLevels', message: 'told to' })
     expect((await createSnapshot(sim, cookie)).fault).toBe('TooManySnapshotLevels')
     sim.arm('CreateSnapshot_Task', { kind: 'fault', fault: 'NoSuchFaultAtAll', message: 'told to' })
