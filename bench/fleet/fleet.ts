@@ -14,6 +14,7 @@ import { createLocalRepository, openLocalEngine, openLocalState } from '../../li
 import { openTransports } from '../../lib/compose/transports.ts'
 import { vsphereSettingsOf } from '../../lib/compose/vsphere-settings.ts'
 import { requestRun } from '../../lib/doors/request-run.ts'
+import { defaultAdmissionLimits } from '../../lib/model/admission.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
@@ -100,6 +101,7 @@ async function backUpFleet(options: FleetOptions, { folder, sim }: Place): Promi
         chunkLog2: repository.settings.chunkLog2,
         workersMax: 1,
         limits: { readAheadBytes: MiB, pieceBytes: 512 * KiB, uploadsMax: 2, readsMax: 4, packBytesTarget: 4 * MiB },
+        latency: { ...defaultAdmissionLimits, everyMs: 20_000 },
         writer: 'bench',
       },
     }

@@ -3,9 +3,9 @@
 import type { Job } from '../../lib/model/job.ts'
 import { listAnnotations } from '../../lib/repository/annotations.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
-import { allPoints, jobIdOfPoint, ourSnapshots, wrongDiskKeys } from '../stages/backups.ts'
+import { allPoints, jobIdOfPoint, wrongDiskKeys } from '../stages/backups.ts'
 import { cancel } from '../stages/world.ts'
-import { isUnseen, type Play } from './play.ts'
+import { isOurs, isUnseen, type Play } from './play.ts'
 
 export type Findings = {
   /** What is not as it must be. */
@@ -74,9 +74,10 @@ async function bytesOf({ world, plan }: Play, points: readonly StoredPoint[]): P
   return { wrong, unproven, unseen }
 }
 
-function orphansOf({ world }: Play): readonly string[] {
+/** Snapshots of ours, and disks that are not merged. */
+export function orphansOf({ world }: Play): readonly string[] {
   return world.vcenter.vms.flatMap((vm) => [
-    ...ourSnapshots(vm).map((name) => `Snapshot "${name}" is left on "${vm.name}"`),
+    ...vm.snapshots.filter(({ name }) => isOurs(name)).map(({ name }) => `Snapshot "${name}" is left on "${vm.name}"`),
     ...(vm.consolidationNeeded ? [`"${vm.name}" still needs consolidation`] : []),
   ])
 }

@@ -6,12 +6,12 @@ import { faultError } from '../../lib/adapters/vsphere/faults.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import type { Cancel } from '../../lib/base/time-limit.ts'
 import { type Extent, mergeExtents } from '../../lib/model/extent.ts'
-import { type Moref, parseSnapshotName } from '../../lib/model/ids.ts'
+import type { Moref } from '../../lib/model/ids.ts'
 import type { SnapshotState, VmState } from '../../lib/model/vm.ts'
 import type { ChangedAreas, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
 import { cancel } from '../stages/world.ts'
 import type { FaultKind } from './fault-kinds.ts'
-import { diceFor, later, MINUTE_MS, type Play, SECOND_MS, strikes } from './play.ts'
+import { diceFor, isOurs, later, MINUTE_MS, type Play, SECOND_MS, strikes } from './play.ts'
 
 const BLOCK_BYTES = 65_536
 
@@ -38,6 +38,15 @@ function lyingSession(play: Play, inner: VsphereSession): VsphereSession {
       return await inner.createSnapshot(request, within)
     },
     removeSnapshot: (moref, within) => removeSnapshot(play, { inner, moref }, within),
+    removeAllSnapshots: async (moref, within) => {
+      const vm = vmAt(play, moref)
+      const foreign = vm?.snapshots.find(({ name }) => !isOurs(name))
+      if (foreign !== undefined)
+        play.violations.push(
+          `Snapshot "${foreign.name}" of another product on "${vm?.name}" was to be removed with all`,
+        )
+      await inner.removeAllSnapshots(moref, within)
+    },
     consolidate: (moref, within) => consolidate(play, { inner, moref }, within),
     setChangeTracking: async (request, within) => {
       if (request.enabled && (seen?.snapshots.length ?? 0) > 0)
@@ -65,7 +74,7 @@ type OfSnapshot = { readonly inner: VsphereSession; readonly moref: Moref }
 async function removeSnapshot(play: Play, { inner, moref }: OfSnapshot, within: Cancel): Promise<void> {
   const vm = play.world.vcenter.vms.find((one) => one.snapshots.some((each) => each.moref === moref)) ?? null
   const snapshot = vm?.snapshots.find((each) => each.moref === moref)
-  if (snapshot !== undefined && parseSnapshotName(snapshot.name) === null)
+  if (snapshot !== undefined && !isOurs(snapshot.name))
     play.violations.push(`Snapshot "${snapshot.name}" of another product on "${vm?.name}" was to be removed`)
   if (vm === null) return await inner.removeSnapshot(moref, within)
   refuseWhileBusy(vm, 'RemoveSnapshot_Task')

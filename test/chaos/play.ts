@@ -56,6 +56,11 @@ export function isUnseen({ faults }: Plan): boolean {
   return faults.some(({ kind }) => UNSEEN_KINDS.includes(kind))
 }
 
+/** Of backups, stun cycles and hunts. */
+export function isOurs(snapshotName: string): boolean {
+  return snapshotName.startsWith('coldframe-')
+}
+
 /** Does something later, by the world's clock, whoever waits for it. */
 export function later({ world }: Play, ms: number, act: () => void): Promise<void> {
   return world.clock.sleep(ms, cancel).then(act)

@@ -2,12 +2,13 @@
 
 import { manualClock } from '../../lib/base/clock.ts'
 import type { RunId } from '../../lib/model/ids.ts'
+import { HUNT_ALL, hunt } from '../../lib/stages/hunt.ts'
 import { request } from '../stages/backups.ts'
-import { chaos } from '../stages/chaos.ts'
+import { chaos, type Process } from '../stages/chaos.ts'
 import { type Engine, isOver, newEngine, turnFor, turnUntil } from '../stages/engine.ts'
 import { addVm, newWorld, writeSome } from '../stages/world.ts'
 import { chooseForCall } from './call-faults.ts'
-import { check, type Findings } from './checks.ts'
+import { check, type Findings, orphansOf } from './checks.ts'
 import { diceOf } from './dice.ts'
 import type { FaultKind } from './fault-kinds.ts'
 import { letHappen, takeForeign } from './happenings.ts'
@@ -28,6 +29,8 @@ export type RunResult = Findings & {
 
 /** Longer than any process stands still, any task goes on, and any clock has jumped. */
 const QUIET_MS = 6 * 60 * MINUTE_MS
+/** Daily. */
+const HUNTS_MAX = 3
 
 export async function carryOut(plan: Plan): Promise<RunResult> {
   const startedMs = performance.now()
@@ -36,10 +39,13 @@ export async function carryOut(plan: Plan): Promise<RunResult> {
   try {
     for (const [round, requests] of plan.rounds.entries()) {
       await backUp(play, requests, `round ${round}`)
+      if (play.dice.hits(0.5)) void huntOnce(play)
       guestsWrite(play)
       await turnFor(play.engine, play.dice.number(1, 90) * MINUTE_MS)
     }
     await calmDown(play)
+    await huntUntilClean(play)
+    faults.push(...orphansOf(play))
     for (let turn = 1; turn <= turnsOf(plan); turn++) await backUp(play, [healing(plan)], `healing ${turn}`)
   } catch (error) {
     faults.push(`The run did not come to its end: ${error instanceof Error ? error.stack : String(error)}`)
@@ -126,6 +132,26 @@ async function calmDown(play: Play): Promise<void> {
       removalsUnconsolidated: 0,
       snapshotTakesMs: 0,
     })
+  }
+}
+
+/** As a schedule has it, beside everything else; one that dies never comes to its end. */
+async function huntOnce({ world }: Play): Promise<void> {
+  const process: Process = { name: 'hunt', stop: new AbortController(), dead: false, onDeath: () => undefined }
+  // What it cannot do the next one does.
+  await hunt(HUNT_ALL, world.depsOf(process), { signal: process.stop.signal }).catch(() => undefined)
+}
+
+/** A few days, at most: what needs a second look gets it. */
+async function huntUntilClean(play: Play): Promise<void> {
+  for (let day = 0; day < HUNTS_MAX; day++) {
+    let isOver = false
+    void huntOnce(play).finally(() => {
+      isOver = true
+    })
+    await turnUntil(play.engine, async () => isOver)
+    if (orphansOf(play).length === 0) return
+    await turnFor(play.engine, 24 * 60 * MINUTE_MS)
   }
 }
 
