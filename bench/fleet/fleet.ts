@@ -4,7 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import { type MemoryTasks, memoryTasks } from '../../lib/adapters/memory/tasks.ts'
 import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { KiB, MiB } from '../../lib/base/bytes.ts'
 import { systemClock } from '../../lib/base/clock.ts'
@@ -17,13 +17,14 @@ import { requestRun } from '../../lib/doors/request-run.ts'
 import { defaultAdmissionLimits } from '../../lib/model/admission.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
+import type { MoverDeps } from '../../lib/mover/deps.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
 import { isOver, viewRun } from '../../lib/operate/follow-run.ts'
 import { parseSettings } from '../../lib/wire/settings.ts'
 import type { Peaks } from '../../sim/machine/peaks.ts'
 import { estateJson, openSim, type Sim } from '../../test/flow/kit.ts'
-import { type Counts, counted, newCounts } from './counts.ts'
+import { type Counted, type Counts, counted, newCounts } from './counts.ts'
 import { FLEET_FAULTS, fleetOf } from './estate.ts'
 
 export type FleetOptions = {
@@ -91,22 +92,7 @@ async function backUpFleet(options: FleetOptions, { folder, sim }: Place): Promi
   const vsphere = openVsphere(await vsphereSettingsOf(settings.vcenter, around, cancel))
   const mover = counted({ ...parts.deps, jobStore: local.jobStore, vsphere }, counts, 'mover')
   const transports = await openTransports([{ kind: 'datastore', vcenter: settings.vcenter }], around, cancel)
-  const tasks = memoryTasks(async ({ jobId, attempt, clientToken }, within) => {
-    const deps = {
-      jobs: mover.jobStore,
-      vsphere: mover.vsphere,
-      ...{ repository, transports, log: mover.log, clock: systemClock, random: systemRandom },
-      openWorker: inProcessWorkers({ transports, store: repository.store, random: systemRandom }),
-      settings: {
-        chunkLog2: repository.settings.chunkLog2,
-        workersMax: 1,
-        limits: { readAheadBytes: MiB, pieceBytes: 512 * KiB, uploadsMax: 2, readsMax: 4, packBytesTarget: 4 * MiB },
-        latency: { ...defaultAdmissionLimits, everyMs: 20_000 },
-        writer: 'bench',
-      },
-    }
-    await moveJob({ jobId, attempt, holder: `mover-${clientToken}` }, deps, within)
-  })
+  const tasks = moversOf({ ...mover, repository, transports })
   const limits = { ...parts.deps.limits, moversMax: options.moversMax }
   const deps = { ...parts.deps, ...stage, tasks, limits }
   const running = runEngine({ ...parts, deps, queue: parts.queue, runningMax: options.handledMax }, cancel)
@@ -139,6 +125,26 @@ async function backUpFleet(options: FleetOptions, { folder, sim }: Place): Promi
     await running
     await tasks.settled()
   }
+}
+
+type MoverParts = Counted & Pick<MoverDeps, 'repository' | 'transports'>
+
+function moversOf({ jobStore, vsphere, log, repository, transports }: MoverParts): MemoryTasks {
+  return memoryTasks(async ({ jobId, attempt, clientToken }, within) => {
+    const deps: MoverDeps = {
+      jobs: jobStore,
+      ...{ vsphere, repository, transports, log, clock: systemClock, random: systemRandom },
+      openWorker: inProcessWorkers({ transports, store: repository.store, random: systemRandom }),
+      settings: {
+        chunkLog2: repository.settings.chunkLog2,
+        workersMax: 1,
+        limits: { readAheadBytes: MiB, pieceBytes: 512 * KiB, uploadsMax: 2, readsMax: 4, packBytesTarget: 4 * MiB },
+        latency: { ...defaultAdmissionLimits, everyMs: 20_000 },
+        writer: 'bench',
+      },
+    }
+    await moveJob({ jobId, attempt, holder: `mover-${clientToken}` }, deps, within)
+  })
 }
 
 function fleetPolicy(): Policy {
