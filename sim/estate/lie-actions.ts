@@ -34,7 +34,7 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * snapshot count as unwritten, each with this chance; 1 is all), "exaggerate" (all count as written), "rewind" {by?} (the counter goes
  * back by so much, 2 if not given; by 1 it stands still), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
  * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
- * list-late {ms} (the tree shows the next snapshot so much later), power-loss {} (off, on, and tracking begins anew),
+ * list-late {ms} (the tree shows the next snapshot so much later; 0 shows all that are there), power-loss {} (off, on, and tracking begins anew),
  * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
  * cancelled),
  * write {bytes} (the guest writes that much now).
@@ -60,7 +60,10 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
     }
     case 'list-late': {
       const ms = msOf('ms')
-      return (machine) => machine.listLate(ms)
+      return (machine) => {
+        machine.listLate(ms)
+        if (ms === 0) for (const one of machine.snapshots) one.listedFromMs = 0
+      }
     }
     case 'power-loss':
       return losePower

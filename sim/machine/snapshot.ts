@@ -28,7 +28,7 @@ export class Snapshot implements SimSnapshot {
   readonly name: string
   readonly description: string
   readonly createdMs: number
-  readonly listedFromMs: number
+  listedFromMs: number
   readonly quiesced: boolean
   readonly config: SimConfig
   readonly leftOut: readonly SimDisk[]

@@ -2,7 +2,8 @@
 
 import { MiB } from '../../lib/base/bytes.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
-import { type Chapter, during, failed, ok, QUERY, READ, type Rule, warning } from './lie.ts'
+import { type Chapter, during, failed, ok, READ, type Rule, warning } from './lie.ts'
+import { WIRE_LIES } from './wire-lies.ts'
 
 const fault = { fault: 'GenericVmConfigFault', message: 'An error occurred while saving the snapshot' }
 
@@ -103,6 +104,13 @@ const tasks: Chapter = {
       after: [{ action: 'end-tasks' }],
       noticed: [{ notice: 'left-behind' }],
       ends: failed('waited-too-long'),
+    },
+    {
+      lie: 'The tree does not show the snapshot until the job is over; the next backup removes it',
+      rules: create({ kind: 'action', action: 'list-late', body: { ms: 3_600_000 } }),
+      after: [{ action: 'list-late', body: { ms: 0 } }],
+      noticed: [{ log: 'stage.failed', says: /Cannot find snapshot/ }],
+      ends: failed('lost-deltas'),
     },
     {
       lie: 'Another product begins a task just before the snapshot',
@@ -350,47 +358,4 @@ const weight: Chapter = {
   ],
 }
 
-const folder = (mishap: Rule['mishap'], times = 1): readonly Rule[] => [{ call: READ, nth: 3, times, mishap }]
-
-const repeated = { noticed: [{ repeats: READ, calls: 5 }], ends: ok } as const
-
-const wire: Chapter = {
-  title: 'Sessions and files',
-  lies: [
-    { lie: 'The session ends between two reads', rules: folder({ kind: 'expire-session' }), ...repeated },
-    { lie: 'A read is answered 401', rules: folder({ kind: 'http-status', status: 401 }), ...repeated },
-    {
-      lie: 'A question for changed areas is answered `NotAuthenticated`',
-      rules: [
-        {
-          call: QUERY,
-          mishap: { kind: 'fault', fault: 'NotAuthenticated', message: 'The session is not authenticated.' },
-        },
-      ],
-      noticed: [{ repeats: QUERY, calls: 3 }],
-      ends: ok,
-    },
-    { lie: 'Bodies are shorter than their heads say', rules: folder({ kind: 'short-body' }, 2), ...repeated },
-    {
-      lie: 'The range of an answer is not the one that was asked for',
-      rules: folder({ kind: 'wrong-range' }, 2),
-      ...repeated,
-    },
-    { lie: 'A connection is dropped in the middle of a read', rules: folder({ kind: 'drop-connection' }), ...repeated },
-    { lie: 'A read is answered 503', rules: folder({ kind: 'http-status', status: 503 }), ...repeated },
-    {
-      lie: 'A file is said to be gone (404), once',
-      rules: folder({ kind: 'http-status', status: 404 }),
-      noticed: [{ outcome: 'disk-read-failed' }],
-      ends: failed('disk-read-failed'),
-    },
-    {
-      lie: 'A file is said to be gone (404), always',
-      rules: folder({ kind: 'http-status', status: 404 }, 1000),
-      noticed: [{ outcome: 'disk-read-failed' }],
-      ends: failed('disk-read-failed'),
-    },
-  ],
-}
-
-export const SNAPSHOT_LIES: readonly Chapter[] = [stuns, tasks, reads, weight, wire]
+export const SNAPSHOT_LIES: readonly Chapter[] = [stuns, tasks, reads, weight, WIRE_LIES]

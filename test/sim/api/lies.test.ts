@@ -212,6 +212,11 @@ describe('what happens in the middle', () => {
     const own = retrieve({ type: 'VirtualMachineSnapshot', id: result ?? '', paths: ['config.name'] })
     expect(textOf((await sim.soap(own, { cookie })).element, 'val')).toBe('app-01')
     await expect.poll(names).toEqual(['one'])
+    act(sim, 'list-late', { ms: 3_600_000 })
+    await sim.task(await createSnapshot(sim, cookie), cookie)
+    expect(await names()).toEqual(['one'])
+    act(sim, 'list-late', { ms: 0 })
+    expect(await names()).toEqual(['one', 'one'])
   })
 
   it('gives bytes of another place under the right heads', async () => {
