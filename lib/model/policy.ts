@@ -116,7 +116,7 @@ export type Policy = {
   readonly attemptsMax: number
 }
 
-/** Used when no policy is given: quiesce tried, crash-consistent accepted, no guest processing, transport datastore. */
+/** Used when no policy is given: quiesce tried, crash-consistent accepted, no guest processing, datastore, then lease. */
 export function defaultPolicy(): Policy {
   return {
     name: parsePolicyName('default'),
@@ -133,7 +133,7 @@ export function defaultPolicy(): Policy {
       overrides: [],
     },
     scripts: { linux: {}, windows: {}, freezeLimitMs: 180_000 },
-    transport: ['datastore'],
+    transport: ['datastore', 'lease'],
     changeTracking: { auditPercent: 2 },
     snapshot: { ageMsMax: 24 * 3_600_000, growthBytesMax: null },
     antiAffinity: { policy: false, tagCategories: [] },

@@ -101,11 +101,13 @@ describe('a VM that cannot be meant or taken', () => {
   )
 
   it(
-    'independent disks and raw mappings fail until they are excluded by name; a foreign snapshot is refused',
+    'independent disks and raw mappings fail until they are excluded by name; deltas are refused to datastore alone',
     async () => {
       await using home = await openHome(sim)
       const args = ['scratch-01', 'cluster-01', 'snap-01', 'cold-01'].flatMap((name) => ['--vm', name])
-      const ended = await home.run<BackupData>(['backup', ...args])
+      const flat = join(home.folder, 'flat.yaml')
+      await writeFile(flat, 'name: flat\nselect: {any: [{name: "*"}]}\ntransport: [datastore]\n')
+      const ended = await home.run<BackupData>(['backup', '--policy', flat, ...args])
       expect(ended.exitCode).toBe(1)
       const outcomes = new Map(ended.document?.data?.jobs.map((job) => [job.vm.name, job.outcome]))
       expect(outcomes.get('cold-01')?.kind).toBe('success')

@@ -74,7 +74,8 @@ function snapshot(name: string, children: readonly VmSnapshot[] = []): VmSnapsho
   }
 }
 
-const policy = (change: Partial<Policy> = {}): Policy => ({ ...defaultPolicy(), ...change })
+/** Of the transport that refuses most. */
+const policy = (change: Partial<Policy> = {}): Policy => ({ ...defaultPolicy(), transport: ['datastore'], ...change })
 const excluding = (...exclude: readonly string[]) => policy({ disks: { exclude } })
 const codes = (state: VmState, by: Policy = policy()) => preflight(state, by).faults.map((fault) => fault.code)
 

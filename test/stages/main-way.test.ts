@@ -114,8 +114,9 @@ const CASES: readonly Case[] = [
     without: ['createSnapshot'],
   },
   {
-    what: 'with a snapshot of somebody',
+    what: 'with a snapshot of somebody, by datastore alone',
     change: foreign,
+    policy: { transport: ['datastore'] },
     expected: { kind: 'failed', code: 'foreign-snapshot', says: /"before the update"/ },
     disks: null,
     without: ['createSnapshot', 'removeSnapshot'],
@@ -140,6 +141,7 @@ const CASES: readonly Case[] = [
       const name = `coldframe-${'0123456789abcdef'.repeat(2)}-backup-1`
       takeSnapshot(vm, { name, description: '', quiesced: false, atMs: 0 })
     },
+    policy: { transport: ['datastore'] },
     expected: { kind: 'failed', code: 'foreign-snapshot', says: /"coldframe-0123/ },
     disks: null,
     without: ['createSnapshot', 'removeSnapshot'],

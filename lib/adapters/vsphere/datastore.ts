@@ -197,6 +197,7 @@ function readFailed(
   return new BackupError(`Cannot read ${target.byteLength} bytes from byte ${offsetBytes} of "${file}": ${reason}`, {
     code: 'disk-read-failed',
     retry: again,
+    ...(cause instanceof BackupError && cause.hint !== undefined ? { hint: cause.hint } : {}),
     facts: { file, offsetBytes, lengthBytes: target.byteLength },
     cause,
   })

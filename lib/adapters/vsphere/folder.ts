@@ -9,6 +9,9 @@ export type DatastorePath = { readonly datastore: string; readonly path: string 
 export type Place = { readonly datacenter: string }
 
 const LIMIT_MS = 60_000
+/** vCenter then writes "Out of HTTP sessions: Limited to …" into vpxd's log (virt-v2v-input-vmware(1)). */
+const OUT_OF_SESSIONS =
+  "vCenter or the host is busy, or out of HTTP sessions: end unused ones, or raise maxSessionCount in vpxd's settings"
 
 /** Reads "[datastore] folder/file". @throws BackupError `malformed` */
 export function parseDatastorePath(text: string): DatastorePath {
@@ -80,6 +83,7 @@ export function folderRefused(
   return new BackupError(message, {
     code: 'vcenter-http-status',
     retry: status === 429 || status > 500 ? 'later' : 'no',
+    ...(status === 503 ? { hint: OUT_OF_SESSIONS } : {}),
     facts,
   })
 }

@@ -306,6 +306,21 @@ describe('transport datastore on a server that does as it is told', () => {
     expect(String(error)).toContain(word)
   })
 
+  it('says what may help when a file is locked, or vCenter has no HTTP session left', async () => {
+    const refusals = [
+      [423, /another task holds it/],
+      [503, /maxSessionCount/],
+    ] as const
+    for (const [status, hint] of refusals) {
+      const failing = read({ ...size, [flat]: () => ({ status, body: '' }) })
+      await expect(failing).rejects.toMatchObject({
+        code: 'disk-read-failed',
+        retry: 'later',
+        hint: expect.stringMatching(hint),
+      })
+    }
+  })
+
   it('refuses a disk on vSAN by the type of its datastore', async () => {
     const summary =
       '<val xsi:type="DatastoreSummary"><name>ds 1</name><url/><capacity>1</capacity><freeSpace>1</freeSpace><accessible>true</accessible><type>vsan</type></val>'
