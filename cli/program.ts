@@ -134,10 +134,28 @@ export function coldframeProgram({ finish, world }: CommandEnds): Command {
       const { verify } = await import('./verify.ts')
       finish(await verify(options, world), { json: json === true })
     })
+  addHunt(command, { finish, world })
   addDoctor(command, { finish, world })
   addPrivileges(command, { finish, world })
   addScriptAndSim(command, { finish, world })
   return program
+}
+
+function addHunt(command: AddCommand, { finish, world }: CommandEnds): void {
+  command('hunt', 'remove snapshots of ours that nobody is at work with, and have disks consolidated')
+    .option('--dry-run', 'only look')
+    .option('--any-time', "also where the window of a VM's policy is closed now")
+    .action(async ({ json, dryRun, anyTime }: Json & { readonly dryRun?: true; readonly anyTime?: true }) => {
+      const { hunt } = await import('./hunt.ts')
+      finish(await hunt({ dryRun: dryRun === true, anyTime: anyTime === true }, world), { json: json === true })
+    })
+  command('release', 'give back what jobs that are done left on one VM: snapshots, places, movers')
+    .requiredOption('--vm <name>', 'the VM by name, reference (vm-101) or instance uuid')
+    .option('--dry-run', 'only look')
+    .action(async ({ json, vm, dryRun }: Json & { readonly vm: string; readonly dryRun?: true }) => {
+      const { release } = await import('./release.ts')
+      finish(await release({ vm, dryRun: dryRun === true }, world), { json: json === true })
+    })
 }
 
 function addDoctor(command: AddCommand, { finish, world }: CommandEnds): void {
