@@ -130,6 +130,16 @@ export function isAdmissionResource(resource: string): boolean {
   return resource.startsWith(PREFIX)
 }
 
+/** One of a group at a time has a snapshot of ours. */
+export function groupWishes(groups: readonly string[]): readonly PlaceWish[] {
+  return groups.map((group) => ({
+    resource: `${PREFIX}group/${group}`,
+    what: `the turn of anti-affinity group "${group}"`,
+    units: 1,
+    unitsMax: 1,
+  }))
+}
+
 export function wishesFor(footing: Footing, grant: MoverGrant, limits: AdmissionLimits): readonly PlaceWish[] {
   const { host, datastores } = footing
   const at = `${PREFIX}${footing.vcenterId ?? 'host'}`

@@ -30,6 +30,8 @@ export type RegionAudit = {
   readonly compare: ChunkCompare
   readonly arena: Uint8Array
   readonly pieceBytesMax: number
+  /** Reads in flight at most. */
+  readonly readsMax: number
   readonly report: (diskKey: number, doneBytes: number) => void
 }
 
@@ -48,7 +50,7 @@ export async function auditRegion(audit: RegionAudit, cancel: Cancel): Promise<A
     check(offsetBytes, (kept) => kept === null)
     report(diskKey, lengthBytes)
   }
-  const options = { arena, pieceBytesMax, readsMax: source.readsMax, ...cancel }
+  const options = { arena, pieceBytesMax, readsMax: audit.readsMax, ...cancel }
   await forEachPiece(
     { source, extents: read },
     {

@@ -196,7 +196,8 @@ async function compareRegion(parts: Parts, region: Region, cancel: Cancel): Prom
   const kept = new Map([...drafts].map(([leaf, { entries }]) => [leaf, entries] as const))
   const { chunkLog2 } = disk.plan
   const pieceBytesMax = wholePieceBytes(parts, disk)
-  return auditRegion({ region, source: disk.source, chunkLog2, kept, compare, arena, pieceBytesMax, report }, cancel)
+  const reading = { arena, pieceBytesMax, readsMax: readsMaxOf(parts, disk) }
+  return auditRegion({ region, source: disk.source, chunkLog2, kept, compare, report, ...reading }, cancel)
 }
 
 async function storeRegion(parts: Parts, region: Region, cancel: Cancel): Promise<RegionDone> {
@@ -286,7 +287,7 @@ async function storeChunks(
     {
       pieceBytesMax: wholePieceBytes(parts, disk),
       arena: parts.arena,
-      readsMax: Math.min(disk.source.readsMax, parts.plan.limits.readsMax),
+      readsMax: readsMaxOf(parts, disk),
       signal: cancel.signal,
       use: async ({ offsetBytes, bytes }) => {
         for (let at = 0; at < bytes.byteLength; at += chunkBytes) {
@@ -303,6 +304,11 @@ async function storeChunks(
     },
   )
   return totalBytes(extents)
+}
+
+/** What the source answers side by side, at most what the job was granted. */
+function readsMaxOf({ plan }: Parts, { source }: OpenDisk): number {
+  return Math.min(source.readsMax, plan.limits.readsMax)
 }
 
 /** Whole chunks that one read of the source gives, one at least. */

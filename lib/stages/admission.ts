@@ -7,6 +7,7 @@ import {
   type Footing,
   footingOf,
   grantFor,
+  groupWishes,
   isAdmissionResource,
   latencyWait,
   type MoverGrant,
@@ -15,6 +16,7 @@ import {
   usedDatastores,
   wishesFor,
 } from '../model/admission.ts'
+import type { Job } from '../model/job.ts'
 import type { PlaceWish } from '../model/places.ts'
 import type { VmState } from '../model/vm.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
@@ -77,7 +79,7 @@ export async function admit(
 type Needs = { readonly footing: Footing; readonly grant: MoverGrant }
 
 async function takeAll(hold: JobHold, needs: Needs | null, { deps, cancel }: Call): Promise<Step | null> {
-  const refusal = await takePlaces(hold, wishesOf(needs, deps), deps, cancel)
+  const refusal = await takePlaces(hold, wishesOf(hold.job(), needs, deps), deps, cancel)
   if (refusal === null) return null
   return {
     kind: 'again',
@@ -86,14 +88,15 @@ async function takeAll(hold: JobHold, needs: Needs | null, { deps, cancel }: Cal
   }
 }
 
-function wishesOf(needs: Needs | null, { limits }: StageDeps): readonly PlaceWish[] {
+function wishesOf({ groups }: Pick<Job, 'groups'>, needs: Needs | null, { limits }: StageDeps): readonly PlaceWish[] {
   const mover = { resource: moversResource, what: 'a free mover', units: 1, unitsMax: limits.moversMax }
-  return needs === null ? [mover] : [mover, ...wishesFor(needs.footing, needs.grant, limits.admission)]
+  const always = [mover, ...groupWishes(groups)]
+  return needs === null ? always : [...always, ...wishesFor(needs.footing, needs.grant, limits.admission)]
 }
 
 /** The VM has moved since the job looked last: what it no longer stands on is free for others. */
 async function giveBackOthers(hold: JobHold, needs: Needs, { deps, cancel }: Call): Promise<void> {
-  const wanted = new Set(wishesOf(needs, deps).map(({ resource }) => resource))
+  const wanted = new Set(wishesOf(hold.job(), needs, deps).map(({ resource }) => resource))
   for (const debt of hold.job().owes) {
     if (debt.kind !== 'place' || !isAdmissionResource(debt.resource) || wanted.has(debt.resource)) continue
     await givePlaceBack({ resource: debt.resource, holder: hold.job().id }, deps, cancel)

@@ -48,6 +48,16 @@ it('a mover has no more reads in flight, nor disks open, than its job was grante
     expect(inFlightMost).toBe(bytes)
     world.vm.write(2000, 0, new Uint8Array(200 * MiB).fill(connections))
   }
+  // An audit of what nobody wrote reads as much at once as a backup, and no more.
+  world.vm.snapshot()
+  const policy = { ...world.policy, changeTracking: { auditPercent: 100 } }
+  await backup({ ...world, settings, policy })
+  inFlightMost = 0
+  const { job } = await prepare({ ...world, policy }, { grant: { connections: 2, bufferBytes: 4 * MiB } })
+  const asked = { jobId: job.id, attempt: 1, holder: 'test' }
+  const result = await moveJob(asked, depsOf({ ...world, settings }), cancel)
+  expect(result).toMatchObject({ kind: 'sealed', counts: { readBytes: 200 * MiB } })
+  expect(inFlightMost).toBe(4 * MiB)
 })
 
 it('a mover has no more disks open at once than workers, however many disks the VM has', async () => {

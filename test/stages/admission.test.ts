@@ -6,7 +6,7 @@ import { defaultAdmissionLimits } from '../../lib/model/admission.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { backUpOne, expectRest, ourSnapshots, request } from './backups.ts'
 import { type Engine, isOver, jobsOf, newEngine, turnFor, turnUntil } from './engine.ts'
-import { addVm, cancel, newWorld } from './world.ts'
+import { addVm, cancel, newWorld, policyWith } from './world.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -94,6 +94,25 @@ describe('admission', () => {
     expect(job.outcome).toMatchObject({ kind: 'failed', code: 'waited-too-long' })
     expect(job.outcome?.message).toContain('datastore "ds1" to leave maintenance mode')
     expect(job.outcome?.hint).toContain('admission in coldframe.yaml')
+    await expectRest(engine)
+  })
+
+  it('never lets two of one anti-affinity group have a snapshot at once', async () => {
+    const engine = await engineWith({}, 4)
+    const { world } = engine
+    const names = world.vcenter.vms.map(({ name }) => name)
+    const policy = policyWith({ antiAffinity: { policy: true, tagCategories: [] } })
+    const id = await request(world, { vms: names, policy })
+    let most = 0
+    const said = new Set<string>()
+    await turnUntil(engine, async () => {
+      most = Math.max(most, world.vcenter.vms.filter((vm) => ourSnapshots(vm).length > 0).length)
+      for (const { waitsFor } of await jobsOf(world, id)) if (waitsFor !== null) said.add(waitsFor)
+      return isOver(world, id)
+    })
+    expect(most).toBe(1)
+    expect([...said].join('\n')).toContain('the turn of anti-affinity group "policy/default"')
+    expect((await jobsOf(world, id)).map(({ outcome }) => outcome?.kind)).toEqual(names.map(() => 'success'))
     await expectRest(engine)
   })
 })
