@@ -126,6 +126,10 @@ async function send(file: SimFile, exchange: Sending): Promise<void> {
   // A body can be cut short; an answer to HEAD has none.
   const isCut = mishap?.kind === 'short-body' && request.method !== 'HEAD'
   const sentBytes = isCut ? Math.floor(lengthBytes / 2) : lengthBytes
+  // A refusal comes before the head. A whole file is streamed in pieces, a range is read at once.
+  const heldBytes = span === null ? Math.min(lengthBytes, PIECE_BYTES) : lengthBytes
+  using _read = request.method === 'HEAD' ? null : peaks.read({ host, lengthBytes: heldBytes })
+
   response.writeHead(span === null ? 200 : 206, {
     'Content-Type': 'application/octet-stream',
     'Content-Length': sentBytes,
@@ -135,8 +139,6 @@ async function send(file: SimFile, exchange: Sending): Promise<void> {
       : { 'Content-Range': `bytes ${wanted.startBytes + said}-${wanted.endBytes - 1 + said}/${sizeBytes}` }),
   })
   if (request.method === 'HEAD') return void response.end()
-  using _read = peaks.read({ host, lengthBytes })
-
   const from = mishap?.kind === 'other-bytes' ? elsewhere(wanted, sizeBytes) : wanted.startBytes - shift
   await pour(file, { ...exchange, span: { startBytes: from, endBytes: from + sentBytes } })
 }

@@ -1,6 +1,11 @@
-// The most of what vSphere bounds that was in use at once, as the simulated vCenter itself counts it. Nothing is refused here.
+// The most of what vSphere bounds that was in use at once, as the simulated vCenter itself counts it. A read beyond
+// what file services have is refused, and counts as tried (VDDK Programming Guide, "NFC Session Limits and Timeouts").
 
-import type { SimMachine, SimPlace, SimSnapshot } from './types.ts'
+import { MiB } from '../../lib/base/bytes.ts'
+import { SimFault, type SimMachine, type SimPlace, type SimSnapshot } from './types.ts'
+
+const CONNECTIONS_MAX = 52
+const HOST_BUFFER_BYTES_MAX = 48 * MiB
 
 type Placed = { readonly machine: SimMachine; readonly place: SimPlace }
 
@@ -16,10 +21,20 @@ export class Peaks {
   readonly #bytesMostOf = new Map<string, number>()
   readonly #snapshotsMostOf = new Map<string, number>()
 
-  /** A part of a disk's file is being read, by way of the vCenter and this host, until it is disposed. */
+  /** A part of a disk's file is being read, by way of the vCenter and this host, until it is disposed; throws SimFault. */
   read({ host, lengthBytes }: { readonly host: string; readonly lengthBytes: number }): Disposable {
     this.#change(host, { reads: 1, lengthBytes })
-    return { [Symbol.dispose]: () => this.#change(host, { reads: -1, lengthBytes: -lengthBytes }) }
+    const end = () => this.#change(host, { reads: -1, lengthBytes: -lengthBytes })
+    if (this.#readsNow > CONNECTIONS_MAX) {
+      end()
+      throw new SimFault('HostConnectFault', `NFC: more than ${CONNECTIONS_MAX} connections`)
+    }
+    if ((this.#bytes.get(host) ?? 0) > HOST_BUFFER_BYTES_MAX) {
+      end()
+      const message = `NFC error 5: NFC_NO_MEMORY: Failed to allocate the requested ${lengthBytes} bytes`
+      throw new SimFault('NfcFault', message)
+    }
+    return { [Symbol.dispose]: end }
   }
 
   /** Looks at how many snapshots rest on each datastore now; one counts on every datastore that a disk of it is on. */

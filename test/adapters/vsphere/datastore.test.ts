@@ -342,3 +342,22 @@ describe('transport datastore on a server that does as it is told', () => {
     })
   })
 })
+
+it('a read is made again when its host had no memory for it, and what was in use is given back', async () => {
+  await using sim = await openSimVcenter()
+  const request = await snapshotOf(sim, 'app-01')
+  await using source = await datastoreTransport(sim.settings).open(request, cancel)
+  const host = sim.estate.machines().find(({ machine }) => machine.config.name === 'app-01')?.place.host ?? ''
+  const { peaks } = sim.estate
+  const taken = peaks.read({ host, lengthBytes: 48 * MiB })
+  expect(() => peaks.read({ host, lengthBytes: 1 })).toThrow('NFC_NO_MEMORY: Failed to allocate the requested 1 bytes')
+  const target = new Uint8Array(64 * KiB)
+  const reading = source.read({ offsetBytes: 0, target }, cancel)
+  const most = () => peaks.report().readBytesAtOnceOfHost[host]
+  await expect.poll(most, { interval: 5 }).toBe(48 * MiB + 64 * KiB)
+  taken[Symbol.dispose]()
+  await reading
+  const all = Array.from({ length: 52 }, () => peaks.read({ host, lengthBytes: 1 }))
+  expect(() => peaks.read({ host, lengthBytes: 1 })).toThrow('more than 52 connections')
+  for (const each of all) each[Symbol.dispose]()
+})
