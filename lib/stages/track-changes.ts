@@ -36,14 +36,19 @@ export async function trackChanges(found: Found, hold: JobHold, { deps, call }: 
     return off(due === null ? on : reset)
   }
   // Off for certain, also when an earlier try died in between: what is off already is off after its stun.
-  if (due !== null) await switchTracking(found, hold, { deps, call, enabled: false })
-  await switchTracking(found, hold, { deps, call, enabled: true })
+  if (due !== null) {
+    const { snapshots } = await switchTracking(found, hold, { deps, call, enabled: false })
+    // Made meanwhile: the reset stays due.
+    if (snapshots.length > 0) return off('changed block tracking is off and cannot be turned on while snapshots exist')
+  }
+  const after = await switchTracking(found, hold, { deps, call, enabled: true })
   if (due !== null) {
     const at = isoTime(deps.clock.nowMs())
     await rememberVm(hold.job().vm, (history) => withResetDone(history, at), { deps, cancel: call })
     deps.log.warn('tracking.reset', { vm: vm.name, since: due.since, reason: due.reason })
   }
-  return { active: true, reason: null }
+  // Somebody may have made a snapshot between the look at the tree and the switch.
+  return checkedTracking({ ...found, vm: after }, hold, { deps, call })
 }
 
 function off(reason: string): Tracking {
@@ -75,7 +80,7 @@ async function switchTracking(
   { session, vm }: Found,
   hold: JobHold,
   { deps, call, enabled }: Call & { readonly enabled: boolean },
-): Promise<void> {
+): Promise<VmState> {
   const job = hold.job()
   const name = snapshotNameOf({ job: job.id, purpose: 'stun', attempt: job.attempt })
   await owe(hold, { kind: 'snapshot', name }, call)
@@ -101,4 +106,5 @@ async function switchTracking(
   }
   await pay(hold, { kind: 'snapshot', name }, call)
   deps.log.info(enabled ? 'tracking.enabled' : 'tracking.disabled', { vm: vm.name })
+  return after
 }

@@ -7,6 +7,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { listAnnotations } from '../../lib/repository/annotations.ts'
 import { allPoints, backUpOne, expectRest, pointOfJob } from './backups.ts'
+import { chaos } from './chaos.ts'
 import { newEngine } from './engine.ts'
 import { addVm, cancel, newWorld, policyWith, type World } from './world.ts'
 
@@ -132,6 +133,25 @@ describe('a backup whose audit finds changes that tracking left out', () => {
     await backUpOne(engine, nbd)
     expect((await resetOf(world, caught)).due).toBeNull()
     await expectRest(engine, { restores: false })
+  })
+
+  it('does not turn tracking on again over a snapshot that somebody makes during the reset', async () => {
+    const { world, vm, engine, writeUnseen } = await worldWithPoints(2)
+    writeUnseen(2000)
+    await backUpOne(engine, audits(100))
+    const from = world.vcenter.calls.length
+    let made = false
+    world.chaos = chaos(({ name }) => {
+      if (!made && name === 'vsphere.removeSnapshot')
+        takeSnapshot(vm, { name: 'before the update', description: '', quiesced: false, atMs: 0 })
+      made ||= name === 'vsphere.removeSnapshot'
+      return null
+    })
+    const job = await backUpOne(engine, { policy: { ...audits(100).policy, transport: ['nbd'] } })
+    expect(job.tracking).toMatchObject({ active: false, reason: expect.stringContaining('while snapshots exist') })
+    expect(stuns(world, from).filter((call) => call === 'setChangeTracking')).toHaveLength(1)
+    expect((await resetOf(world, job)).due).not.toBeNull()
+    await expectRest(engine)
   })
 
   it('says nothing of tracking when the VM was changed while it was read', async () => {
