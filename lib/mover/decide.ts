@@ -53,15 +53,19 @@ export function decideReading(facts: ReadingFacts): Reading {
   const before = parent.disk
   if (before === null) {
     const added: Whole = { cause: 'disk-added', reason: `Restore point ${parent.sequence} does not have this disk` }
-    return { kind: 'full', why: whole === null || whole.cause === 'transport' ? added : whole }
+    return { kind: 'full', why: whole === null || EXPECTED_OF_NEW.includes(whole.cause) ? added : whole }
   }
   if (before.chunkLog2 !== chunkLog2) {
     const reason = `Restore point ${parent.sequence} cuts this disk into chunks of ${2 ** before.chunkLog2} bytes, now ${2 ** chunkLog2}`
     return { kind: 'full', why: { cause: 'chunk-size', reason } }
   }
-  if (whole !== null) return { kind: 'differential', parent: before, why: whole }
+  const replaced = whole?.cause === 'no-change-id' ? whyReplaced(facts.disk, { ...parent, disk: before }) : null
+  if (whole !== null) return { kind: 'differential', parent: before, why: replaced ?? whole }
   return decideByParent(facts, { ...parent, disk: before })
 }
+
+/** Tracking of a new disk begins with the stun of its first snapshot, which has no change id for it yet. */
+const EXPECTED_OF_NEW: readonly WholeCause[] = ['transport', 'no-change-id']
 
 export type QueryFailure = {
   readonly message: string
@@ -105,10 +109,8 @@ function whyNotContinued({ disk, vcenterId }: ReadingFacts, parent: ParentDisk):
   }
   if (before.backingUuid === null || disk.uuid === null)
     return { cause: 'no-identity', reason: 'The disk has no backing uuid to be known by' }
-  if (before.backingUuid !== disk.uuid) {
-    const reason = `The disk was replaced: its backing uuid is ${quote(disk.uuid)}, in restore point ${sequence} ${quote(before.backingUuid)}`
-    return { cause: 'disk-replaced', reason }
-  }
+  const replaced = whyReplaced(disk, parent)
+  if (replaced !== null) return replaced
   if (disk.capacityBytes < before.capacityBytes) {
     const reason = `The disk shrank from ${before.capacityBytes} to ${disk.capacityBytes} bytes`
     return { cause: 'disk-shrank', reason }
@@ -121,6 +123,12 @@ function whyNotContinued({ disk, vcenterId }: ReadingFacts, parent: ParentDisk):
     return { cause, reason }
   }
   return whyDistrusted(disk, { ...parent, changeId: before.changeId })
+}
+
+function whyReplaced(disk: VmDisk, { disk: before, sequence }: ParentDisk): Whole | null {
+  if (before.backingUuid === null || disk.uuid === null || before.backingUuid === disk.uuid) return null
+  const reason = `The disk was replaced: its backing uuid is ${quote(disk.uuid)}, in restore point ${sequence} ${quote(before.backingUuid)}`
+  return { cause: 'disk-replaced', reason }
 }
 
 /** Tracking that was caught leaving something out is not asked again before it has begun anew, whoever forgot the finding. */

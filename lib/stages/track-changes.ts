@@ -68,7 +68,8 @@ async function checkedTracking({ session, vm }: Found, hold: JobHold, { deps, ca
     )
     if (untracked === undefined) continue
     const reason = `changed block tracking was turned on after snapshot "${name}" was made, which holds "${untracked.label}" without a change id`
-    const due = { kind: 'broken', reason, at: isoTime(deps.clock.nowMs()) } as const
+    // As good as a lie that was found: it is not lived with, however short ago the last reset was.
+    const due = { kind: 'lied', reason, at: isoTime(deps.clock.nowMs()) } as const
     await rememberVm(hold.job().vm, (history) => withResetDue(history, due), { deps, cancel: call })
     return off(reason)
   }

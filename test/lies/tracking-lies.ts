@@ -146,9 +146,8 @@ const between: Chapter = {
     {
       lie: 'A disk was added',
       before: [{ action: 'add-disk', body: { capacityBytes: MiB } }],
-      noticed: [{ read: 'no-change-id' }],
-      ends: warning('cbt-unavailable'),
-      next: warning('cbt-reset'),
+      noticed: [{ read: 'disk-added' }],
+      ends: ok,
     },
     {
       lie: 'A disk was replaced by a new one at its place',
@@ -156,9 +155,8 @@ const between: Chapter = {
         { action: 'remove-disk', body: { deviceKey: 2001 } },
         { action: 'add-disk', body: { capacityBytes: MiB } },
       ],
-      noticed: [{ read: 'no-change-id' }],
-      ends: warning('cbt-unavailable'),
-      next: warning('cbt-reset'),
+      noticed: [{ read: 'disk-replaced' }],
+      ends: ok,
     },
     {
       lie: 'A disk was removed',

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PointDisk } from '../../lib/model/point.ts'
 import { afterFailedQuery, decideReading, type ReadingFacts } from '../../lib/mover/decide.ts'
+import { trackingNotice } from '../../lib/mover/tracking-notice.ts'
 import { pointDisk } from './point-disk.ts'
 import { trackedVm } from './tracked-vm.ts'
 
@@ -83,6 +84,15 @@ describe('decideReading()', () => {
     expect(off).toMatchObject({ kind: 'differential', parent: before, why: { cause: 'tracking-off' } })
     const without = decideReading({ ...facts, disk: { ...disk, changeId: null } })
     expect(without).toMatchObject({ kind: 'differential', why: { cause: 'no-change-id' } })
+  })
+
+  it('takes the missing change id of a new disk, or of another at its place, for what it is', () => {
+    const first = { ...facts, disk: { ...disk, changeId: null } }
+    const added = decideReading({ ...first, parent: { sequence: 3, vcenterId: facts.vcenterId, disk: null } })
+    expect(added).toMatchObject({ kind: 'full', why: { cause: 'disk-added' } })
+    const replaced = decideReading({ ...withParent({ backingUuid: 'other' }), disk: first.disk })
+    expect(replaced).toMatchObject({ kind: 'differential', why: { cause: 'disk-replaced' } })
+    for (const reading of [added, replaced]) expect(trackingNotice([{ disk, reading }])).toBe(null)
   })
 
   it("goes on by changed areas after a Storage vMotion that kept the change id's uuid", () => {
