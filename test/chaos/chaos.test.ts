@@ -18,7 +18,7 @@ describe('backups while everything fails at random', () => {
         told.push(...faults.map((fault) => `npm run test:chaos -- --seed ${seed} --run ${plan.run}: ${fault}`)),
     })
     expect(told).toEqual([])
-    expect(summary).toMatchObject({ runs: 50, wrongDisks: 0, orphans: 0, leakedPlaces: 0 })
+    expect(summary).toMatchObject({ runs: 50, wrongDisks: 0, orphans: 0, leakedPlaces: 0, crowded: 0 })
     expect(summary.points).toBeGreaterThan(100)
     expect(Object.keys(summary.struck).length).toBeGreaterThan(FAULT_KINDS.length / 3)
   })

@@ -19,6 +19,7 @@ export type Findings = {
   readonly unseenDisks: number
   readonly orphans: number
   readonly leakedPlaces: number
+  readonly crowded: number
   /** Of jobs: "success ok", "failed snapshot-changed", … */
   readonly outcomes: readonly string[]
 }
@@ -35,6 +36,7 @@ export async function check(play: Play): Promise<Findings> {
       ...wrong.map((disk) => `Restored bytes are not what was frozen: ${disk}`),
       ...orphans,
       ...leaked,
+      ...play.crowded,
       ...foreignOf(play),
       ...jobs.flatMap((job) => jobFaults(job, points)),
       ...(await runFaults(play)),
@@ -48,6 +50,7 @@ export async function check(play: Play): Promise<Findings> {
     unseenDisks: unseen,
     orphans: orphans.length,
     leakedPlaces: leaked.length,
+    crowded: play.crowded.length,
     outcomes: jobs.map(({ outcome }) => (outcome === null ? 'none' : `${outcome.kind} ${outcome.code}`)),
   }
 }

@@ -11,6 +11,7 @@ import type { SnapshotState, VmState } from '../../lib/model/vm.ts'
 import type { ChangedAreas, Vsphere, VsphereSession } from '../../lib/ports/vsphere.ts'
 import { cancel } from '../stages/world.ts'
 import type { FaultKind } from './fault-kinds.ts'
+import { groupFaults } from './group-turns.ts'
 import { diceFor, isOurs, later, MINUTE_MS, type Play, SECOND_MS, strikes } from './play.ts'
 
 const BLOCK_BYTES = 65_536
@@ -35,7 +36,12 @@ function lyingSession(play: Play, inner: VsphereSession): VsphereSession {
       if (vm !== null) refuseWhileBusy(vm, 'CreateSnapshot_Task')
       if (seen?.consolidationNeeded === true)
         play.violations.push(`Snapshot "${request.name}" was asked for while "${seen.name}" needed consolidation`)
-      return await inner.createSnapshot(request, within)
+      try {
+        return await inner.createSnapshot(request, within)
+      } finally {
+        if (vm?.snapshots.some(({ name }) => name === request.name))
+          play.crowded.push(...(await groupFaults(play, { vm, name: request.name })))
+      }
     },
     removeSnapshot: (moref, within) => removeSnapshot(play, { inner, moref }, within),
     removeAllSnapshots: async (moref, within) => {

@@ -80,7 +80,7 @@ function replayOf({ seed, run }: { readonly seed: number; readonly run: number }
 }
 
 function summaryText(summary: Summary, seed: number): string {
-  const { struck, wrongDisks, orphans, leakedPlaces } = summary
+  const { struck, wrongDisks, orphans, leakedPlaces, crowded } = summary
   return [
     `runs      ${summary.runs}, of which ${summary.failed.length} failed`,
     `faults    ${Object.values(struck).reduce((sum, count) => sum + count, 0)} of ${Object.keys(struck).length} kinds: ${listOf(struck)}`,
@@ -88,7 +88,7 @@ function summaryText(summary: Summary, seed: number): string {
     `outcomes  ${listOf(summary.outcomes)}`,
     `unproven  ${summary.unprovenDisks} disks hold older bytes where changes were left out, and their points say so; ${summary.unseenDisks} more were written over before an audit of less than all came by`,
     ...summary.failed.map(({ run }) => `failed    ${replayOf({ seed, run })}`),
-    `${wrongDisks === 0 ? '0 wrong bytes' : `wrong bytes on ${wrongDisks} disks`}, ${orphans} orphaned snapshots, ${leakedPlaces} leaked tokens`,
+    `${wrongDisks === 0 ? '0 wrong bytes' : `wrong bytes on ${wrongDisks} disks`}, ${orphans} orphaned snapshots, ${leakedPlaces} leaked tokens, ${crowded} snapshots out of their group's turn`,
   ].join('\n')
 }
 

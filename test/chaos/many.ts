@@ -26,6 +26,8 @@ export type Summary = {
   readonly unseenDisks: number
   readonly orphans: number
   readonly leakedPlaces: number
+  /** Snapshots made while another VM of the group had one. */
+  readonly crowded: number
 }
 
 /** What a worker is told, and what it answers with. */
@@ -80,6 +82,7 @@ export function summaryOf(results: readonly RunResult[]): Summary {
     wrongDisks: sum((result) => result.wrongDisks),
     orphans: sum((result) => result.orphans),
     leakedPlaces: sum((result) => result.leakedPlaces),
+    crowded: sum((result) => result.crowded),
   }
 }
 

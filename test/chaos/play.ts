@@ -17,6 +17,8 @@ export type Play = {
   readonly struck: Map<FaultKind, number>
   /** What must not have happened, in words. */
   readonly violations: string[]
+  /** VMs of one anti-affinity group that had a snapshot at once, in words. */
+  readonly crowded: string[]
   /** Every shared resource that a place was asked for in. */
   readonly resources: Set<string>
   /** Snapshots of others that must still be there. */

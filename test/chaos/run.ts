@@ -71,7 +71,15 @@ async function openPlay(plan: Plan): Promise<Play> {
   const engine: Engine = newEngine(world)
   engine.deliveriesMax = plan.deliveriesMax
   const play: Play = {
-    ...{ plan, engine, world, dice: diceOf(plan.seed, plan.run, 'play'), struck: new Map(), violations: [] },
+    ...{
+      plan,
+      engine,
+      world,
+      dice: diceOf(plan.seed, plan.run, 'play'),
+      struck: new Map(),
+      violations: [],
+      crowded: [],
+    },
     ...{ resources: new Set(), foreign: new Set(), away: [], calm: false },
     jumpMs: (ms) => {
       jumpedMs += ms
