@@ -8,7 +8,10 @@ import type { SimMishap, SimScenario } from './machine/types.ts'
 import { type ActionMishap, type Mishap, readMishap } from './read-mishap.ts'
 
 export type FaultRule = {
-  /** An API method's name, '/folder', '/folder range' (those with a Range alone), '/guestFile', or '*' for every call. */
+  /**
+   * An API method's name, '/folder', '/folder range' (those with a Range alone), '/nfc', '/nfc piece' (within a stream), '/guestFile', or
+   * '*' for every call.
+   */
   readonly call: string
   /** When: from the nth matching call on, or at each with this chance. */
   readonly when: { readonly kind: 'nth'; readonly nth: number } | { readonly kind: 'chance'; readonly chance: number }

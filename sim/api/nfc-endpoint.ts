@@ -17,7 +17,7 @@ export async function nfcEndpoint(front: Front, exchange: Exchange): Promise<voi
     const lease = front.leases.byTicket(ticket)
     const disk = lease?.disk(targetId) ?? null
     if (lease === null || disk === null || lease.state() !== 'ready') return answerStatus(exchange, 404)
-    await send(exchange, { lease, disk, lie: mishap?.kind ?? null })
+    await send(front, exchange, { lease, disk, lie: mishap?.kind ?? null })
   } catch (error) {
     if (exchange.signal.aborted && !(error instanceof SimFault)) return
     if (exchange.response.headersSent) return void exchange.response.destroy()
@@ -28,7 +28,8 @@ export async function nfcEndpoint(front: Front, exchange: Exchange): Promise<voi
 
 type Sent = { readonly lease: Lease; readonly disk: LeasedDisk; readonly lie: string | null }
 
-async function send({ response, signal }: Exchange, { lease, disk, lie }: Sent): Promise<void> {
+async function send(front: Front, exchange: Exchange, { lease, disk, lie }: Sent): Promise<void> {
+  const { response, signal } = exchange
   // Chunked: a server does not know how long a stream will be.
   response.writeHead(200, { 'Content-Type': 'application/x-vnd.vmware-streamVmdk' })
   const meter = fileMeter()
@@ -38,6 +39,7 @@ async function send({ response, signal }: Exchange, { lease, disk, lie }: Sent):
   let sent = 0
   for (const piece of pieces) {
     if (sent++ >= piecesMax) break
+    if ((await meetMishap(front, { call: '/nfc piece', exchange, session: null })) === 'answered') return
     signal.throwIfAborted()
     if (lease.state() !== 'ready') return void response.destroy()
     meter.add(piece)

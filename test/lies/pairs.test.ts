@@ -3,13 +3,14 @@
 
 import { describe, it } from 'vitest'
 import { seededRandom, wholeNumber } from '../../lib/base/random.ts'
+import { EXPORT_LIES } from './export-lies.ts'
 import type { Lie } from './lie.ts'
 import { provePair, seed } from './prove.ts'
 import { SNAPSHOT_LIES } from './snapshot-lies.ts'
 import { TRACKING_LIES } from './tracking-lies.ts'
 
 const random = seededRandom(seed)
-const all = [...TRACKING_LIES, ...SNAPSHOT_LIES]
+const all = [...TRACKING_LIES, ...SNAPSHOT_LIES, EXPORT_LIES]
   .flatMap(({ lies }) => lies)
   .filter(({ first, unproven }) => first !== true && unproven === undefined)
 const draw = (): Lie => {

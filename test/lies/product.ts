@@ -9,6 +9,7 @@ import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/mem
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
+import { leaseTransport } from '../../lib/adapters/vsphere/lease.ts'
 import { openVsphere, type VsphereSettings } from '../../lib/adapters/vsphere/vsphere.ts'
 import { KiB, MiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -49,7 +50,7 @@ export type Product = AsyncDisposable & {
   readonly log: MemoryLog
   /** What jobs waited for since the start, in words. */
   readonly waits: readonly string[]
-  /** Backs up a machine once, from the request to the job's end. */
+  /** Backs up a machine once, from the request to the job's end; files are read where the policy names no transport. */
   backUp(vm: string, policy: Partial<Policy>): Promise<Job>
   points(): Promise<readonly StoredPoint[]>
   /** Sequences of points that are marked as unproven. */
@@ -91,7 +92,7 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
     log,
     waits,
     backUp: async (vm, change) => {
-      const policy = { ...defaultPolicy(), ...change }
+      const policy: Policy = { ...defaultPolicy(), transport: ['datastore'], ...change }
       const run = await requestRun({ door: 'api', policy, vms: [vm], key: `${++keys}` }, parts.deps, cancel)
       for (;;) {
         const found = await jobStore.runs.get(run, cancel)
@@ -160,7 +161,7 @@ function partsOf(
 
 function moverDepsOf({ repository, jobStore, log }: Stores, settings: VsphereSettings): MoverDeps {
   const { clock, random } = settings
-  const transports = [datastoreTransport(settings)]
+  const transports = [datastoreTransport(settings), leaseTransport(settings)]
   const small = { readAheadBytes: 256 * KiB, pieceBytes: 64 * KiB, uploadsMax: 2, packBytesTarget: MiB }
   return {
     ...{ jobs: jobStore, repository, transports, clock, random, log },

@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { EXPORT_LIES } from './export-lies.ts'
 import type { Chapter, Lie, Sign } from './lie.ts'
 import { SNAPSHOT_LIES } from './snapshot-lies.ts'
 import { TRACKING_LIES } from './tracking-lies.ts'
@@ -18,7 +19,7 @@ export function withTables(document: string): string {
   const [before, rest] = document.split(BEGIN)
   const after = rest?.split(END)[1]
   if (before === undefined || after === undefined) throw new Error('There is no place for the tables')
-  return `${before}${BEGIN}${[...TRACKING_LIES, ...SNAPSHOT_LIES].map(tableOf).join('')}\n${END}${after}`
+  return `${before}${BEGIN}${[...TRACKING_LIES, ...SNAPSHOT_LIES, EXPORT_LIES].map(tableOf).join('')}\n${END}${after}`
 }
 
 function tableOf({ title, lies }: Chapter): string {

@@ -44,7 +44,7 @@ export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> 
   identity ??= selfSigned({ nowMs: clock.nowMs(), random })
   const server = await startServer({
     ...plainServer,
-    ...{ estate, scenario, clock, random, identity, users: [USER], snapshotMs: 5, taskMs: 5 },
+    ...{ estate, scenario, clock, random, identity, users: [USER], snapshotMs: 5, taskMs: 5, leaseTimeoutMs: 1_000 },
   })
   const settings: VsphereSettings = {
     url: server.url,
