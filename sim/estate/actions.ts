@@ -101,6 +101,7 @@ function readWish(object: JsonObject, action: MachineAction): Wish {
     case 'hold-consolidation':
     case 'list-late':
     case 'power-loss':
+    case 'others-read':
     case 'relocate':
     case 'task':
     case 'end-tasks':

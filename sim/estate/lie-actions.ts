@@ -9,7 +9,7 @@ import type { JsonObject } from './json.ts'
 
 export const LIE_ACTIONS = [
   ...(['change-tracking', 'fill-datastore', 'hold-consolidation', 'list-late', 'power-loss'] as const),
-  ...(['relocate', 'task', 'end-tasks', 'write'] as const),
+  ...(['others-read', 'relocate', 'task', 'end-tasks', 'write'] as const),
 ] as const
 
 type LieAction = (typeof LIE_ACTIONS)[number]
@@ -20,6 +20,7 @@ export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   'hold-consolidation': ['ms', 'deaf'],
   'list-late': ['ms'],
   'power-loss': [],
+  'others-read': ['connections', 'bufferBytes'],
   relocate: ['host', 'datastore', 'changeTracking'],
   task: ['name', 'ms'],
   'end-tasks': [],
@@ -35,6 +36,7 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * back by so much, 2 if not given; by 1 it stands still), "other-uuid" (the counter of another chain), "no-change-id" (never again one on this disk);
  * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later; 0 shows all that are there), power-loss {} (off, on, and tracking begins anew),
+ * others-read {connections?, bufferBytes?} (other products use so much of the machine's host from now on; 0, as if not given, is nothing),
  * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
  * cancelled),
  * write {bytes} (the guest writes that much now).
@@ -67,6 +69,14 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
     }
     case 'power-loss':
       return losePower
+    case 'others-read': {
+      const amount = (key: string) => object.wholeNumber(key, { low: 0, high: 2 ** 40, fallback: 0 })
+      const use = { connections: amount('connections'), bufferBytes: amount('bufferBytes') }
+      return (machine, estate) => {
+        const placed = estate.machines().find((each) => each.machine === machine)
+        if (placed !== undefined) estate.peaks.othersUse(placed.place.host, use)
+      }
+    }
     case 'relocate': {
       const changeTracking = object.choice('changeTracking', { of: ['kept', 'reset'], fallback: 'kept' })
       const target = { host: object.textOrNull('host'), datastore: object.textOrNull('datastore'), changeTracking }

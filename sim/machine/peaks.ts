@@ -9,6 +9,9 @@ const HOST_BUFFER_BYTES_MAX = 48 * MiB
 
 type Placed = { readonly machine: SimMachine; readonly place: SimPlace }
 
+/** What other products read through the vCenter and one host, all at once. */
+type OthersUse = { readonly connections: number; readonly bufferBytes: number }
+
 /** By name: how much was in use at once, at most. */
 type Most = Readonly<Record<string, number>>
 
@@ -19,22 +22,30 @@ export class Peaks {
   #readsMost = 0
   readonly #readsMostOf = new Map<string, number>()
   readonly #bytesMostOf = new Map<string, number>()
+  /** What others use of hosts; counts towards no peak. */
+  readonly #others = new Map<string, OthersUse>()
   readonly #snapshotsMostOf = new Map<string, number>()
 
   /** A part of a disk's file is being read, by way of the vCenter and this host, until it is disposed; throws SimFault. */
   read({ host, lengthBytes }: { readonly host: string; readonly lengthBytes: number }): Disposable {
     this.#change(host, { reads: 1, lengthBytes })
     const end = () => this.#change(host, { reads: -1, lengthBytes: -lengthBytes })
-    if (this.#readsNow > CONNECTIONS_MAX) {
+    const others = [...this.#others.values()].reduce((sum, { connections }) => sum + connections, 0)
+    if (this.#readsNow + others > CONNECTIONS_MAX) {
       end()
       throw new SimFault('HostConnectFault', `NFC: more than ${CONNECTIONS_MAX} connections`)
     }
-    if ((this.#bytes.get(host) ?? 0) > HOST_BUFFER_BYTES_MAX) {
+    if ((this.#bytes.get(host) ?? 0) + (this.#others.get(host)?.bufferBytes ?? 0) > HOST_BUFFER_BYTES_MAX) {
       end()
       const message = `NFC error 5: NFC_NO_MEMORY: Failed to allocate the requested ${lengthBytes} bytes`
       throw new SimFault('NfcFault', message)
     }
     return { [Symbol.dispose]: end }
+  }
+
+  /** From now on others use so much of a host. */
+  othersUse(host: string, use: OthersUse): void {
+    this.#others.set(host, use)
   }
 
   /** Looks at how many snapshots rest on each datastore now; one counts on every datastore that a disk of it is on. */

@@ -60,6 +60,7 @@ const CALM: readonly Act[] = [
   { action: 'end-tasks' },
   { action: 'list-late', body: { ms: 0 } },
   { action: 'hold-consolidation', body: { ms: 0 } },
+  { action: 'others-read' },
 ]
 
 /** Only what must hold whatever happens: how the backup ends is not foretold. */

@@ -3,6 +3,7 @@
 import { MiB } from '../../lib/base/bytes.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import { type Chapter, during, failed, ok, READ, type Rule, warning } from './lie.ts'
+import { LIMIT_LIES } from './limit-lies.ts'
 import { WIRE_LIES } from './wire-lies.ts'
 
 const fault = { fault: 'GenericVmConfigFault', message: 'An error occurred while saving the snapshot' }
@@ -358,4 +359,4 @@ const weight: Chapter = {
   ],
 }
 
-export const SNAPSHOT_LIES: readonly Chapter[] = [stuns, tasks, reads, weight, WIRE_LIES]
+export const SNAPSHOT_LIES: readonly Chapter[] = [stuns, tasks, reads, weight, WIRE_LIES, LIMIT_LIES]

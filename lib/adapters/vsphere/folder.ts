@@ -77,7 +77,8 @@ export function folderRefused(
     return new BackupError(message, { code: 'datastore-refused', kind: 'refused', hint, facts })
   }
   if (status === 423 || status === 500) {
-    const hint = 'The file is locked: a running VM writes it, or another task holds it'
+    const hint =
+      'The file is locked by a running VM or another task, or its host has no memory left for reads (NFC error 5)'
     return new BackupError(message, { code: 'datastore-locked', retry: 'later', hint, facts })
   }
   return new BackupError(message, {

@@ -308,7 +308,7 @@ describe('transport datastore on a server that does as it is told', () => {
 
   it('says what may help when a file is locked, or vCenter has no HTTP session left', async () => {
     const refusals = [
-      [423, /another task holds it/],
+      [423, /by a running VM or another task/],
       [503, /maxSessionCount/],
     ] as const
     for (const [status, hint] of refusals) {
