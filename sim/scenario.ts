@@ -66,6 +66,7 @@ export class Scenario implements SimScenario {
   readonly #act: Act
   readonly #failures: string[] = []
   readonly #calls = new Map<string, number>()
+  readonly #struck = new Map<string, number>()
   #rules: readonly LiveRule[] = []
   #armed = 0
 
@@ -100,6 +101,11 @@ export class Scenario implements SimScenario {
     return Object.fromEntries(this.#calls)
   }
 
+  /** How often each kind of mishap struck; actions by their names. */
+  struck(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#struck)
+  }
+
   /** Why actions of rules could not be carried out, oldest first. */
   failures(): readonly string[] {
     return this.#failures
@@ -116,6 +122,8 @@ export class Scenario implements SimScenario {
       const counts = wish.kind === 'action' || mishap === null
       if (!counts || live.done >= live.rule.times || !strikes(live)) continue
       live.done++
+      const kind = wish.kind === 'action' ? wish.action : wish.kind
+      this.#struck.set(kind, (this.#struck.get(kind) ?? 0) + 1)
       if (wish.kind === 'action') this.#carryOut(wish)
       else mishap = wish
     }

@@ -5,6 +5,7 @@ import { FAULT_KINDS } from './fault-kinds.ts'
 import { carryOutMany, summaryOf } from './many.ts'
 import { planOf } from './plan.ts'
 import { carryOut } from './run.ts'
+import { soapPlanOf } from './soap-plan.ts'
 
 const seed = Number(process.env['COLDFRAME_SEED'] ?? Date.now() % 1_000_000)
 const LIMIT_MS = 600_000
@@ -30,5 +31,6 @@ describe('backups while everything fails at random', () => {
       expect({ ...again, elapsedMs: first.elapsedMs }).toEqual(first)
       expect(summaryOf([first]).failed).toEqual([])
     }
+    expect(soapPlanOf({ seed: 7, run: 19 })).toEqual(soapPlanOf({ seed: 7, run: 19 }))
   })
 })

@@ -3,14 +3,14 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { RunResult } from './run.ts'
+import type { AnyResult } from './carry-out.ts'
 
 export type ManyOptions = {
   readonly seed: number
   readonly runs: readonly number[]
   /** Processes. */
   readonly atOnce: number
-  readonly onResult: (result: RunResult, done: number) => void
+  readonly onResult: (result: AnyResult, done: number) => void
 }
 
 export type Summary = {
@@ -36,15 +36,15 @@ export type Order = { readonly seed: number; readonly run: number }
 /** @throws Error when a worker ends before its runs do */
 export async function carryOutMany({ seed, runs, atOnce, onResult }: ManyOptions): Promise<Summary> {
   const left = [...runs]
-  const results: RunResult[] = []
+  const results: AnyResult[] = []
   const work = async (): Promise<void> => {
     if (left.length === 0) return
     const child = fork(join(import.meta.dirname, 'worker.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const ended = once(child, 'exit')
     for (let run = left.shift(); run !== undefined; run = left.shift()) {
       const number = run
-      const answer = new Promise<RunResult>((resolve, reject) => {
-        child.once('message', (message) => resolve(message as RunResult))
+      const answer = new Promise<AnyResult>((resolve, reject) => {
+        child.once('message', (message) => resolve(message as AnyResult))
         void ended.then(([code]) => reject(new Error(`Run ${number} of seed ${seed} ended its process (${code})`)))
       })
       child.send({ seed, run } satisfies Order)
@@ -59,14 +59,14 @@ export async function carryOutMany({ seed, runs, atOnce, onResult }: ManyOptions
   return summaryOf(results)
 }
 
-export function summaryOf(results: readonly RunResult[]): Summary {
+export function summaryOf(results: readonly AnyResult[]): Summary {
   const struck: Record<string, number> = {}
   const outcomes: Record<string, number> = {}
   for (const result of results) {
     for (const [kind, count] of Object.entries(result.struck)) struck[kind] = (struck[kind] ?? 0) + count
     for (const outcome of result.outcomes) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
   }
-  const sum = (of: (result: RunResult) => number) => results.reduce((total, result) => total + of(result), 0)
+  const sum = (of: (result: AnyResult) => number) => results.reduce((total, result) => total + of(result), 0)
   return {
     runs: results.length,
     failed: results

@@ -30,6 +30,7 @@ import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
 import type { Repository } from '../../lib/repository/repository.ts'
 import { defaultStageLimits, type StageDeps, type StageLimits } from '../../lib/stages/deps.ts'
+import { HUNT_ALL, hunt } from '../../lib/stages/hunt.ts'
 
 const cancel = { signal: new AbortController().signal }
 const plainWrapper: KeyWrapper = { kind: 'passphrase', wrap: async (key) => key, unwrap: async (blob) => blob }
@@ -59,6 +60,10 @@ export type Product = AsyncDisposable & {
   limit(change: Partial<StageLimits>): void
   /** SHA-256 of each disk as a point restores it, by key. */
   digestsOf(point: StoredPoint): Promise<ReadonlyMap<number, string>>
+  /** As a schedule has it. */
+  hunt(): Promise<void>
+  /** Places that are held, and who holds them. */
+  held(): Promise<readonly string[]>
   /** What jobs still owe. */
   debts(): Promise<readonly string[]>
 }
@@ -79,8 +84,12 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
     cancel,
   )
   const waits: string[] = []
-  const jobStore = watched(memoryJobStore(), (job) => {
-    if (job.waitsFor !== null) waits.push(job.waitsFor)
+  const resources = new Set<string>()
+  const jobStore = watched(memoryJobStore(), {
+    onJob: (job) => {
+      if (job.waitsFor !== null) waits.push(job.waitsFor)
+    },
+    onResource: (name) => resources.add(name),
   })
   const log = memoryLog()
   const limits = { ...LIMITS }
@@ -112,6 +121,13 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
     },
     limit: (change) => void Object.assign(limits, LIMITS, change),
     digestsOf: (point) => digestsOf(repository, point),
+    hunt: async () => void (await hunt(HUNT_ALL, parts.deps, cancel)),
+    held: async () => {
+      const found = await Promise.all([...resources].map((name) => jobStore.resources.get(name, cancel)))
+      return found.flatMap((each) =>
+        (each?.value.places ?? []).map(({ holder }) => `"${holder}" holds a place of "${each?.value.name}"`),
+      )
+    },
     debts: async () => {
       const jobs = await jobStore.recentJobs({ limit: 100 }, cancel)
       return jobs.flatMap(({ owes, notices }) =>
@@ -182,11 +198,20 @@ async function digestsOf(repository: Repository, { envelope }: StoredPoint): Pro
   return digests
 }
 
-/** Tells of every record of a job that is written. */
-function watched(store: JobStore, onJob: (job: Job) => void): JobStore {
-  const { jobs } = store
+type Watcher = { readonly onJob: (job: Job) => void; readonly onResource: (name: string) => void }
+
+/** Tells of every record of a job that is written, and of every resource that is made. */
+function watched(store: JobStore, { onJob, onResource }: Watcher): JobStore {
+  const { jobs, resources } = store
   return {
     ...store,
+    resources: {
+      ...resources,
+      create: (name, value, within) => {
+        onResource(name)
+        return resources.create(name, value, within)
+      },
+    },
     jobs: {
       ...jobs,
       replace: (id, next, within) => {
