@@ -228,8 +228,7 @@ const reads: Chapter = {
     {
       lie: 'Somebody deletes all snapshots',
       rules: during('remove-all-snapshots'),
-      noticed: [{ outcome: 'no-transport' }],
-      ends: failed('no-transport'),
+      ...refused,
     },
     {
       lie: 'Somebody deletes all snapshots and takes one of his own: reads succeed and give other bytes',
@@ -287,14 +286,12 @@ const reads: Chapter = {
     {
       lie: 'The disks move to another datastore',
       rules: during('relocate', { datastore: 'ds2' }),
-      noticed: [{ outcome: 'disk-read-failed' }],
-      ends: failed('disk-read-failed'),
+      ...refused,
     },
     {
       lie: 'The disks move to another datastore, and tracking begins anew',
       rules: during('relocate', { datastore: 'ds2', changeTracking: 'reset' }),
-      noticed: [{ outcome: 'disk-read-failed' }],
-      ends: failed('disk-read-failed'),
+      ...refused,
       next: warning('cbt-reset'),
     },
     {

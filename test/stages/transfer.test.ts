@@ -1,6 +1,7 @@
 // transfer: movers that die, vanish, are slow to be known, or answer with a failure.
 
 import { describe, expect, it } from 'vitest'
+import { dropAllSnapshots, type MemoryVm, relocate, takeSnapshot } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import type { Tasks } from '../../lib/ports/tasks.ts'
@@ -130,6 +131,50 @@ describe('transfer', () => {
     const job = await backUpOne(engine)
     expect(job).toMatchObject({ attempt: 2, outcome: { kind: 'success' }, notices: [] })
     expect((await pointOfJob(world, job))?.body.notices).toEqual([])
+    await expectRest(engine)
+  })
+
+  it.each([
+    { what: 'taken away', blow: 'unreachable', act: (vm: MemoryVm) => dropAllSnapshots(vm) },
+    { what: 'moved to another datastore', blow: 'refused', act: (vm: MemoryVm) => relocate(vm, 'ds2') },
+  ] as const)('ends at the first failure when the snapshot was $what', async ({ blow, act }) => {
+    const { world, vm, engine } = await worldWithVm()
+    world.moverChaos = chaos(({ name }) => {
+      if (name !== 'transport.read') return null
+      act(vm)
+      return { when: 'before', blow }
+    })
+    const job = await backUpOne(engine)
+    expect(job).toMatchObject({ attempt: 1, outcome: { kind: 'failed', code: 'snapshot-changed' } })
+    await expectRest(engine)
+  })
+
+  it('reads again when somebody made a snapshot above ours', async () => {
+    const { world, vm, engine } = await worldWithVm()
+    world.moverChaos = chaos(({ name, process }) => {
+      if (name !== 'transport.read' || process !== 'mover/1') return null
+      if (vm.snapshots.length === 1)
+        takeSnapshot(vm, { name: 'of an operator', description: '', quiesced: false, atMs: 0 })
+      return { when: 'before', blow: 'unreachable' }
+    })
+    expect(await backUpOne(engine)).toMatchObject({ attempt: 2, outcome: { kind: 'success' } })
+    await expectRest(engine)
+  })
+
+  it('reads again when vCenter does not tell whether the snapshot is still there', async () => {
+    const { world, engine } = await worldWithVm()
+    world.moverChaos = chaos(({ name, process }) =>
+      name === 'transport.read' && process === 'mover/1' ? { when: 'before', blow: 'unreachable' } : null,
+    )
+    let failed = 0
+    world.chaos = chaos(({ name, process }) => {
+      if (process !== 'transfer' || name !== 'vsphere.readVm' || failed > 0) return null
+      failed++
+      return { when: 'before', blow: 'refused' }
+    })
+    const job = await backUpOne(engine)
+    expect(failed).toBe(1)
+    expect(job).toMatchObject({ attempt: 2, outcome: { kind: 'success' } })
     await expectRest(engine)
   })
 
