@@ -19,9 +19,12 @@ export function huntRung(tries: number): HuntRung {
   return tries === 1 ? 'snapshot' : 'quiesced-snapshot'
 }
 
-/** Under 80 characters, vSphere's limit. Known as ours by the VM's history alone, where it stands before it is made. */
-export function huntSnapshotName({ vmId, tries }: { readonly vmId: VmId; readonly tries: number }): string {
-  return `coldframe-hunt-${vmId}-${tries}`
+/**
+ * Under 80 characters, vSphere's limit. Known as ours by the VM's history alone, where it stands before it is made.
+ * @param of.mark random: another installation that hunts on the same VM never makes the same name
+ */
+export function huntSnapshotName(of: { readonly vmId: VmId; readonly tries: number; readonly mark: string }): string {
+  return `coldframe-hunt-${of.vmId}-${of.tries}-${of.mark}`
 }
 
 /** What of a VM's disks is to be mended, in words; null when nothing is. */

@@ -1,9 +1,11 @@
 // Mending disks that do not consolidate by themselves, rung by rung, a try every few hours. Each try is noted before it begins.
 
+import { hexOf } from '../base/bytes.ts'
 import { isoTime } from '../base/clock.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
 import { HUNT_TRIES_MAX, huntRung, huntSnapshotName, huntWait, whatToMend } from '../model/hunt.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
+import { waitsForTasks } from '../model/vm-task.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import type { StageDeps } from './deps.ts'
 import { consolidated, leftByHunt, removeSnapshots } from './snapshots.ts'
@@ -45,7 +47,8 @@ export async function mendDisks({ session, vm }: At, call: Call): Promise<Mended
   const reason = whatToMend(vm) ?? 'its disks need consolidation'
   const bare = flattenSnapshots(vm.snapshots).length === 0
   const rung = bare ? huntRung(tries) : 'consolidate'
-  const snapshot = rung === 'consolidate' ? null : huntSnapshotName({ vmId: vm.vmId, tries })
+  const snapshot =
+    rung === 'consolidate' ? null : huntSnapshotName({ vmId: vm.vmId, tries, mark: hexOf(deps.random.bytes(4)) })
   const begun = { tries: tries + 1, triedAt: isoTime(deps.clock.nowMs()), reason, snapshot }
   await rememberVm(vm, (before) => ({ ...before, hunt: begun }), call)
   deps.log.warn('hunt.mends', { vm: vm.name, reason, rung, try: tries + 1 })
@@ -66,7 +69,7 @@ export async function mendDisks({ session, vm }: At, call: Call): Promise<Mended
   }
 }
 
-/** "Delete all" merges what nothing accounts for. Only while the tree holds our own snapshot and nothing else. */
+/** "Delete all" merges what nothing accounts for. Only while the tree holds our own snapshot and nothing else, and nobody is at work. */
 async function throughSnapshot(
   { session, vm }: At,
   { name, quiesced }: { readonly name: string; readonly quiesced: boolean },
@@ -76,10 +79,13 @@ async function throughSnapshot(
   const description = 'Coldframe hunt: made to be removed at once, so that deltas are merged'
   const limited = { signal: withTimeLimit(cancel.signal, deps.limits.captureMs) }
   const moref = await session.createSnapshot({ vm: vm.moref, name, description, quiesce: { kind: quiesce } }, limited)
+  // Tasks before the tree: a snapshot of others whose task ends between the two looks is then seen in the tree.
+  const busy = waitsForTasks(await session.runningTasks(vm.moref, cancel))
   const tree = await session.readVm(vm.moref, cancel)
   const all = flattenSnapshots(tree.snapshots)
   const own = all.filter((each) => each.moref === moref)
-  if (all.length !== own.length) return removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
+  if (busy !== null || all.length !== own.length)
+    return removeSnapshots({ session, vm: vm.moref, snapshots: own }, deps, cancel)
   await endsInTime((within) => session.removeAllSnapshots(vm.moref, within), deps, cancel)
   return session.readVm(vm.moref, cancel)
 }

@@ -1,6 +1,7 @@
 // hunt: finds snapshots of ours that no job is at work with, disks that need consolidation, and deltas that no snapshot accounts for,
 // and mends them. What is not provably ours it never touches.
 
+import { hexOf } from '../base/bytes.ts'
 import { isoTime } from '../base/clock.ts'
 import { forEachBounded } from '../base/concurrency.ts'
 import { BackupError, hasCode, messageOf } from '../base/errors.ts'
@@ -89,7 +90,8 @@ async function huntVm({ session, listed }: At, options: HuntOptions, call: Call)
   const { vm, policy } = seen
   if (options.keepsWindows && policy !== null && !isWindowOpen(policy, deps.clock.nowMs()))
     return findingOf(seen, waits(`the window of policy "${policy.name}" is closed`))
-  const holder = `hunt-${vm.vmId}`
+  // Of this hunt alone: another one that is at work on the VM keeps its place.
+  const holder = `hunt-${hexOf(deps.random.bytes(8))}`
   const resource = vmResource(vm.vmId)
   const wishes = [{ resource, what: `VM "${vm.name}"`, units: 1, unitsMax: 1 }]
   try {

@@ -101,6 +101,41 @@ describe('hunt', () => {
     expect((await onlyFinding(world)).reason).toMatch(/^VM "db-1": 1 of 1 are taken by job [0-9a-f]{8}$/)
   })
 
+  it('does not work on a VM together with another hunt, nor gives back what that one holds', async () => {
+    const { engine, vm } = await engineWith()
+    const { world } = engine
+    vm.consolidationNeeded = true
+    vm.mishaps.consolidationTakesMs = 30_000
+    const first = huntIn(world)
+    await expect.poll(() => vm.runningTasks).toEqual(['ConsolidateVMDisks_Task'])
+    expect((await onlyFinding(world)).reason).toMatch(/^VM "db-1": 1 of 1 are taken/)
+    const places = async () => (await world.jobStore.resources.get(`vm/${vm.vmId}`, cancel))?.value.places ?? []
+    expect(await places()).toHaveLength(1)
+    world.clock.advance(31_000)
+    expect((await first).findings).toMatchObject([{ outcome: 'mended' }])
+    expect(await places()).toEqual([])
+  })
+
+  it('removes its own snapshot alone when somebody else is at work on the VM', async () => {
+    const { engine, vm } = await engineWith()
+    const { world } = engine
+    loseDelta(vm)
+    vm.mishaps.consolidationsFail = 1
+    await onlyFinding(world)
+    world.clock.advance(4 * HOUR_MS)
+    vm.mishaps.consolidationsDeaf = 1
+    vm.mishaps.snapshotTakesMs = 1_000
+    const second = huntIn(world)
+    await expect.poll(() => vm.runningTasks).toEqual(['CreateSnapshot_Task'])
+    // What it makes shows in the tree when it has ended.
+    vm.runningTasks.push('CreateSnapshot_Task of others')
+    world.clock.advance(1_001)
+    expect((await second).findings).toHaveLength(1)
+    expect(world.vcenter.calls).toContain('removeSnapshot')
+    expect(world.vcenter.calls).not.toContain('removeAllSnapshots')
+    expect(vm.snapshots).toEqual([])
+  })
+
   it('has disks consolidated, also below snapshots of others', async () => {
     const { engine, vm } = await engineWith()
     foreign(vm, 'mine')
@@ -154,7 +189,7 @@ describe('hunt', () => {
     for (const by of ['hunt', 'backup']) {
       const { engine, vm } = await engineWith()
       const { world } = engine
-      const snapshot = huntSnapshotName({ vmId: vm.vmId, tries: 1 })
+      const snapshot = huntSnapshotName({ vmId: vm.vmId, tries: 1, mark: '0a1b2c3d' })
       const history = newVmHistory(vm)
       const died = { tries: 2, triedAt: '2025-10-09T08:00:00.000Z', reason: 'x', snapshot }
       await world.jobStore.vms.create(vm.vmId, { ...history, hunt: died }, cancel)
