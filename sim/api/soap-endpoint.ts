@@ -21,6 +21,7 @@ import { inventoryMethods } from './methods/inventory.ts'
 import { leaseMethods } from './methods/leases.ts'
 import { logIn, loginMethods, requirePrivilege } from './methods/login.ts'
 import { machineMethods } from './methods/machine.ts'
+import { performanceMethods } from './methods/performance.ts'
 import { relocateMethods } from './methods/relocate.ts'
 import { snapshotMethods } from './methods/snapshots.ts'
 import { meetMishap } from './mishaps.ts'
@@ -38,6 +39,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map(
     ...machineMethods,
     ...leaseMethods,
     ...relocateMethods,
+    ...performanceMethods,
     ...createMachineMethods,
     ...guestFileMethods,
     ...guestProgramMethods,

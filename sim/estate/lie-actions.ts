@@ -2,6 +2,7 @@
 
 import { seededRandom } from '../../lib/base/random.ts'
 import { changeUuid } from '../machine/change-tracking.ts'
+import type { Datastore } from '../machine/datastore.ts'
 import type { Machine } from '../machine/machine.ts'
 import { SimFault } from '../machine/types.ts'
 import type { Estate } from './estate.ts'
@@ -9,7 +10,7 @@ import type { JsonObject } from './json.ts'
 
 export const LIE_ACTIONS = [
   ...(['change-tracking', 'fill-datastore', 'hold-consolidation', 'list-late', 'power-loss'] as const),
-  ...(['others-read', 'relocate', 'task', 'end-tasks', 'write'] as const),
+  ...(['others-read', 'read-latency', 'relocate', 'task', 'end-tasks', 'write'] as const),
 ] as const
 
 type LieAction = (typeof LIE_ACTIONS)[number]
@@ -21,6 +22,7 @@ export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   'list-late': ['ms'],
   'power-loss': [],
   'others-read': ['connections', 'bufferBytes'],
+  'read-latency': ['datastore', 'readMs', 'missed'],
   relocate: ['host', 'datastore', 'changeTracking'],
   task: ['name', 'ms'],
   'end-tasks': [],
@@ -37,7 +39,8 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later; 0 shows all that are there), power-loss {} (off, on, and tracking begins anew),
  * others-read {connections?, bufferBytes?} (other products use so much of the machine's host from now on; 0, as if not given, is nothing),
- * relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
+ * read-latency {datastore?, readMs?, missed?} (what hosts measure of the datastore's reads from now on, the newest `missed` samples not taken; without readMs, or null,
+ * they do not count them), relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
  * cancelled),
  * write {bytes} (the guest writes that much now).
  */
@@ -50,10 +53,7 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
       const name = object.textOrNull('datastore')
       const freeBytes = object.wholeNumber('freeBytes', { low: 0, high: 2 ** 50 })
       return (machine, estate) => {
-        const own = name ?? machine.disks[0]?.datastore
-        const found = estate.datastores.find((one) => one.name === own)
-        if (found === undefined) throw new SimFault('InvalidDatastore', `There is no datastore "${own}"`)
-        found.fill({ freeBytes })
+        datastoreOf({ machine, estate, name }).fill({ freeBytes })
       }
     }
     case 'hold-consolidation': {
@@ -77,6 +77,17 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
         if (placed !== undefined) estate.peaks.othersUse(placed.place.host, use)
       }
     }
+    case 'read-latency': {
+      const name = object.textOrNull('datastore')
+      const missed = object.wholeNumber('missed', { low: 0, high: 180, fallback: 0 })
+      const readMs =
+        (object.spot('readMs').value ?? null) !== null
+          ? object.wholeNumber('readMs', { low: 0, high: LONGEST_MS })
+          : null
+      return (machine, estate) => {
+        datastoreOf({ machine, estate, name }).readLatency = readMs === null ? null : { readMs, missed }
+      }
+    }
     case 'relocate': {
       const changeTracking = object.choice('changeTracking', { of: ['kept', 'reset'], fallback: 'kept' })
       const target = { host: object.textOrNull('host'), datastore: object.textOrNull('datastore'), changeTracking }
@@ -93,6 +104,16 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
       return (machine) => machine.guest.burst(bytes)
     }
   }
+}
+
+type Spot = { readonly machine: Machine; readonly estate: Estate; readonly name: string | null }
+
+/** The named one, or that of the machine's first disk. */
+function datastoreOf({ machine, estate, name }: Spot): Datastore {
+  const own = name ?? machine.disks[0]?.datastore
+  const found = estate.datastores.find((one) => one.name === own)
+  if (found === undefined) throw new SimFault('InvalidDatastore', `There is no datastore "${own}"`)
+  return found
 }
 
 /** The host's own end: nobody closed the tracking files, so that they are made anew. */

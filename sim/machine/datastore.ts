@@ -3,13 +3,14 @@
 import { bytesFile, filesOf, type NamedFile, replaceFile } from './files.ts'
 import { GRAIN_BYTES } from './grain-store.ts'
 import type { Machine } from './machine.ts'
-import type { SimDatastore, SimFile } from './types.ts'
+import type { SimDatastore, SimFile, SimReadLatency } from './types.ts'
 
 export class Datastore implements SimDatastore {
   readonly name: string
   readonly type: 'VMFS' | 'NFS' | 'vsan'
   readonly capacityBytes: number
   readonly #machines: () => readonly Machine[]
+  readLatency: SimReadLatency | null = null
   /** What files of others take, that are not simulated. */
   #othersBytes = 0
   readonly #uploaded = new Map<string, Uint8Array>()

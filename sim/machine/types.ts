@@ -240,10 +240,15 @@ export interface SimFile {
   write(range: { readonly offsetBytes: number; readonly bytes: Uint8Array }): void
 }
 
+/** `missed`: so many of the newest samples could not be taken. */
+export type SimReadLatency = { readonly readMs: number; readonly missed: number }
+
 export interface SimDatastore {
   readonly name: string
   readonly type: 'VMFS' | 'NFS' | 'vsan'
   readonly capacityBytes: number
+  /** What hosts measure of its reads, all the same; null: they do not count them. */
+  readonly readLatency: SimReadLatency | null
   freeBytes(): number
   /** By path inside the datastore, e.g. "web-01/web-01-flat.vmdk"; null when there is no such file. */
   file(path: string): SimFile | null

@@ -54,6 +54,10 @@ AuthorizationManager(ManagedObject) privilegeList:AuthorizationPrivilege[]? role
   .HasPrivilegeOnEntity(entity:@ManagedEntity sessionId:string privId:string[]?) boolean[] System.View
   .HasPrivilegeOnEntities(entity:@ManagedEntity[] sessionId:string privId:string[]?) EntityPrivilege[] System.View
   .HasUserPrivilegeOnEntities(entities:@ManagedObject[] userName:string privId:string[]?) EntityPrivilege[] -
+PerformanceManager(ManagedObject) description:PerformanceDescription historicalInterval:PerfInterval[]?
+  perfCounter:PerfCounterInfo[]?
+  .QueryPerf(querySpec:PerfQuerySpec[]) PerfEntityMetricBase[]? System.View
+  .QueryPerfProviderSummary(entity:@ManagedObject) PerfProviderSummary System.View
 TaskManager(ManagedObject) recentTask:@Task[]? description:TaskDescription maxCollector:int
 Task(ExtensibleManagedObject) info:TaskInfo
   .CancelTask() void -

@@ -12,6 +12,7 @@ import { FAULT_TYPES } from './types-faults.ts'
 import { GUEST_TYPES } from './types-guest.ts'
 import { HOST_TYPES } from './types-host.ts'
 import { MACHINE_TYPES } from './types-machine.ts'
+import { PERFORMANCE_TYPES } from './types-performance.ts'
 
 export type Field = {
   readonly name: string
@@ -59,7 +60,7 @@ const PRIMITIVES: ReadonlySet<string> = new Set([
 ])
 
 const dataTypes = readDataTypes(
-  [CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES, GUEST_TYPES].join('\n'),
+  [CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES, GUEST_TYPES, PERFORMANCE_TYPES].join('\n'),
 )
 const managedTypes = readManagedTypes(MANAGED_TYPES)
 

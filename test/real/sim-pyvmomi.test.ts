@@ -166,6 +166,28 @@ describe.skipIf(peerSkip('pyvmomi'))('the simulated vCenter, asked by pyVmomi', 
     })
   })
 
+  it('tells the read latency of datastores as real-time counters', async () => {
+    await using sim = await startSimProgram('--estate', 'small')
+    const act = (body: object) =>
+      fetch(`${sim.controlUrl}/machines/app-01/read-latency`, { method: 'POST', body: JSON.stringify(body) })
+    expect((await act({ datastore: 'ds1', readMs: 45, missed: 1 })).status).toBe(200)
+    expect((await act({ datastore: 'ds9', readMs: 45 })).status).toBe(409)
+
+    expect(await python(sim, 'sim_perf.py')).toEqual({
+      unit: ['millisecond', 'average', 'absolute'],
+      host: [true, 20],
+      machine: false,
+      series: { ds1: [45, 45, -1], ds2: null },
+      times: [20, 20],
+      everything: ['ds1'],
+      counter: 'querySpec.metricId',
+      interval: 'querySpec.intervalId',
+      entity: 'querySpec.entity',
+      csv: 'vmodl.fault.NotSupported',
+      gone: 'vmodl.fault.ManagedObjectNotFound',
+    })
+  })
+
   it('shows only what the API declares, in its order, with every required field and every type', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'coldframe-guests-'))
     await using sim = await startSimProgram('--estate', 'demo', '--guest-programs', directory)

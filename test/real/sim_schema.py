@@ -149,7 +149,7 @@ except vim.fault.InvalidPowerState:
     pass
 refs += [('Task', t._moId) for t in tasks + [failing]]
 refs += [(VmomiSupport.GetWsdlName(type(o)), o._moId) for o in
-         [instance, content.sessionManager, content.propertyCollector, content.viewManager, content.taskManager,
+         [instance, content.sessionManager, content.perfManager, content.propertyCollector, content.viewManager, content.taskManager,
           content.authorizationManager, content.searchIndex, content.guestOperationsManager,
           content.guestOperationsManager.authManager, content.guestOperationsManager.fileManager,
           content.guestOperationsManager.processManager]]

@@ -5,6 +5,7 @@ import { type Data, data, ref, type Value } from '../../soap/value.ts'
 import type { Front } from '../front.ts'
 import type { ManagedObject } from '../managed-object.ts'
 import { type Session, userSession } from '../sessions.ts'
+import { performanceProperties } from './performance.ts'
 
 export const SINGLETONS = {
   instance: ref('ServiceInstance', 'ServiceInstance'),
@@ -14,6 +15,7 @@ export const SINGLETONS = {
   search: ref('SearchIndex', 'SearchIndex'),
   authorization: ref('AuthorizationManager', 'AuthorizationManager'),
   tasks: ref('TaskManager', 'TaskManager'),
+  performance: ref('PerformanceManager', 'PerfMgr'),
   guests: ref('GuestOperationsManager', 'guestOperationsManager'),
   guestAuth: ref('GuestAuthManager', 'guestOperationsAuthManager'),
   guestFiles: ref('GuestFileManager', 'guestOperationsFileManager'),
@@ -133,6 +135,8 @@ function propertiesOf(type: string, { front, session }: Reading): Readonly<Recor
         roleList: () => [role()],
         description: () => data('AuthorizationDescription', { privilege: [], privilegeGroup: [] }),
       }
+    case 'PerformanceManager':
+      return performanceProperties()
     case 'GuestOperationsManager':
       return {
         authManager: () => SINGLETONS.guestAuth,
@@ -152,6 +156,7 @@ export function serviceContent(front: Front): Data {
     about: aboutProduct(front),
     sessionManager: SINGLETONS.sessions,
     authorizationManager: SINGLETONS.authorization,
+    perfManager: SINGLETONS.performance,
     taskManager: SINGLETONS.tasks,
     searchIndex: SINGLETONS.search,
     guestOperationsManager: SINGLETONS.guests,

@@ -134,7 +134,8 @@ function hostsNear(front: Front, entity: Entity): readonly Entity[] {
   return front.world.entities().filter((each) => each.kind === 'host' && front.world.datacenterOf(each) === datacenter)
 }
 
-function volumeId(name: string): string {
+/** The last part of a datastore's URL. */
+export function volumeId(name: string): string {
   const hex = createHash('sha256').update(`volume ${name}`).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`
 }

@@ -187,6 +187,24 @@ describe('what happens in the middle', () => {
     expect(free()[0]).toBeGreaterThan(before[1] ?? 0)
   })
 
+  it('tells a read latency of the machine’s datastore, or of one that is named, until it is taken back', async () => {
+    await using sim = await openSim()
+
+    const told = () => sim.estate.datastores.map((one) => one.readLatency)
+    expect(told()).toEqual([null, null])
+    act(sim, 'read-latency', { readMs: 45 })
+    act(sim, 'read-latency', { datastore: 'ds2', readMs: 3, missed: 2 })
+    expect(told()).toEqual([
+      { readMs: 45, missed: 0 },
+      { readMs: 3, missed: 2 },
+    ])
+    expect(() => act(sim, 'read-latency', { readMs: -1 })).toThrow(/readMs/)
+    expect(() => act(sim, 'read-latency', { datastore: 'ds9', readMs: 1 })).toThrow(/no datastore "ds9"/)
+    act(sim, 'read-latency', { readMs: null })
+    act(sim, 'read-latency', { datastore: 'ds2' })
+    expect(told()).toEqual([null, null])
+  })
+
   it('moves a machine to another host', async () => {
     await using sim = await openSim()
 
