@@ -42,6 +42,8 @@ export type LeaseState = 'initializing' | 'ready' | 'done' | 'error'
 export interface Lease {
   readonly object: ManagedObject
   readonly ticket: string
+  /** The machine. */
+  readonly entity: Ref
   state(): LeaseState
   disk(targetId: string): LeasedDisk | null
   /** @throws SimFault Timedout, InvalidState */
@@ -110,6 +112,7 @@ function newLease(options: LeaseOptions, world: LeaseWorld): Lease {
   const urlOf = (disk: LeasedDisk) => `${options.base}/nfc/${ticket}/${disk.targetId}`
   return {
     ticket,
+    entity: options.entity,
     state,
     object: {
       ref: ref('HttpNfcLease', options.id),

@@ -1,12 +1,16 @@
 // /nfc/<ticket>/<file>: the disks of a lease, a stream each. The ticket is all that is asked for: a host that serves it knows no session
 // of the vCenter. No ranges: a stream is read from its start.
 
+import { MiB } from '../../lib/base/bytes.ts'
 import { streamVmdk } from '../machine/stream-vmdk.ts'
 import { SimFault } from '../machine/types.ts'
 import type { Front } from './front.ts'
 import { answer, answerStatus, drained, type Exchange } from './http.ts'
 import { fileMeter, type Lease, type LeasedDisk } from './leases.ts'
 import { meetMishap } from './mishaps.ts'
+
+/** As of a file that is sent whole. */
+const BUFFER_BYTES = MiB
 
 export async function nfcEndpoint(front: Front, exchange: Exchange): Promise<void> {
   try {
@@ -28,8 +32,18 @@ export async function nfcEndpoint(front: Front, exchange: Exchange): Promise<voi
 
 type Sent = { readonly lease: Lease; readonly disk: LeasedDisk; readonly lie: string | null }
 
+/** Where the machine is now. */
+function hostOf({ world }: Front, { entity }: Lease): string {
+  const owner = world.find(entity.id)
+  return owner?.kind === 'machine' ? owner.place.host : 'unknown'
+}
+
+/** A connection and its buffer, as long as the stream lasts. @throws SimFault where hosts have no more of them */
 async function send(front: Front, exchange: Exchange, { lease, disk, lie }: Sent): Promise<void> {
   const { response, signal } = exchange
+  const { peaks } = front.world.estate
+  using _connection = peaks.read({ host: hostOf(front, lease), lengthBytes: BUFFER_BYTES })
+
   // Chunked: a server does not know how long a stream will be.
   response.writeHead(200, { 'Content-Type': 'application/x-vnd.vmware-streamVmdk' })
   const meter = fileMeter()

@@ -99,6 +99,27 @@ describe('a lease on the disks of a snapshot', () => {
     expect(await failing.state()).toMatchObject({ state: 'error', fault: 'FileFault' })
   })
 
+  it('takes a connection and a buffer of the machine’s host as long as a stream lasts, and waits for none', async () => {
+    await using leased = await openLease(fast)
+    const { path } = await leased.state()
+    const host = leased.estate.machines()[0]?.place.host ?? ''
+    const { peaks } = leased.estate
+    const pieces = { call: '/nfc piece', when: { kind: 'nth', nth: 2 } as const, times: 1 }
+    leased.scenario.arm({ ...pieces, mishap: { kind: 'drop-connection' } })
+    await expect(leased.http(path)).rejects.toThrow()
+    await leased.http(path)
+    expect(peaks.report()).toMatchObject({ readsAtOnce: 1, readBytesAtOnceOfHost: { [host]: 1024 * 1024 } })
+    leased.arm('/nfc piece', { kind: 'delay', delayMs: 300 })
+    await Promise.all([leased.http(path), leased.http(path)])
+    expect(peaks.report()).toMatchObject({ readsAtOnce: 2, readsAtOnceOfHost: { [host]: 2 } })
+    peaks.othersUse(host, { connections: 52, bufferBytes: 0 })
+    expect((await leased.http(path)).status).toBe(500)
+    peaks.othersUse(host, { connections: 0, bufferBytes: 48 * 1024 * 1024 })
+    expect((await leased.http(path)).body.toString()).toContain('NFC error 5')
+    peaks.othersUse(host, { connections: 0, bufferBytes: 0 })
+    expect((await leased.http(path)).status).toBe(200)
+  })
+
   it('lies as it is told: a stream that ends early, a grain at the wrong place', async () => {
     await using leased = await openLease(fast)
     const { path } = await leased.state()
