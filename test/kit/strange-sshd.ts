@@ -31,7 +31,7 @@ export async function openStrangeSshd(options: {
   const connections = new Set<Connection>()
   const sockets = new Set<Socket>()
   let count = 0
-  const server = new ssh2.Server({ hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private] }, (connection) => {
+  const server = new ssh2.Server({ hostKeys: [anyKey()] }, (connection) => {
     connections.add(connection)
     connection.on('error', () => undefined)
     connection.on('close', () => connections.delete(connection))
@@ -66,5 +66,9 @@ export async function openStrangeSshd(options: {
 
 /** A key that every strange server takes. */
 export function anyKey(): string {
-  return ssh2.utils.generateKeyPairSync('ed25519').private
+  // Now and then ssh2 makes an Ed25519 key that it cannot read itself.
+  for (;;) {
+    const { private: key } = ssh2.utils.generateKeyPairSync('ed25519')
+    if (!(ssh2.utils.parseKey(key) instanceof Error)) return key
+  }
 }

@@ -3,7 +3,7 @@
 // nothing about the PowerShell texts themselves.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BOOTSTRAP, SCRIPTS } from '../../lib/adapters/guest/winrm-scripts.ts'
@@ -88,8 +88,9 @@ async function carryOut(
       const bytes = spoilt(Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64'))), guest)
       if (!(await isDirectory(dirname(path)))) return missing
       if (sha256(bytes) !== data['sha256']) return { answer: { code: 'damaged', sha256: sha256(bytes) } }
-      await writeFile(`${path}.${data['token']}.part`, bytes, { flag: 'wx' })
-      await rename(`${path}.${data['token']}.part`, path)
+      const part = `${path}.${randomUUID()}.part`
+      await writeFile(part, bytes, { flag: 'wx' })
+      await rename(part, path)
       return { answer: { sha256: sha256(bytes) } }
     }
     case 'get': {

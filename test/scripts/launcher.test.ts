@@ -14,9 +14,9 @@ const oldNode = findOldNode()
 
 const program = `
 const seen: readonly string[] = process.argv.slice(2)
+if (seen[0] === 'wait') process.on('SIGTERM', () => { console.log('told to end'); process.exit(7) })
 console.log(JSON.stringify({ major: Number(process.versions.node.split('.')[0]), seen, cwd: process.cwd() }))
 if (seen[0] === 'wait') {
-  process.on('SIGTERM', () => { console.log('told to end'); process.exit(7) })
   setInterval(() => {}, 1000)
 } else process.exitCode = Number(seen[0] ?? 0)
 `

@@ -75,7 +75,7 @@ export function winrmChannel(shell: WinrmShell, address: string): GuestChannel {
     },
     put: async ({ path, bytes }, cancel) => {
       const sha256 = createHash('sha256').update(bytes).digest('hex')
-      const data = { path, sha256, token: hexOf(systemRandom.bytes(8)) }
+      const data = { path, sha256 }
       await ask({ name: 'put', data, payload: bytes, limitMs: transferMs(bytes.byteLength) }, cancel)
     },
     get: async ({ path, bytesMax }, cancel) => {

@@ -145,9 +145,9 @@ $null = [IO.Directory]::CreateDirectory($path, $access)
 }
 `
 
-/** Written beside its place and moved there when its digest is right. */
+/** Written beside its place and moved there when its digest is right. Each try has a name of its own: one that was lost may still be at work. */
 const PUT = `${DIGEST}function Start-Work {
-$state.part = $data.path + '.' + $data.token + '.part'
+$state.part = $data.path + '.' + [Guid]::NewGuid().ToString('N') + '.part'
 if ([IO.Directory]::Exists([IO.Path]::GetDirectoryName([IO.Path]::GetFullPath($data.path)))) {
 $state.file = [IO.File]::Open($state.part, 'CreateNew', 'Write', 'None')
 }
