@@ -128,6 +128,8 @@ export type Job = {
   readonly capture: Capture | null
   /** Null before the first look. */
   readonly snapshotWatch: SnapshotWatch | null
+  /** Since when disks run on deltas that a snapshot we owe would explain, and the tree does not show it; null: not seen so. */
+  readonly unlistedSinceMs: number | null
   readonly pointId: PointId | null
   readonly times: JobTimes
   readonly counts: JobCounts

@@ -44,6 +44,7 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
     excludedDisks: [],
     capture: null,
     snapshotWatch: null,
+    unlistedSinceMs: null,
     pointId: null,
     times: {
       createdAt,

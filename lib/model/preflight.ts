@@ -100,7 +100,7 @@ function snapshotNotices(vm: VmState, policy: Policy): readonly Notice[] {
   return notices
 }
 
-const MEND_DELTAS = "Consolidate the VM's disks in vCenter"
+const MEND_DELTAS = "Run `coldframe hunt`, or consolidate the VM's disks in vCenter"
 
 function lostDeltas(vm: VmState, policy: Policy): readonly string[] {
   const disks = disksOnLostDeltas(vm).filter((disk) => !isExcluded(disk, policy))

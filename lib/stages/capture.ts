@@ -9,6 +9,8 @@ import type { Capture, Job } from '../model/job.ts'
 import { ladderFor } from '../model/ladder.ts'
 import type { Notice } from '../model/outcome.ts'
 import { gradeSatisfies } from '../model/policy.ts'
+import type { VmState } from '../model/vm.ts'
+import { disksOnLostDeltas } from '../model/vm-layers.ts'
 import { waitsForTasks } from '../model/vm-task.ts'
 import { recordOf, type Taken, type Target } from './capture-record.ts'
 import { climbDown } from './climb.ts'
@@ -20,6 +22,7 @@ import { collectWriters } from './guest/vss-writers.ts'
 import { accessNotice } from './guest/way-in.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
+import { lateSnapshot } from './late-snapshot.ts'
 import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
 
@@ -41,6 +44,8 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
   if ('waitsFor' in vm) return again(deps, vm.waitsFor)
   const temporary = waitsForProducts(vm.snapshots, deps.clock.nowMs())
   if (temporary !== null) return again(deps, temporary)
+  const late = await lateSnapshot(hold, vm, { deps, cancel: call })
+  if (late !== null) return again(deps, late)
   const judged = judgeVm(vm, hold.job())
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   const { excludedDisks, notices } = judged
@@ -49,6 +54,7 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
 
   const name = snapshotNameOf({ job: hold.job().id, purpose: 'backup', attempt: hold.job().attempt })
   await owe(hold, { kind: 'snapshot', name }, call)
+  await forgetLate(hold, vm, call)
   const taken = await snapshotWithGuest({ session, vm, name, job: hold.job() }, hold, { deps, call, endMs })
   if ('outcome' in taken) {
     await addEvidence(hold, evidenceOf(taken.failedRuns), call)
@@ -71,6 +77,12 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
 }
 
 type Call = { readonly deps: StageDeps; readonly call: StageCall; readonly endMs: number }
+
+/** A snapshot that is begun now may be late again, unless the disks run on deltas whatever we do. */
+async function forgetLate(hold: JobHold, vm: VmState, call: StageCall): Promise<void> {
+  if (hold.job().unlistedSinceMs === null || disksOnLostDeltas(vm).length > 0) return
+  await hold.update((job) => ({ ...job, unlistedSinceMs: null }), call)
+}
 
 /** The channel is opened before anything is frozen and stays open until the guest is thawed: a thaw needs no login. */
 async function snapshotWithGuest(target: Target, hold: JobHold, { deps, call, endMs }: Call) {

@@ -43,6 +43,8 @@ export type StageLimits = {
   readonly captureMs: number
   /** How often a snapshot is looked at while its disks are read: its age, its growth, its datastores. */
   readonly growthLookMs: number
+  /** How long a snapshot that was begun may be missing in the VM's tree while the disks run on deltas. */
+  readonly listMs: number
   /** How long a stage waits for one task of vCenter before it comes back to it later. */
   readonly taskWaitMs: number
   /** How often a quiesced snapshot is tried before the next rung of the ladder, and the wait between. */
@@ -85,6 +87,7 @@ export const defaultStageLimits: StageLimits = {
   busyMs: 6 * 3_600_000,
   captureMs: 840_000,
   growthLookMs: 60_000,
+  listMs: 60_000,
   taskWaitMs: 60_000,
   quiesceTries: 3,
   quiesceWaitMs: 5_000,

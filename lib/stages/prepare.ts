@@ -12,6 +12,7 @@ import type { StageDeps } from './deps.ts'
 import { prepareGuest } from './guest/prepare-guest.ts'
 import type { JobHold } from './hold.ts'
 import { judgeVm } from './judge.ts'
+import { lateSnapshot } from './late-snapshot.ts'
 import { notReached } from './not-reached.ts'
 import { takePlaces, vmResource } from './places.ts'
 import { clearedVm } from './snapshots.ts'
@@ -39,6 +40,8 @@ export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): 
   const temporary = waitsForProducts(vm.snapshots, deps.clock.nowMs())
   if (temporary !== null) return waitForOthers(hold, temporary, { deps, cancel: call })
 
+  const late = await lateSnapshot(hold, vm, { deps, cancel: call })
+  if (late !== null) return wait(deps, late)
   const judged = judgeVm(vm, hold.job())
   if ('outcome' in judged) return movedBy({ kind: 'failed', outcome: judged.outcome })
   await hold.update((each) => ({ ...each, excludedDisks: judged.excludedDisks, notices: judged.notices }), call)

@@ -15,6 +15,7 @@ import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
 import { detachHotDisks } from './hot-disks.ts'
+import { lateSnapshot } from './late-snapshot.ts'
 import { giveBackPlaces } from './places.ts'
 import { noteRemoval, noteTimes } from './snapshot-times.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
@@ -91,6 +92,8 @@ async function clearHome(
   let vm = await session.readVm(home, cancel)
   const own = snapshotsOfJob(vm, job.id)
   if (own.length === 0 && vm.vmId !== job.vm.vmId) return null
+  const late = await lateSnapshot(hold, vm, { deps, cancel })
+  if (late !== null) return late
   if (own.length > 0) {
     await noteRemoval({ session, home }, hold, { deps, cancel })
     vm = await removeSnapshots({ session, vm: home, snapshots: own }, deps, cancel)

@@ -132,6 +132,7 @@ const job = z.strictObject({
   tracking: z.strictObject({ active: z.boolean(), reason: z.string().nullable() }),
   excludedDisks: z.array(excludedDisk),
   capture: capture.nullable(),
+  unlistedSinceMs: z.number().nullable().default(null),
   snapshotWatch: z
     .strictObject({
       sinceMs: z.number(),

@@ -90,6 +90,7 @@ export function fullJob(): Job {
       disks: [disk],
       excludedDisks: [],
     },
+    unlistedSinceMs: 5,
     snapshotWatch: { sinceMs: 6, lookedAtMs: 7, growthBytes: 65_536, removalAtMs: 8 },
     pointId: samplePointId,
     counts: { readBytes: 10, newPlainBytes: 9, storedBytes: 8 },

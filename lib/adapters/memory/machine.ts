@@ -40,6 +40,8 @@ export type MemorySnapshot = {
   readonly quiesced: boolean
   readonly backupManifest: string | null
   readonly atMs: number
+  /** When the tree begins to show it. */
+  readonly listedFromMs: number
   readonly epoch: number
   parent: Moref | null
   readonly frozen: readonly FrozenDisk[]
@@ -83,6 +85,8 @@ export type MemoryVm = {
     quiesceFails: number
     /** A quiesced snapshot is made and not marked as quiesced. */
     quiesceUnmarked: boolean
+    /** How long a snapshot is there before the tree shows it. */
+    listedAfterMs: number
     /** So many removals leave files behind that need consolidation. */
     removalsUnconsolidated: number
     /** So many removals leave files behind and nothing says that they need consolidation. */
@@ -142,6 +146,7 @@ function noMishaps(): MemoryVm['mishaps'] {
   return {
     quiesceFails: 0,
     quiesceUnmarked: false,
+    listedAfterMs: 0,
     removalsUnconsolidated: 0,
     removalsHidden: 0,
     consolidationsFail: 0,
@@ -222,6 +227,7 @@ export function takeSnapshot(
     moref,
     ...request,
     backupManifest: request.backupManifest ?? null,
+    listedFromMs: request.atMs + vm.mishaps.listedAfterMs,
     epoch,
     parent: vm.current,
     frozen,

@@ -41,7 +41,8 @@ export function snapshotCalls(
 > {
   const { vms, call } = center
   return {
-    surveySnapshots: (cancel) => call('surveySnapshots', cancel, () => vms.map(surveyOf)),
+    surveySnapshots: (cancel) =>
+      call('surveySnapshots', cancel, () => vms.map((vm) => surveyOf(vm, center.clock.nowMs()))),
     readSnapshot: (moref, cancel) =>
       call('readSnapshot', cancel, () => ({ moref, disks: ofSnapshot(moref).snapshot.frozen.map(frozenDisk) })),
     createSnapshot: (request, cancel) =>
@@ -151,10 +152,15 @@ function frozenDisk(frozen: FrozenDisk): VmDisk {
   return { ...frozen.disk, fileName: files[0] ?? '', parents: files.slice(1), changeId }
 }
 
-function surveyOf(vm: MemoryVm): VmSurvey {
+function surveyOf(vm: MemoryVm, nowMs: number): VmSurvey {
   const { moref, vmId, name, consolidationNeeded, disks } = vm
   const layersMax = Math.max(1, ...disks.map(({ files }) => files.length))
-  return { moref, vmId, name, consolidationNeeded, snapshots: treeOf(vm.snapshots, null), layersMax }
+  return { moref, vmId, name, consolidationNeeded, snapshots: treeOf(listedOf(vm, nowMs), null), layersMax }
+}
+
+/** What the tree shows by now. */
+export function listedOf(vm: MemoryVm, nowMs: number): readonly MemorySnapshot[] {
+  return vm.snapshots.filter(({ listedFromMs }) => listedFromMs <= nowMs)
 }
 
 /** Snapshots as vCenter tells them: children within their parent. */

@@ -9,7 +9,7 @@ import { type Center, findSnapshot, missing } from './center.ts'
 import { changedSince } from './changed-areas.ts'
 import { hotDiskCalls } from './hot-disks.ts'
 import { describe, type FrozenDisk, fileBytes, type MemoryVm, newVm, setTracking, writeDisk } from './machine.ts'
-import { snapshotCalls, treeOf } from './snapshot-calls.ts'
+import { listedOf, snapshotCalls, treeOf } from './snapshot-calls.ts'
 
 export type MemoryVcenter = {
   readonly vsphere: Vsphere
@@ -87,7 +87,7 @@ function sessionOf(center: Center): VsphereSession {
     listVms: (cancel) => call('listVms', cancel, () => vms.map(summaryOf)),
     ...snapshotCalls(center, { find, ofSnapshot }),
     ...hotDiskCalls(center, find),
-    readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref))),
+    readVm: (moref, cancel) => call('readVm', cancel, () => stateOf(find(moref), center.clock.nowMs())),
     setChangeTracking: ({ vm: moref, enabled }, cancel) =>
       call('setChangeTracking', cancel, () => setTracking(find(moref), enabled)),
     changedAreas: (query, cancel) =>
@@ -172,7 +172,7 @@ function summaryOf(vm: MemoryVm): VmSummary {
   }
 }
 
-function stateOf(vm: MemoryVm): VmState {
+function stateOf(vm: MemoryVm, nowMs: number): VmState {
   return {
     moref: vm.moref,
     vmId: vm.vmId,
@@ -200,7 +200,7 @@ function stateOf(vm: MemoryVm): VmState {
     diskUuidEnabled: true,
     ideDisks: [],
     disks: vm.disks.map(describe),
-    snapshots: treeOf(vm.snapshots, null),
+    snapshots: treeOf(listedOf(vm, nowMs), null),
   }
 }
 
