@@ -57,7 +57,8 @@ export interface VsphereSession extends AsyncDisposable {
   /**
    * Creates a snapshot without memory and waits for its task until the signal ends it. When the task's fate stays unknown the tree
    * must be searched by name.
-   * @throws BackupError `snapshot-quiesce-failed` (ApplicationQuiesceFault, FilesystemQuiesceFault), `snapshot-failed`
+   * @throws BackupError `snapshot-quiesce-failed` (ApplicationQuiesceFault, FilesystemQuiesceFault), `snapshot-failed`: retry 'later' is one
+   * more attempt of the job, since each may stun the VM
    */
   createSnapshot(
     request: { readonly vm: Moref; readonly name: string; readonly description: string; readonly quiesce: Quiesce },

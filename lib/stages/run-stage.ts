@@ -1,6 +1,6 @@
 // The frame around every stage: load, claim, let the stage act, move the state by one write, then send.
 
-import { BackupError, messageOf } from '../base/errors.ts'
+import { BackupError, hasCode, messageOf } from '../base/errors.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { advance, isBeforeCommit, type JobEvent } from '../model/advance.ts'
 import type { Job } from '../model/job.ts'
@@ -145,6 +145,11 @@ async function stepAfterError(error: unknown, hold: JobHold, deps: StageDeps): P
   const mayWait = isWorld && (!isBeforeCommit(job.state) || (cause?.retry ?? 'later') === 'later')
   deps.log.error('stage.failed', error, { round: job.round, failingSinceMs: job.failingSinceMs })
   if (mayWait && !hasFailedTooLong(job, deps)) {
+    if (hasCode(cause, 'snapshot-failed')) {
+      // Each may have stunned the VM: attempts bound it, not time.
+      if (job.attempt >= job.policy.attemptsMax) return givingUp(job, outcomeOfError(cause), deps)
+      await hold.update((each) => ({ ...each, attempt: each.attempt + 1 }), hold)
+    }
     const delayMs = Math.min(deps.limits.againMostMs, deps.limits.againFirstMs * 2 ** Math.min(job.round, 10))
     return { kind: 'again', delayMs, waitsFor: `another try: ${messageOf(cause ?? error)}`, failing: true }
   }

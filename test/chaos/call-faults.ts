@@ -1,7 +1,9 @@
 // Faults at the calls of a process: they fail, hang, come late, lose their answer, or end the process.
 
 import { faultError } from '../../lib/adapters/vsphere/faults.ts'
+import { snapshotFailure } from '../../lib/adapters/vsphere/snapshots.ts'
 import { BackupError } from '../../lib/base/errors.ts'
+import { parseMoref } from '../../lib/model/ids.ts'
 import type { Records } from '../../lib/ports/job-store.ts'
 import type { Choice } from '../stages/chaos.ts'
 import { cancel } from '../stages/world.ts'
@@ -21,6 +23,8 @@ type CallFault = {
 const ANY = /./
 const STORE = /^store\./
 const TASK = /^vsphere\.(createSnapshot|removeSnapshot|consolidate|setChangeTracking)$/
+/** Only told. */
+const VM = parseMoref('vm-1')
 const HINT = 'The simulation lets it pass by itself'
 
 /** Some kinds do not act on calls: they are in happenings.ts and lies.ts. */
@@ -181,10 +185,12 @@ function refusal({ name }: Call): BackupError {
   return new BackupError(`Cannot use "${name}": it refuses`, { code: 'struck-refused', retry: 'no', hint: HINT })
 }
 
-function taskFault(play: Play, { name }: Call, kind: FaultKind): BackupError {
+function taskFault(play: Play, { name }: Call, kind: FaultKind): Error {
   const fault = diceFor(play, kind).pick(['GenericVmConfigFault', 'TaskInProgress', 'FileLocked', 'HostCommunication'])
   const method = name.replace('vsphere.', '')
-  return faultError({ name: fault, message: 'An error occurred', detail: null }, { what: `Cannot ${method}`, method })
+  const told = { name: fault, message: 'An error occurred', detail: null }
+  const error = faultError(told, { what: `Cannot ${method}`, method })
+  return method === 'createSnapshot' ? snapshotFailure(error, { vm: VM, quiesce: { kind: 'none' } }) : error
 }
 
 function lostTask({ name }: Call): BackupError {

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { type MemoryVm, newDisk } from '../../lib/adapters/memory/machine.ts'
 import { KiB } from '../../lib/base/bytes.ts'
+import { BackupError } from '../../lib/base/errors.ts'
 import { parseSnapshotName } from '../../lib/model/ids.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import { backUpOne, expectRest, ourSnapshots, pointOfJob } from './backups.ts'
@@ -67,6 +68,36 @@ describe('capture', () => {
     expect((await backUpOne(engine, { policy })).outcome?.kind).toBe('success')
     await expectRest(engine)
   })
+
+  it.each(['prepare', 'capture'])(
+    'tries a snapshot that fails in %s anew, as often as the policy has attempts',
+    async (stage) => {
+      const { world, vm, engine } = await worldWithVm()
+      const refuse = (retry: 'later' | 'no', times: number) => {
+        let left = times
+        world.chaos = chaos(({ process, name }) => {
+          if (process !== stage || name !== 'vsphere.createSnapshot' || left-- <= 0) return null
+          const error = new BackupError('Cannot create the snapshot: it failed', { code: 'snapshot-failed', retry })
+          return { when: 'before', blow: 'error', error }
+        })
+      }
+      // In "prepare" it is the stun of tracking that was turned on, which is done once.
+      const attemptsMax = stage === 'prepare' ? 1 : 3
+      const backUp = (most: number) => {
+        Object.assign(vm, { tracking: false, trackingReal: false })
+        return backUpOne(engine, { policy: policyWith({ attemptsMax: most }) })
+      }
+      refuse('later', attemptsMax)
+      const failed = { attempt: attemptsMax, outcome: { code: 'snapshot-failed' } }
+      expect(await backUp(attemptsMax)).toMatchObject(failed)
+      refuse('no', 1)
+      expect(await backUp(attemptsMax)).toMatchObject({ attempt: 1, outcome: { code: 'snapshot-failed' } })
+      refuse('later', attemptsMax)
+      const good = { attempt: attemptsMax + 1, outcome: { kind: 'success' } }
+      expect(await backUp(attemptsMax + 1)).toMatchObject(good)
+      await expectRest(engine)
+    },
+  )
 
   it('grades a VM without Tools as crash-consistent and one that is powered off as offline', async () => {
     const { vm, engine, world } = await worldWithVm()

@@ -21,6 +21,20 @@ export type SnapshotRequest = {
 const CHANGED_AREAS_LIMIT_MS = 10 * 60_000
 
 const quiesceFaults = new Set(['ApplicationQuiesceFault', 'FilesystemQuiesceFault'])
+/**
+ * What servers answer of a snapshot that failed this time and may be made the next (VirtualMachine.createSnapshot and its faults' bases): the
+ * VM changed its state, a file could not be had, or no cause is given. Others say what is so for good: SnapshotDisabled, TooManySnapshotLevels,
+ * NotSupported, InvalidName, InsufficientResourcesFault, NoDiskSpace and the like.
+ */
+const doubtfulFaults = new Set([
+  'CannotAccessFile',
+  'FileFault',
+  'GenericVmConfigFault',
+  'InvalidPowerState',
+  'InvalidState',
+  'SnapshotFault',
+  'VmConfigFault',
+])
 /** What servers answer when changes cannot be asked, or not from this change id. */
 const changedAreaFaults = new Set([
   'FileFault',
@@ -143,8 +157,15 @@ function snapshotCall({ vm, name, description, quiesce }: SnapshotRequest): Call
   return { method: 'CreateSnapshotEx_Task', target, args: { name, description, memory: false, quiesceSpec }, what }
 }
 
-/** A server without CreateSnapshotEx_Task (before vSphere 6.5) cannot quiesce this way: the caller's next step is another way. */
-function snapshotFailure(error: unknown, { vm, quiesce }: SnapshotRequest): unknown {
+/**
+ * What passes by itself (somebody's task, a locked file, a host that is away) is told as it is: it is waited for. All else is
+ * `snapshot-failed`, retry 'later' where another attempt may succeed.
+ * A server without CreateSnapshotEx_Task (before vSphere 6.5) cannot quiesce this way: the caller's next step is another way.
+ */
+export function snapshotFailure<Thrown>(
+  error: Thrown,
+  { vm, quiesce }: Pick<SnapshotRequest, 'vm' | 'quiesce'>,
+): Thrown | BackupError {
   const fault = faultNameOf(error)
   if (fault === null || !(error instanceof BackupError)) return error
   if (fault === 'NoPermission' || fault === 'NotAuthenticated' || fault === 'InvalidLogin') return error
@@ -153,9 +174,10 @@ function snapshotFailure(error: unknown, { vm, quiesce }: SnapshotRequest): unkn
   if (!quiesced && hasCode(error, 'vcenter-object-gone')) {
     return new BackupError(error.message, { code: 'vm-not-found', kind: 'not-found', facts: error.facts, cause: error })
   }
+  if (!quiesced && error.retry === 'later') return error
   return new BackupError(error.message, {
     code: quiesced ? 'snapshot-quiesce-failed' : 'snapshot-failed',
-    retry: quiesced ? 'later' : error.retry,
+    retry: quiesced || doubtfulFaults.has(fault) ? 'later' : error.retry,
     ...(quiesced
       ? { hint: "See the guest's event log or VMware Tools' log; the VSS writers or scripts there did not finish" }
       : {}),

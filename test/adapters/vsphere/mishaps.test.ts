@@ -72,10 +72,30 @@ describe('a snapshot that fails', () => {
     }),
   )
 
-  it.each(['TooManySnapshotLevels', 'InsufficientResourcesFault'])('with %s names that fault', (fault) =>
+  it.each([
+    ['TooManySnapshotLevels', 'no'],
+    ['InsufficientResourcesFault', 'no'],
+    ['SnapshotDisabled', 'no'],
+    ['NoDiskSpace', 'no'],
+    ['GenericVmConfigFault', 'later'],
+    ['InvalidState', 'later'],
+    ['SnapshotFault', 'later'],
+  ])('with %s names that fault; another attempt: %s', (fault, retry) =>
     withVm(async ({ session, sim, moref }) => {
       sim.arm('CreateSnapshot_Task', { kind: 'task-fault', fault, message: 'no' })
-      await expect(snapshotOf(session, moref)).rejects.toMatchObject({ code: 'snapshot-failed', facts: { fault } })
+      await expect(snapshotOf(session, moref)).rejects.toMatchObject({
+        code: 'snapshot-failed',
+        retry,
+        facts: { fault },
+      })
+    }),
+  )
+
+  it.each(['TaskInProgress', 'FileLocked', 'HostCommunication', 'Timedout'])('with %s is waited for', (fault) =>
+    withVm(async ({ session, sim, moref }) => {
+      sim.arm('CreateSnapshot_Task', { kind: 'task-fault', fault, message: 'no' })
+      const told = { code: 'vcenter-fault', retry: 'later', facts: { fault } }
+      await expect(snapshotOf(session, moref)).rejects.toMatchObject(told)
     }),
   )
 
