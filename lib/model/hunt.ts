@@ -24,7 +24,14 @@ export function huntRung(tries: number): HuntRung {
  * @param of.mark random: another installation that hunts on the same VM never makes the same name
  */
 export function huntSnapshotName(of: { readonly vmId: VmId; readonly tries: number; readonly mark: string }): string {
-  return `coldframe-hunt-${of.vmId}-${of.tries}-${of.mark}`
+  return `${HUNT_PREFIX}${of.vmId}-${of.tries}-${of.mark}`
+}
+
+const HUNT_PREFIX = 'coldframe-hunt-'
+
+/** Whether a snapshot is named as those of hunt are, whoever made it. */
+export function isHuntSnapshotName(name: string): boolean {
+  return name.startsWith(HUNT_PREFIX)
 }
 
 /** What of a VM's disks is to be mended, in words; null when nothing is. */

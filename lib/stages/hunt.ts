@@ -6,7 +6,7 @@ import { isoTime } from '../base/clock.ts'
 import { forEachBounded } from '../base/concurrency.ts'
 import { BackupError, hasCode, messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import { isWindowOpen } from '../model/hunt.ts'
+import { isHuntSnapshotName, isWindowOpen } from '../model/hunt.ts'
 import { type Moref, parseSnapshotName } from '../model/ids.ts'
 import type { Policy } from '../model/policy.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState, type VmSummary } from '../model/vm.ts'
@@ -127,7 +127,7 @@ async function straysOf(vm: VmState, { deps, cancel }: Call): Promise<Strays> {
   const names = new Set([...known.map(({ snapshot }) => snapshot.name), ...ours.map(({ name }) => name)])
   const unknown = flattenSnapshots(vm.snapshots)
     .map(({ name }) => name)
-    .filter((name) => parseSnapshotName(name) !== null && !names.has(name))
+    .filter((name) => (parseSnapshotName(name) !== null || isHuntSnapshotName(name)) && !names.has(name))
   return { vm, ours, unknown, policy }
 }
 

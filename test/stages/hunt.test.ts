@@ -200,6 +200,14 @@ describe('hunt', () => {
     }
   })
 
+  it('tells of a snapshot that is named as its own and that no history knows, and leaves it', async () => {
+    const { engine, vm } = await engineWith()
+    const name = huntSnapshotName({ vmId: vm.vmId, tries: 1, mark: '0a1b2c3d' })
+    foreign(vm, name)
+    expect(await onlyFinding(engine.world)).toMatchObject({ outcome: 'left', snapshots: [], unknown: [name] })
+    expect(vm.snapshots).toHaveLength(1)
+  })
+
   it('keeps to the window of the policy whose backup left it', async () => {
     const { engine, vm } = await engineWith()
     const schedule = { cron: '0 22 * * *', rpoMs: null, timeZone: 'UTC', windowClose: '06:00' }
