@@ -15,13 +15,11 @@ export function reportOf(result: FleetResult) {
   const soap = Object.entries(soapCalls).filter(([name]) => !name.startsWith('/'))
   const limits = limitsOf(result)
   const violations = limits.filter(({ most, max }) => most > max)
-  const ok =
-    violations.length === 0 &&
-    snapshotsLeft.length === 0 &&
-    unconsolidated.length === 0 &&
-    jobs.every(({ state }) => state === 'done')
+  const unfinished = jobs.filter(({ state }) => state !== 'done').length
+  const all = violations.length + snapshotsLeft.length + unconsolidated.length + unfinished
   return {
-    ok,
+    ok: all === 0,
+    unfinished,
     jobs: jobs.length,
     outcomes: countOf(jobs.map(({ outcome }) => `${outcome?.kind} ${outcome?.code}`)),
     retries: {
@@ -29,7 +27,7 @@ export function reportOf(result: FleetResult) {
       stagesTriedAgain: counts.events.get('stage.failed') ?? 0,
     },
     limits,
-    violations: violations.length,
+    violations: all,
     snapshotsLeft,
     unconsolidated,
     snapshotLifeMs: { median: medianOf(livesMs), longest: Math.max(0, ...livesMs) },
@@ -92,8 +90,9 @@ export function reportText(report: FleetReport): string {
       .join(', ')}`,
     `most called     ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`,
     `limits          ${report.limits.map(({ what, most, max }) => `${what} ${most} of ${max}`).join(', ')}`,
-    `${report.violations} violations, ${report.snapshotsLeft.length} snapshots left, ${report.unconsolidated.length} VMs to consolidate`,
-    ...report.snapshotsLeft.map((one) => `left: ${one}`),
+    `remains         ${report.snapshotsLeft.length} snapshots, ${report.unconsolidated.length} VMs to consolidate, ${report.unfinished} jobs`,
+    ...report.snapshotsLeft.map((one) => `left            ${one}`),
+    `${report.violations} violations`,
   ].join('\n')
 }
 
