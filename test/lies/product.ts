@@ -72,12 +72,14 @@ export type ProductOptions = {
   /** Of the repository. */
   readonly folder: string
   readonly settings: VsphereSettings
+  /** Movers look at read latency so often; null: never. */
+  readonly latencyEveryMs: number | null
 }
 
 type Stores = { readonly repository: Repository; readonly jobStore: JobStore; readonly log: MemoryLog }
 
 /** Runs its engine until it is disposed. */
-export async function openProduct({ folder, settings }: ProductOptions): Promise<Product> {
+export async function openProduct({ folder, settings, latencyEveryMs }: ProductOptions): Promise<Product> {
   const { clock, random } = settings
   const repository = await createRepository(
     { store: folderStore({ path: folder }), wrappers: [plainWrapper], random, clock },
@@ -93,7 +95,7 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
   })
   const log = memoryLog()
   const limits = { ...LIMITS }
-  const { parts, tasks } = partsOf({ repository, jobStore, log }, { settings, limits })
+  const { parts, tasks } = partsOf({ repository, jobStore, log }, { settings, limits, latencyEveryMs })
   const stop = new AbortController()
   const engine = runEngine(parts, { signal: stop.signal })
   let keys = 0
@@ -144,12 +146,14 @@ export async function openProduct({ folder, settings }: ProductOptions): Promise
 
 function partsOf(
   stores: Stores,
-  { settings, limits }: { readonly settings: VsphereSettings; readonly limits: StageLimits },
+  { settings, limits, latencyEveryMs }: Omit<ProductOptions, 'folder'> & { readonly limits: StageLimits },
 ) {
   const { clock, random } = settings
   const { repository, jobStore, log } = stores
   const tasks = memoryTasks(async ({ jobId, attempt, clientToken }, { signal }) => {
-    await moveJob({ jobId, attempt, holder: clientToken }, moverDepsOf(stores, settings), { signal })
+    await moveJob({ jobId, attempt, holder: clientToken }, moverDepsOf(stores, { settings, latencyEveryMs }), {
+      signal,
+    })
   })
   const queue = memoryQueue({ clock, receivesMax: 5 })
   const deps: StageDeps = {
@@ -175,15 +179,19 @@ function partsOf(
   return { parts, tasks }
 }
 
-function moverDepsOf({ repository, jobStore, log }: Stores, settings: VsphereSettings): MoverDeps {
+function moverDepsOf(
+  { repository, jobStore, log }: Stores,
+  { settings, latencyEveryMs }: Omit<ProductOptions, 'folder'>,
+): MoverDeps {
   const { clock, random } = settings
   const transports = [datastoreTransport(settings), leaseTransport(settings)]
+  const latency = latencyEveryMs === null ? null : { latencyStartMs: 20, latencyStopMs: 30, everyMs: latencyEveryMs }
   const small = { readAheadBytes: 256 * KiB, pieceBytes: 64 * KiB, uploadsMax: 2, packBytesTarget: MiB }
   return {
     ...{ jobs: jobStore, repository, transports, clock, random, log },
     vsphere: openVsphere(settings),
     openWorker: inProcessWorkers({ transports, store: repository.store, random }),
-    settings: { chunkLog2: 16, workersMax: 1, limits: { ...WORKER_LIMITS, ...small }, latency: null, writer: 'lies' },
+    settings: { chunkLog2: 16, workersMax: 1, limits: { ...WORKER_LIMITS, ...small }, latency, writer: 'lies' },
   }
 }
 

@@ -32,6 +32,7 @@ export type LieWorld = AsyncDisposable & {
 export type LieWorldOptions = {
   readonly seed: number
   readonly machine?: Partial<MachineDescription>
+  readonly latencyEveryMs?: number
 }
 
 /** A tracked, running machine "db-01" with disks of 1 MiB and 768 KiB on "ds1"; a second datastore "ds2", a second host. */
@@ -54,7 +55,7 @@ export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> 
     clock,
     random,
   }
-  const product = await openProduct({ folder, settings })
+  const product = await openProduct({ folder, settings, latencyEveryMs: options.latencyEveryMs ?? null })
   return {
     estate,
     scenario,
