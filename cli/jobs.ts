@@ -3,11 +3,13 @@
 import { BackupError, quote } from '../lib/base/errors.ts'
 import { formatBytes } from '../lib/base/text.ts'
 import type { Job } from '../lib/model/job.ts'
+import type { SnapshotTimes } from '../lib/model/vm-history.ts'
 import { auditWords } from '../lib/operate/audit-words.ts'
 import { type JobView, viewJob } from '../lib/operate/follow-run.ts'
 import { describeAttempts, describeProof } from '../lib/operate/grade-words.ts'
 import { describeDebt, describeJob, sumProgress } from '../lib/operate/job-words.ts'
 import { reportJob } from '../lib/operate/run-report.ts'
+import { describeSnapshot, snapshotOfJob } from '../lib/operate/snapshot-words.ts'
 import type { JobStore } from '../lib/ports/job-store.ts'
 import type { Answer } from './answer.ts'
 import { openHomeIfThere } from './context.ts'
@@ -72,9 +74,10 @@ async function oneJob(
     })
   }
   const view = await viewJob(job, { jobStore }, world)
+  const snapshot = await snapshotOfJob(job, { jobStore }, world)
   return {
-    data: { job: { ...dataOf(view), disks: view.attempt?.progress ?? [], audits: auditsOf(view) } },
-    text: detailText(view),
+    data: { job: { ...dataOf(view), disks: view.attempt?.progress ?? [], audits: auditsOf(view), snapshot } },
+    text: detailText(view, snapshot),
     fault: null,
   }
 }
@@ -111,7 +114,7 @@ function readWords({ job, attempt }: JobView): string {
   return `${formatBytes(sum.doneBytes)} of ${formatBytes(sum.totalBytes)}`
 }
 
-function detailText(view: JobView): string {
+function detailText(view: JobView, snapshot: SnapshotTimes | null): string {
   const { job, attempt } = view
   const rows: (readonly [string, string])[] = [
     ['job', job.id],
@@ -131,6 +134,7 @@ function detailText(view: JobView): string {
     ),
     ...auditsOf(view).map(({ key, label, audit }) => [`disk ${key}`, `${label}: ${auditWords(audit)}`] as const),
     ...job.excludedDisks.map((disk) => [`disk ${disk.key}`, `${disk.label}: left out, ${disk.reason}`] as const),
+    ...(snapshot === null ? [] : [['snapshot', describeSnapshot(snapshot)] as const]),
     ...job.owes.map((debt) => ['owes', describeDebt(debt)] as const),
     ...(job.guest === null ? [] : describeAttempts(job.guest).map((line) => ['guest', line] as const)),
     ...(job.capture === null ? [] : describeProof(job.capture.grade).map((line) => ['proof', line] as const)),

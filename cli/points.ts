@@ -2,6 +2,7 @@
 
 import { BackupError, unreachable } from '../lib/base/errors.ts'
 import { formatBytes, formatDuration, nearNames } from '../lib/base/text.ts'
+import type { SnapshotTimes } from '../lib/model/vm-history.ts'
 import { auditWords } from '../lib/operate/audit-words.ts'
 import { describeProof } from '../lib/operate/grade-words.ts'
 import { type KnownPoints, proofOfPoint, readKnownPoints } from '../lib/operate/known-points.ts'
@@ -16,8 +17,11 @@ import {
   viewUnreadable,
   viewUnreadableAnnotation,
 } from '../lib/operate/point-view.ts'
+import { describeSnapshot, snapshotOfPoint } from '../lib/operate/snapshot-words.ts'
+import type { StoredPoint } from '../lib/repository/point-object.ts'
+import type { Settings } from '../lib/wire/settings.ts'
 import type { Answer } from './answer.ts'
-import { openRepository } from './context.ts'
+import { openHomeIfThere, openRepository } from './context.ts'
 import { readSettings } from './settings.ts'
 import { printable, shortTime, table } from './terminal.ts'
 import type { World } from './world.ts'
@@ -28,18 +32,48 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
   const known = await readKnownPoints(repository, world)
   const chosen = options.vm === undefined ? known : ofVm(options.vm, known)
   const views = sortPoints(chosen.points.map((point) => viewPoint(point, proofOfPoint(point, known))))
+  const weighed = options.proof === true ? await timesOf(chosen.points, { settings, world }) : null
+  const times = weighed?.times ?? null
   const unreadable = chosen.unreadable.map(viewUnreadable)
   const unreadableAnnotations = chosen.said.unreadable.map(viewUnreadableAnnotation)
   return {
-    data: { points: views, unreadable, unreadableAnnotations },
+    data: {
+      points: times === null ? views : views.map((view) => ({ ...view, snapshot: times.get(view.id) ?? null })),
+      unreadable,
+      unreadableAnnotations,
+    },
     text: [
       views.length === 0 ? 'No restore points yet\n' : listText(views),
       ...(options.vm === undefined ? [] : newestWords(views)),
-      ...(options.proof === true ? views.map(proofText) : []),
+      ...(times === null ? [] : views.map((view) => proofText(view, times.get(view.id) ?? null))),
+      ...(weighed === null || weighed.unknown === null
+        ? []
+        : [`${printable(`How snapshots weighed is not known: ${weighed.unknown}`)}\n`]),
       ...unreadable.map(unreadableLine),
       ...unreadableAnnotations.map(unreadableAnnotationLine),
     ].join(''),
     fault: faultOf([...unreadable, ...unreadableAnnotations], unreadable.length),
+  }
+}
+
+/** How the snapshots of points weighed, by the point's id. Points need no state: where it cannot be read, that is said. */
+async function timesOf(
+  points: readonly StoredPoint[],
+  { settings, world }: { readonly settings: Settings; readonly world: World },
+): Promise<{ readonly times: ReadonlyMap<string, SnapshotTimes>; readonly unknown: string | null }> {
+  const times = new Map<string, SnapshotTimes>()
+  try {
+    using state = await openHomeIfThere(settings, world)
+
+    if (state === null) return { times, unknown: null }
+    for (const point of points) {
+      const found = await snapshotOfPoint(point, state, world)
+      if (found !== null) times.set(point.envelope.pointId, found)
+    }
+    return { times, unknown: null }
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    return { times, unknown: error.message }
   }
 }
 
@@ -130,10 +164,11 @@ function newestWords(views: readonly PointView[]): readonly string[] {
   )
 }
 
-function proofText(point: PointView): string {
+function proofText(point: PointView, snapshot: SnapshotTimes | null): string {
   const { proof, disks } = point
   const lines = [
     ...describeProof(point.consistency),
+    ...(snapshot === null ? [] : [`snapshot: ${describeSnapshot(snapshot)}`]),
     isProven(proof) ? `bytes: ${proof.reason}` : doubtWords(proof),
     ...disks.map((disk) => `${disk.label}: ${readWords(disk)}`),
   ]

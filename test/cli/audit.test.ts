@@ -39,15 +39,21 @@ it('tracking that forgets is caught, told and mended', { timeout: 180_000 }, asy
   const caught = await backUp(home, 100)
   expect(caught).toMatch(/^app-01: warning: Disks? "Hard disk .* read whole: .*tracking left out changes/m)
   const job = /^([0-9a-f]{8}) {2}app-01 .*warning/m.exec((await run('jobs')).stdout)?.[1] ?? ''
-  expect((await run('jobs', '--job', job)).stdout).toMatch(
-    /^disk 2000 +Hard disk 1: audited \d+ chunks \(.* read\) in turn 1 of 1, \d+ differs?$/m,
-  )
+  const detail = (await run('jobs', '--job', job)).stdout
+  const weight = 'made in .+, removed in .+, stood for .+, grew by '
+  expect(detail).toMatch(new RegExp(`^snapshot +${weight}`, 'm'))
+  const asData = JSON.parse((await run('jobs', '--job', job, '--json')).stdout)
+  expect(asData).toMatchObject({
+    data: { job: { snapshot: { createMs: expect.any(Number), removeMs: expect.any(Number) } } },
+  })
+  expect(detail).toMatch(/^disk 2000 +Hard disk 1: audited \d+ chunks \(.* read\) in turn 1 of 1, \d+ differs?$/m)
 
   const printed = await run('points', '--vm', VM, '--proof')
   expect(printed.stdout).toMatch(/@1 .* full +yes /m)
   expect(printed.stdout).toMatch(/@2 .* incremental +NO /m)
   expect(printed.stdout).toMatch(/@3 .* incremental +NO /m)
   expect(printed.stdout).toMatch(/@4 .* differential.* yes /m)
+  expect(printed.stdout.match(new RegExp(`^ {2}snapshot: ${weight}`, 'gm'))).toHaveLength(4)
   expect(printed.stdout).toMatch(/^app-01@2: UNPROVEN: Disk "Hard disk/m)
   const known = await pointsOf(home)
   expect(known.map((point) => Reflect.get(point, 'proven'))).toEqual([true, false, false, true])
