@@ -2,7 +2,7 @@
 
 import type { VmId } from './ids.ts'
 import type { Policy } from './policy.ts'
-import type { VmState } from './vm.ts'
+import { flattenSnapshots, type VmSnapshot, type VmState } from './vm.ts'
 import type { VmHistory } from './vm-history.ts'
 import { disksOnLostDeltas } from './vm-layers.ts'
 
@@ -32,6 +32,15 @@ const HUNT_PREFIX = 'coldframe-hunt-'
 /** Whether a snapshot is named as those of hunt are, whoever made it. */
 export function isHuntSnapshotName(name: string): boolean {
   return name.startsWith(HUNT_PREFIX)
+}
+
+/** Snapshots of hunt's own that are in the tree: the VM's history names them. */
+export function madeByHunt(
+  { snapshots }: Pick<VmState, 'snapshots'>,
+  { hunt }: Pick<VmHistory, 'hunt'>,
+): readonly VmSnapshot[] {
+  const name = hunt?.snapshot ?? null
+  return name === null ? [] : flattenSnapshots(snapshots).filter((snapshot) => snapshot.name === name)
 }
 
 /** What of a VM's disks is to be mended, in words; null when nothing is. */

@@ -3,14 +3,15 @@
 import { hexOf } from '../base/bytes.ts'
 import { isoTime } from '../base/clock.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
-import { HUNT_TRIES_MAX, huntRung, huntSnapshotName, huntWait, whatToMend } from '../model/hunt.ts'
+import { HUNT_TRIES_MAX, huntRung, huntSnapshotName, huntWait, madeByHunt, whatToMend } from '../model/hunt.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
+import type { VmHistory } from '../model/vm-history.ts'
 import { waitsForTasks } from '../model/vm-task.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import type { StageDeps } from './deps.ts'
-import { consolidated, leftByHunt, removeSnapshots } from './snapshots.ts'
+import { consolidated, removeSnapshots } from './snapshots.ts'
 import { endsInTime } from './task-wait.ts'
-import { rememberVm, vmHistoryOf } from './vm-history.ts'
+import { rememberVm } from './vm-history.ts'
 
 export type HuntDeps = Pick<
   StageDeps,
@@ -37,9 +38,11 @@ export function needsMending(vm: VmState, ours: readonly VmSnapshot[]): string |
 }
 
 /** The caller holds the VM's place, no task runs on it, and no snapshot of ours is on it. */
-export async function mendDisks({ session, vm }: At, call: Call): Promise<Mended> {
+export async function mendDisks(
+  { session, vm, history }: At & { readonly history: VmHistory },
+  call: Call,
+): Promise<Mended> {
   const { deps, cancel } = call
-  const history = await vmHistoryOf(vm, deps, cancel)
   const wait = huntWait(history, deps.clock.nowMs())
   if (wait !== null)
     return { outcome: wait.givenUp ? 'left' : 'waits', reason: wait.reason, hint: wait.givenUp ? BY_HAND : null }
@@ -58,7 +61,7 @@ export async function mendDisks({ session, vm }: At, call: Call): Promise<Mended
     after = await throughSnapshot({ session, vm: after }, { name: snapshot, quiesced: rung !== 'snapshot' }, call)
   const left = whatToMend(after)
   if (left === null) {
-    await forgetMended(after, call)
+    await forgetMended({ vm: after, history: { ...history, hunt: begun } }, call)
     return { outcome: 'mended', reason: null, hint: null }
   }
   const over = tries + 1 >= HUNT_TRIES_MAX
@@ -91,8 +94,10 @@ async function throughSnapshot(
 }
 
 /** Nothing is to be mended: the next time begins from the first rung. A snapshot of hunt's own stays known while it is there. */
-export async function forgetMended(vm: VmState, { deps, cancel }: Call): Promise<void> {
-  const history = await vmHistoryOf(vm, deps, cancel)
-  if (history.hunt === null || whatToMend(vm) !== null || (await leftByHunt(vm, deps, cancel)).length > 0) return
+export async function forgetMended(
+  { vm, history }: { readonly vm: VmState; readonly history: VmHistory },
+  { deps, cancel }: Call,
+): Promise<void> {
+  if (history.hunt === null || whatToMend(vm) !== null || madeByHunt(vm, history).length > 0) return
   await rememberVm(vm, (before) => ({ ...before, hunt: null }), { deps, cancel })
 }

@@ -6,15 +6,17 @@ import { isoTime } from '../base/clock.ts'
 import { forEachBounded } from '../base/concurrency.ts'
 import { BackupError, hasCode, messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import { isHuntSnapshotName, isWindowOpen } from '../model/hunt.ts'
+import { isHuntSnapshotName, isWindowOpen, madeByHunt } from '../model/hunt.ts'
 import { type Moref, parseSnapshotName } from '../model/ids.ts'
 import type { Policy } from '../model/policy.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState, type VmSummary } from '../model/vm.ts'
+import type { VmHistory } from '../model/vm-history.ts'
 import { waitsForTasks } from '../model/vm-task.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { forgetMended, type HuntDeps, type Mended, mendDisks, needsMending } from './hunt-mend.ts'
 import { describeRefusal, givePlaceBack, takeTogether, vmResource } from './places.ts'
-import { knownSnapshots, leftByHunt, mayBeRead, removeSnapshots } from './snapshots.ts'
+import { knownSnapshots, mayBeRead, removeSnapshots } from './snapshots.ts'
+import { vmHistoryOf } from './vm-history.ts'
 
 export type HuntFinding = {
   readonly vm: { readonly moref: Moref; readonly vmId: string; readonly name: string }
@@ -83,7 +85,7 @@ async function huntVm({ session, listed }: At, options: HuntOptions, call: Call)
   const { deps, cancel } = call
   const seen = await straysOf(await session.readVm(listed.moref, cancel), call)
   if (!isStray(seen)) {
-    await forgetMended(seen.vm, call)
+    if (!options.dryRun) await forgetMended(seen, call)
     return seen.unknown.length === 0 ? null : findingOf(seen, unknownVerdict(seen))
   }
   if (options.dryRun) return findingOf(seen, { outcome: 'not-tried', reason: null, hint: null })
@@ -109,6 +111,7 @@ async function huntVm({ session, listed }: At, options: HuntOptions, call: Call)
 
 type Strays = {
   readonly vm: VmState
+  readonly history: VmHistory
   readonly ours: readonly VmSnapshot[]
   readonly unknown: readonly string[]
   /** Of the newest of our jobs that left something; null where none did. */
@@ -117,7 +120,8 @@ type Strays = {
 
 async function straysOf(vm: VmState, { deps, cancel }: Call): Promise<Strays> {
   const known = await knownSnapshots(vm, deps, cancel)
-  const ours: VmSnapshot[] = [...(await leftByHunt(vm, deps, cancel))]
+  const history = await vmHistoryOf(vm, deps, cancel)
+  const ours: VmSnapshot[] = [...madeByHunt(vm, history)]
   let policy: Policy | null = null
   for (const { snapshot, job } of known) {
     if (job.state !== 'done' || (await mayBeRead(job, deps, cancel))) continue
@@ -128,7 +132,7 @@ async function straysOf(vm: VmState, { deps, cancel }: Call): Promise<Strays> {
   const unknown = flattenSnapshots(vm.snapshots)
     .map(({ name }) => name)
     .filter((name) => (parseSnapshotName(name) !== null || isHuntSnapshotName(name)) && !names.has(name))
-  return { vm, ours, unknown, policy }
+  return { vm, history, ours, unknown, policy }
 }
 
 /** A VM with a snapshot of a job at work is that job's to consolidate. */
@@ -145,7 +149,9 @@ async function mend(strays: Strays, session: VsphereSession, { deps, cancel }: C
       if (flattenSnapshots(vm.snapshots).some(({ moref }) => gone.has(moref)))
         return waits('vCenter is still removing the snapshot')
     }
-    return needsMending(vm, []) !== null ? await mendDisks({ session, vm }, { deps, cancel }) : mended
+    return needsMending(vm, []) !== null
+      ? await mendDisks({ session, vm, history: strays.history }, { deps, cancel })
+      : mended
   } catch (error) {
     cancel.signal.throwIfAborted()
     const hint = error instanceof BackupError ? (error.hint ?? null) : null

@@ -2,6 +2,7 @@
 
 import { hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import { madeByHunt } from '../model/hunt.ts'
 import { type JobId, type Moref, parseSnapshotName, type SnapshotPurpose, sessionIdOf } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState } from '../model/vm.ts'
@@ -45,9 +46,7 @@ export async function leftByHunt(
   deps: Pick<StageDeps, 'jobStore'>,
   cancel: Cancel,
 ): Promise<readonly VmSnapshot[]> {
-  const { hunt } = await vmHistoryOf(vm, deps, cancel)
-  const name = hunt?.snapshot ?? null
-  return name === null ? [] : flattenSnapshots(vm.snapshots).filter((snapshot) => snapshot.name === name)
+  return madeByHunt(vm, await vmHistoryOf(vm, deps, cancel))
 }
 
 /** Whether a mover may still read for a job: none of its attempts gave a result, and the hold of one has not lapsed. */

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { GiB, MiB } from '../../lib/base/bytes.ts'
 import { defaultAdmissionLimits } from '../../lib/model/admission.ts'
+import type { RunId } from '../../lib/model/ids.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { backUpOne, expectRest, ourSnapshots, request } from './backups.ts'
 import { type Engine, isOver, jobsOf, newEngine, turnFor, turnUntil } from './engine.ts'
@@ -23,19 +24,26 @@ async function waitingJob(engine: Engine): Promise<Job> {
   return job
 }
 
+/** Until the run is over: how many VMs had a snapshot of ours at once, and what jobs said that they wait for. */
+async function watchRun(engine: Engine, id: RunId) {
+  const { world } = engine
+  const said = new Set<string>()
+  let most = 0
+  await turnUntil(engine, async () => {
+    most = Math.max(most, world.vcenter.vms.filter((vm) => ourSnapshots(vm).length > 0).length)
+    for (const { waitsFor } of await jobsOf(world, id)) if (waitsFor !== null) said.add(waitsFor)
+    return isOver(world, id)
+  })
+  return { most, said }
+}
+
 describe('admission', () => {
   it('never lets more than so many snapshots of ours be on a datastore, and every job comes through', async () => {
     const engine = await engineWith({ snapshotsPerDatastore: 2 }, 7)
     const { world } = engine
     const names = world.vcenter.vms.map(({ name }) => name)
     const id = await request(world, { vms: names })
-    let most = 0
-    const said = new Set<string>()
-    await turnUntil(engine, async () => {
-      most = Math.max(most, world.vcenter.vms.filter((vm) => ourSnapshots(vm).length > 0).length)
-      for (const { waitsFor } of await jobsOf(world, id)) if (waitsFor !== null) said.add(waitsFor)
-      return isOver(world, id)
-    })
+    const { most, said } = await watchRun(engine, id)
     expect(most).toBe(2)
     const jobs = await jobsOf(world, id)
     expect(jobs.map(({ outcome }) => outcome?.kind)).toEqual(names.map(() => 'success'))
@@ -103,13 +111,7 @@ describe('admission', () => {
     const names = world.vcenter.vms.map(({ name }) => name)
     const policy = policyWith({ antiAffinity: { policy: true, tagCategories: [] } })
     const id = await request(world, { vms: names, policy })
-    let most = 0
-    const said = new Set<string>()
-    await turnUntil(engine, async () => {
-      most = Math.max(most, world.vcenter.vms.filter((vm) => ourSnapshots(vm).length > 0).length)
-      for (const { waitsFor } of await jobsOf(world, id)) if (waitsFor !== null) said.add(waitsFor)
-      return isOver(world, id)
-    })
+    const { most, said } = await watchRun(engine, id)
     expect(most).toBe(1)
     expect([...said].join('\n')).toContain('the turn of anti-affinity group "policy/default"')
     expect((await jobsOf(world, id)).map(({ outcome }) => outcome?.kind)).toEqual(names.map(() => 'success'))

@@ -181,6 +181,8 @@ describe('hunt', () => {
     expect(world.vcenter.calls).not.toContain('createSnapshot')
     expect(vm.snapshots.map(({ name }) => name)).toEqual(['mine'])
     vm.consolidationNeeded = false
+    expect((await huntIn(world, { dryRun: true })).findings).toEqual([])
+    expect((await world.jobStore.vms.get(vm.vmId, cancel))?.value.hunt).toMatchObject({ tries: 4 })
     expect((await huntIn(world)).findings).toEqual([])
     expect((await world.jobStore.vms.get(vm.vmId, cancel))?.value.hunt).toBeNull()
   })
