@@ -4,7 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type MemoryTasks, memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import { type MemoryTasks, memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { KiB, MiB } from '../../lib/base/bytes.ts'
 import { systemClock } from '../../lib/base/clock.ts'
@@ -130,7 +130,7 @@ async function backUpFleet(options: FleetOptions, { folder, sim }: Place): Promi
 type MoverParts = Counted & Pick<MoverDeps, 'repository' | 'transports'>
 
 function moversOf({ jobStore, vsphere, log, repository, transports }: MoverParts): MemoryTasks {
-  return memoryTasks(async ({ jobId, attempt, clientToken }, within) => {
+  return memoryMovers(async ({ jobId, attempt, clientToken }, within) => {
     const deps: MoverDeps = {
       jobs: jobStore,
       ...{ vsphere, repository, transports, log, clock: systemClock, random: systemRandom },

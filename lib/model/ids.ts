@@ -14,6 +14,10 @@ export type RunId = Brand<string, 'RunId'>
 export type JobId = Brand<string, 'JobId'>
 /** "<jobId>-<attempt>": one try of a job's capture and transfer; also the repository's session. */
 export type SessionId = Brand<string, 'SessionId'>
+/** 32 lower-case hex digits: hash of what asked for a restore or a check. */
+export type OperationId = Brand<string, 'OperationId'>
+/** 32 lower-case hex digits: hash of what tells one alarm from every other. */
+export type AlarmId = Brand<string, 'AlarmId'>
 /** 32 lower-case hex digits: the random id of a sealed restore point. */
 export type PointId = Brand<string, 'PointId'>
 /** 32 lower-case hex digits: the random id of a pack. */
@@ -48,6 +52,14 @@ export function parseSessionId(text: string): SessionId {
   return text as SessionId
 }
 
+export function parseOperationId(text: string): OperationId {
+  return hexId(text, { what: 'operation id', digits: 32 }) as OperationId
+}
+
+export function parseAlarmId(text: string): AlarmId {
+  return hexId(text, { what: 'alarm id', digits: 32 }) as AlarmId
+}
+
 export function parsePointId(text: string): PointId {
   return hexId(text, { what: 'point id', digits: 32 }) as PointId
 }
@@ -70,6 +82,16 @@ export function runIdOf(cause: { readonly policy: PolicyName; readonly key: stri
 
 export function jobIdOf(run: RunId, vm: VmId): JobId {
   return parseJobId(digest(['job', run, vm]))
+}
+
+/** The same request with the same key is the same operation. */
+export function operationIdOf(cause: { readonly kind: string; readonly key: string }): OperationId {
+  return parseOperationId(digest(['operation', cause.kind, cause.key]))
+}
+
+/** @param key whatever the source repeats when it sends an alarm again */
+export function alarmIdOf(cause: { readonly source: string; readonly key: string }): AlarmId {
+  return parseAlarmId(digest(['alarm', cause.source, cause.key]))
 }
 
 export function sessionIdOf(job: JobId, attempt: number): SessionId {

@@ -37,7 +37,13 @@ export type Debt =
   /** Disks of the VM that may still be attached to the mover's own VM. */
   | { readonly kind: 'hot-disk'; readonly moverVm: Moref }
   /** A mover of this attempt that may run. */
-  | { readonly kind: 'mover'; readonly attempt: number; readonly clientToken: string; readonly taskId: string | null }
+  | {
+      readonly kind: 'mover'
+      readonly attempt: number
+      readonly clientToken: string
+      readonly placement: number
+      readonly taskId: string | null
+    }
   /** What the mover of this attempt found of earlier points: they are to be marked as unproven. */
   | { readonly kind: 'annotation'; readonly attempt: number }
 

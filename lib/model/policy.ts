@@ -51,18 +51,44 @@ export type GuestOverride = {
   readonly windows?: ScriptSet
 }
 
+export type AlarmAction = 'backup' | 'backup+quarantine' | 'freeze-retention'
+
+/** The first rule that matches an alarm decides; the fields that are set must all hold. */
+export type AlarmRule = {
+  /** Pattern of the alarm's name. */
+  readonly alarm: string
+  /** Words of the source that it rates alarms by, case not counted; left out: any. */
+  readonly criticality?: readonly string[]
+  readonly action: AlarmAction
+  /** Whether alarms of storage, snapshots and consolidation count as well: our own snapshots may raise them. */
+  readonly storage?: boolean
+}
+
 export type Policy = {
   readonly name: PolicyName
   readonly select: Selection
   /** Patterns of disk labels or file names ("[ds] dir/name.vmdk") that are left out, by name, and listed on the point. */
   readonly disks: { readonly exclude: readonly string[] }
   readonly schedule: {
+    /** Exactly one of these three is set: five cron fields, a fixed interval, or how old a VM's newest point may become. */
     readonly cron: string | null
+    readonly rateMs: number | null
     readonly rpoMs: number | null
     readonly timeZone: string
-    /** "HH:MM" local to the time zone. */
+    /** "HH:MM" local to the time zone: no backup begins outside of the window. */
+    readonly windowOpen: string | null
     readonly windowClose: string | null
+    /** Starts are spread over so long after their time. */
+    readonly jitterMs: number
   } | null
+  /** What alarms of vCenter may do to VMs of this policy; without a rule they are recorded only. */
+  readonly alarms: {
+    readonly rules: readonly AlarmRule[]
+    /** After an alarm has acted on a VM, further ones are recorded only for so long. */
+    readonly debounceMs: number
+    /** How many runs alarms may start for this policy in one day of the schedule's time zone (UTC without one). */
+    readonly budgetPerDay: number
+  }
   readonly consistency: {
     readonly want: Grade
     readonly require: Grade
@@ -123,6 +149,7 @@ export function defaultPolicy(): Policy {
     select: { any: [], all: [], none: [] },
     disks: { exclude: [] },
     schedule: null,
+    alarms: { rules: [], debounceMs: 30 * 60_000, budgetPerDay: 20 },
     consistency: { want: 'filesystem', require: 'crash', vss: { backupType: 'copy', timeoutMinutes: 5 } },
     guest: {
       mode: 'off',

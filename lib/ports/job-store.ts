@@ -1,11 +1,15 @@
 // State: versioned single-item records. The authority that messages only wake. No code.
 
 import type { Cancel } from '../base/time-limit.ts'
+import type { AlarmRecord } from '../model/alarm.ts'
+import type { DoorState } from '../model/door-state.ts'
 import type { GuestTrust } from '../model/guest.ts'
-import type { JobId, RunId, SessionId, VmId } from '../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../model/ids.ts'
 import type { Attempt, Job } from '../model/job.ts'
+import type { Operation } from '../model/operation.ts'
 import type { Resource } from '../model/places.ts'
 import type { Run } from '../model/run.ts'
+import type { StoredPolicy } from '../model/stored-policy.ts'
 import type { VmHistory } from '../model/vm-history.ts'
 
 /** A record as read: `version` counts its writes from 1 and is what a replacing write must name. */
@@ -19,6 +23,10 @@ export interface Records<Id extends string, Value> {
   replace(id: Id, next: Versioned<Value>, cancel: Cancel): Promise<'replaced' | 'conflict'>
 }
 
+/** A place in a list that is newest first; what lies at it or before it was given already. */
+export type PagePosition = { readonly at: string; readonly id: string }
+export type Page = { readonly limit: number; readonly after?: PagePosition }
+
 export interface JobStore {
   readonly runs: Records<RunId, Run>
   readonly jobs: Records<JobId, Job>
@@ -29,13 +37,24 @@ export interface JobStore {
   readonly guests: Records<VmId, GuestTrust>
   /** By VM: what is remembered of it from job to job. */
   readonly vms: Records<VmId, VmHistory>
+  readonly policies: Records<PolicyName, StoredPolicy>
+  readonly operations: Records<OperationId, Operation>
+  readonly alarms: Records<AlarmId, AlarmRecord>
+  /** By name, see DoorState. */
+  readonly doors: Records<string, DoorState>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose dueAtMs() is at or before `beforeMs`, most overdue first. May lag behind writes. */
   dueJobs(
     query: { readonly beforeMs: number; readonly limit: number },
     cancel: Cancel,
   ): Promise<readonly Versioned<Job>[]>
-  /** Newest first, by creation. */
-  recentJobs(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Job[]>
-  recentRuns(query: { readonly limit: number }, cancel: Cancel): Promise<readonly Run[]>
+  /** Newest first by creation, those of one time by id, descending. This list and those below may lag behind writes. */
+  recentJobs(query: Page, cancel: Cancel): Promise<readonly Job[]>
+  recentRuns(query: Page, cancel: Cancel): Promise<readonly Run[]>
+  /** By the time they were asked for. */
+  recentOperations(query: Page, cancel: Cancel): Promise<readonly Operation[]>
+  /** By the time they were received. */
+  recentAlarms(query: Page, cancel: Cancel): Promise<readonly AlarmRecord[]>
+  /** Every policy that was ever applied, by name. */
+  listPolicies(cancel: Cancel): Promise<readonly StoredPolicy[]>
 }

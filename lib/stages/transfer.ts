@@ -72,9 +72,11 @@ async function startMover(hold: JobHold, deps: StageDeps, cancel: Cancel): Promi
   const job = hold.job()
   const clientToken = clientTokenOf(job)
   await oweHotDisks(hold, deps, cancel)
-  await owe(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId: null }, cancel)
-  const { taskId } = await deps.tasks.startMover({ jobId: job.id, attempt: job.attempt, clientToken }, cancel)
-  await amend(hold, { kind: 'mover', attempt: job.attempt, clientToken, taskId }, cancel)
+  const mover = { kind: 'mover', attempt: job.attempt, clientToken, placement: 0 } as const
+  await owe(hold, { ...mover, taskId: null }, cancel)
+  const work = { kind: 'move', jobId: job.id, attempt: job.attempt } as const
+  const { taskId } = await deps.tasks.start({ work, clientToken, placement: 0 }, cancel)
+  await amend(hold, { ...mover, taskId }, cancel)
   deps.log.info('mover.started', { taskId })
   return movedBy({ kind: 'transfer-started' })
 }

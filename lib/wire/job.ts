@@ -23,7 +23,7 @@ export const notice = z.strictObject({
   hint: z.string().nullable(),
 }) satisfies z.ZodType<Notice>
 
-const outcome = z.strictObject({
+export const outcome = z.strictObject({
   kind: z.enum(['success', 'warning', 'failed', 'skipped']),
   code: z.string(),
   message: z.string(),
@@ -65,6 +65,8 @@ const debt = z.discriminatedUnion('kind', [
     kind: z.literal('mover'),
     attempt: attemptNumber,
     clientToken: z.string(),
+    // Records of before there were placements have none.
+    placement: count.default(0),
     taskId: z.string().nullable(),
   }),
   z.strictObject({ kind: z.literal('annotation'), attempt: attemptNumber }),
@@ -263,7 +265,8 @@ export const resourceRecord: RecordCodec<Resource> = codec('resource', resource)
 export const vmHistoryRecord: RecordCodec<VmHistory> = codec('vm', vmHistory)
 export const guestTrustRecord: RecordCodec<GuestTrust> = codec('guest', guestTrust)
 
-function codec<Value>(what: string, value: z.ZodType<Value>): RecordCodec<Value> {
+/** @param what names the record in errors */
+export function codec<Value>(what: string, value: z.ZodType<Value>): RecordCodec<Value> {
   const schema = z.strictObject({ v: z.literal(1), value })
   return {
     encode: (record) => JSON.stringify({ v: 1, value: record }),

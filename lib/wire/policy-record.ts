@@ -31,6 +31,15 @@ const scriptSet = z.strictObject({
   postCommit: z.exactOptional(bundle),
 })
 
+export const alarmAction = z.enum(['backup', 'backup+quarantine', 'freeze-retention'])
+
+const alarmRule = z.strictObject({
+  alarm: z.string(),
+  criticality: z.exactOptional(z.array(z.string())),
+  action: alarmAction,
+  storage: z.exactOptional(z.boolean()),
+})
+
 export const policyRecord = z.strictObject({
   name: policyName,
   select: z.strictObject({ any: z.array(selector), all: z.array(selector), none: z.array(selector) }),
@@ -38,11 +47,17 @@ export const policyRecord = z.strictObject({
   schedule: z
     .strictObject({
       cron: z.string().nullable(),
+      rateMs: count.nullable().default(null),
       rpoMs: count.nullable(),
       timeZone: z.string(),
+      windowOpen: z.string().nullable().default(null),
       windowClose: z.string().nullable(),
+      jitterMs: count.default(0),
     })
     .nullable(),
+  alarms: z
+    .strictObject({ rules: z.array(alarmRule), debounceMs: count, budgetPerDay: count })
+    .default(() => ({ ...defaultPolicy().alarms, rules: [] })),
   consistency: z.strictObject({
     want: grade,
     require: grade,

@@ -293,10 +293,14 @@ function policyOf(text: PolicyText): Policy {
         ? null
         : {
             cron: when.cron ?? null,
+            rateMs: null,
             rpoMs: when.rpo ?? null,
             timeZone: when.timeZone,
+            windowOpen: null,
             windowClose: when.window?.close ?? null,
+            jitterMs: 0,
           },
+    alarms: base.alarms,
     consistency: text.consistency === undefined ? base.consistency : consistencyOf(text.consistency),
     guest: guest === undefined ? base.guest : guestOf(guest),
     scripts:

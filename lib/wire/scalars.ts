@@ -3,8 +3,10 @@
 import * as z from 'zod'
 import { messageOf } from '../base/errors.ts'
 import {
+  parseAlarmId,
   parseJobId,
   parseMoref,
+  parseOperationId,
   parsePackId,
   parsePointId,
   parsePolicyName,
@@ -25,8 +27,10 @@ export function parsedBy<Output>(parse: (text: string) => Output): z.ZodType<Out
   })
 }
 
+export const alarmId = parsedBy(parseAlarmId)
 export const jobId = parsedBy(parseJobId)
 export const moref = parsedBy(parseMoref)
+export const operationId = parsedBy(parseOperationId)
 export const packId = parsedBy(parsePackId)
 export const pointId = parsedBy(parsePointId)
 export const policyName = parsedBy(parsePolicyName)

@@ -1,16 +1,19 @@
 // What every job store keeps. Run on each implementation.
 
 import { describe, expect, it } from 'vitest'
-import { parseRunId, type RunId, sessionIdOf } from '../../lib/model/ids.ts'
+import { alarmIdOf, operationIdOf, parsePolicyName, parseRunId, type RunId, sessionIdOf } from '../../lib/model/ids.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import {
   fullJob,
+  sampleAlarm,
   sampleAttempt,
   sampleJob,
   sampleJobId,
+  sampleOperation,
   sampleResource,
   sampleRun,
   sampleRunId,
+  sampleStoredPolicy,
   sampleVmHistory,
 } from '../kit/record-samples.ts'
 
@@ -178,6 +181,83 @@ export function jobStoreContract(
       expect(jobs.map(({ times }) => times.createdAt)).toEqual([at(3), at(2)])
       const runs = await store.recentRuns({ limit: 2 }, cancel)
       expect(runs.map(({ requestedAt }) => requestedAt)).toEqual([at(3), at(2)])
+    })
+
+    it('keeps what the doors keep', async () => {
+      await using opened = await open()
+      const { policies, operations, alarms, doors } = opened.store
+      const [policy, operation, alarm] = [sampleStoredPolicy(), sampleOperation(), sampleAlarm()]
+      const budget = { kind: 'budget', day: '2026-01-02', spent: 3 } as const
+      const checkpoint = { kind: 'checkpoint', at: '2026-01-02T03:04:05.000Z', keys: [1, 2] } as const
+      for (let write = 1; write <= 2; write++) {
+        const told = write === 1 ? 'created' : 'exists'
+        expect(await policies.create(policy.name, policy, cancel)).toBe(told)
+        expect(await operations.create(operation.id, operation, cancel)).toBe(told)
+        expect(await alarms.create(alarm.alarm.id, alarm, cancel)).toBe(told)
+        expect(await doors.create('budget:default', budget, cancel)).toBe(told)
+      }
+      await doors.create('pull:vc', checkpoint, cancel)
+      expect(await policies.get(policy.name, cancel)).toEqual({ value: policy, version: 1 })
+      expect(await operations.get(operation.id, cancel)).toEqual({ value: operation, version: 1 })
+      expect(await alarms.get(alarm.alarm.id, cancel)).toEqual({ value: alarm, version: 1 })
+      expect(await doors.get('budget:default', cancel)).toEqual({ value: budget, version: 1 })
+      expect(await doors.replace('pull:vc', { value: { ...checkpoint, keys: [3] }, version: 1 }, cancel)).toBe(
+        'replaced',
+      )
+      expect((await doors.get('pull:vc', cancel))?.value).toEqual({ ...checkpoint, keys: [3] })
+    })
+
+    it('lists every policy by name, the removed ones, too', async () => {
+      await using opened = await open()
+      const { store } = opened
+      for (const text of ['silver', 'gold', 'lead']) {
+        const name = parsePolicyName(text)
+        const state = text === 'lead' ? ('removed' as const) : ('active' as const)
+        await store.policies.create(name, sampleStoredPolicy({ name, state }), cancel)
+      }
+      expect((await store.listPolicies(cancel)).map(({ name, state }) => `${name} ${state}`)).toEqual([
+        'gold active',
+        'lead removed',
+        'silver active',
+      ])
+    })
+
+    it('goes on in a list after the last that was given, also among equal times', async () => {
+      await using opened = await open()
+      const { store } = opened
+      const requestedAt = '2026-01-02T03:04:05.000Z'
+      for (const key of ['a', 'b', 'c', 'd', 'e']) {
+        const id = operationIdOf({ kind: 'verify', key })
+        await store.operations.create(id, sampleOperation({ id, requestedAt }), cancel)
+      }
+      const seen: string[] = []
+      for (let pages = 0; pages < 4; pages++) {
+        const last = seen.at(-1)
+        const after = last === undefined ? {} : { after: { at: requestedAt, id: last } }
+        const page = await store.recentOperations({ limit: 2, ...after }, cancel)
+        seen.push(...page.map(({ id }) => id))
+      }
+      expect(seen).toEqual(
+        ['a', 'b', 'c', 'd', 'e']
+          .map((key) => operationIdOf({ kind: 'verify', key }))
+          .toSorted()
+          .toReversed(),
+      )
+    })
+
+    it('lists recent alarms newest first', async () => {
+      await using opened = await open()
+      const { store } = opened
+      for (const [key, day] of [
+        ['x', 1],
+        ['y', 3],
+        ['z', 2],
+      ] as const) {
+        const id = alarmIdOf({ source: 'snmp', key })
+        await store.alarms.create(id, sampleAlarm({ id, receivedAt: `2026-01-0${day}T00:00:00.000Z` }), cancel)
+      }
+      const alarms = await store.recentAlarms({ limit: 2 }, cancel)
+      expect(alarms.map(({ alarm }) => alarm.receivedAt.slice(0, 10))).toEqual(['2026-01-03', '2026-01-02'])
     })
 
     it('does nothing for a caller that has been cancelled', async () => {

@@ -4,7 +4,8 @@
 import { mkdtempSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import type { MoverRequest } from '../../lib/adapters/memory/tasks.ts'
+import { memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
 import { openVsphere, type VsphereSettings } from '../../lib/adapters/vsphere/vsphere.ts'
 import { KiB } from '../../lib/base/bytes.ts'
@@ -14,7 +15,6 @@ import { seededRandom } from '../../lib/base/random.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
 import type { GuestCredentials, GuestNetwork } from '../../lib/ports/guest.ts'
-import type { MoverRequest } from '../../lib/ports/tasks.ts'
 import type { StageLimits } from '../../lib/stages/deps.ts'
 import { diskOf, machineOf, plainEstate } from '../../sim/estate/description.ts'
 import { Estate } from '../../sim/estate/estate.ts'
@@ -151,7 +151,7 @@ export async function openSite(options: { readonly seed: number; readonly snapsh
     },
   }
   const over = new AbortController()
-  const tasks = memoryTasks((request, { signal }) => runMover(site, request, AbortSignal.any([signal, over.signal])))
+  const tasks = memoryMovers((request, { signal }) => runMover(site, request, AbortSignal.any([signal, over.signal])))
   world.tasks = tasks
   return site
 }

@@ -1,8 +1,11 @@
 // Complete state records for tests, each a plausible one; override what a test is about.
 
+import type { AlarmRecord } from '../../lib/model/alarm.ts'
 import {
+  alarmIdOf,
   type JobId,
   jobIdOf,
+  operationIdOf,
   parseJobId,
   parseMoref,
   parsePointId,
@@ -12,9 +15,11 @@ import {
 } from '../../lib/model/ids.ts'
 import type { Attempt, Job } from '../../lib/model/job.ts'
 import { newJob } from '../../lib/model/new-job.ts'
+import type { Operation } from '../../lib/model/operation.ts'
 import type { Resource } from '../../lib/model/places.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
+import type { StoredPolicy } from '../../lib/model/stored-policy.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
 import { newVmHistory, type VmHistory } from '../../lib/model/vm-history.ts'
 
@@ -59,7 +64,7 @@ export function fullJob(): Job {
       { kind: 'place', resource: 'vm:1' },
       { kind: 'snapshot', name: 'coldframe-x' },
       { kind: 'hot-disk', moverVm: parseMoref('vm-9') },
-      { kind: 'mover', attempt: 1, clientToken: 't', taskId: null },
+      { kind: 'mover', attempt: 1, clientToken: 't', placement: 0, taskId: null },
       { kind: 'annotation', attempt: 1 },
     ],
     footing: {
@@ -201,5 +206,77 @@ export function sampleVmHistory(): VmHistory {
       { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
     ],
     hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation', snapshot: 'coldframe-hunt-x-1' },
+  }
+}
+
+export function sampleStoredPolicy(change: Partial<StoredPolicy> = {}): StoredPolicy {
+  const policy = defaultPolicy()
+  const rules = [{ alarm: 'Ransom*', criticality: ['critical'], action: 'backup+quarantine', storage: false }] as const
+  return {
+    name: policy.name,
+    policy: { ...policy, alarms: { ...policy.alarms, rules } },
+    text: 'name: default # "täst"\n',
+    sha256: 'a'.repeat(64),
+    appliedAt: at,
+    appliedBy: 'somebody',
+    state: 'active',
+    ...change,
+  }
+}
+
+export function sampleOperation(change: Partial<Operation> = {}): Operation {
+  return {
+    id: operationIdOf({ kind: 'restore', key: 'k' }),
+    request: {
+      kind: 'restore',
+      vmId: sampleJob().vm.vmId,
+      sequence: 3,
+      pointId: samplePointId,
+      disks: [2000],
+      target: { kind: 'bucket', bucket: 'restored', prefix: 'db-1/' },
+    },
+    requestedAt: at,
+    requestedBy: 'somebody',
+    state: 'running',
+    attempt: 1,
+    round: 2,
+    wakeAtMs: 1_760_000_000_000,
+    clientToken: 't',
+    placement: 1,
+    taskId: 'task-1',
+    holder: 'h',
+    heldUntilMs: 1_760_000_060_000,
+    progress: [{ label: 'Hard disk 1', totalBytes: 100, doneBytes: 10 }],
+    outcome: { kind: 'failed', code: 'integrity', message: 'A chunk is damaged', hint: null },
+    result: ['db-1/disk-2000.raw'],
+    doneAt: at,
+    ...change,
+  }
+}
+
+export function sampleAlarm(change: Partial<AlarmRecord['alarm']> = {}): AlarmRecord {
+  return {
+    alarm: {
+      id: alarmIdOf({ source: 'vcf-operations', key: 'k' }),
+      source: 'vcf-operations',
+      vcenterId: '5e3c9a1b-0000-4000-8000-000000000001',
+      alarmName: 'Ransomware suspected',
+      from: 'green',
+      to: 'red',
+      criticality: 'critical',
+      target: { moref: 'vm-101', instanceUuid: null, name: 'db-1', kind: 'VirtualMachine' },
+      occurredAt: at,
+      receivedAt: at,
+      ...change,
+    },
+    decision: {
+      kind: 'acted',
+      code: 'acted',
+      message: 'A backup was started',
+      action: 'backup+quarantine',
+      runId: sampleRunId,
+      at,
+    },
+    wakeAtMs: null,
   }
 }

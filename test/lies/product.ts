@@ -7,7 +7,7 @@ import { memoryEvents } from '../../lib/adapters/memory/events.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
-import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import { memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
 import { leaseTransport } from '../../lib/adapters/vsphere/lease.ts'
 import { openVsphere, type VsphereSettings } from '../../lib/adapters/vsphere/vsphere.ts'
@@ -150,7 +150,7 @@ function partsOf(
 ) {
   const { clock, random } = settings
   const { repository, jobStore, log } = stores
-  const tasks = memoryTasks(async ({ jobId, attempt, clientToken }, { signal }) => {
+  const tasks = memoryMovers(async ({ jobId, attempt, clientToken }, { signal }) => {
     await moveJob({ jobId, attempt, holder: clientToken }, moverDepsOf(stores, { settings, latencyEveryMs }), {
       signal,
     })

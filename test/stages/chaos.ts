@@ -159,7 +159,7 @@ export function wrapped<Port extends object>(port: Port, name: string, around: A
 }
 
 export function wrappedJobStore(store: JobStore, around: Around): JobStore {
-  const { runs, jobs, attempts, resources, guests, vms } = store
+  const { runs, jobs, attempts, resources, guests, vms, policies, operations, alarms, doors } = store
   return {
     runs: wrapped(runs, 'runs', around),
     jobs: wrapped(jobs, 'jobs', around),
@@ -167,10 +167,17 @@ export function wrappedJobStore(store: JobStore, around: Around): JobStore {
     resources: wrapped(resources, 'resources', around),
     guests: wrapped(guests, 'guests', around),
     vms: wrapped(vms, 'vms', around),
+    policies: wrapped(policies, 'policies', around),
+    operations: wrapped(operations, 'operations', around),
+    alarms: wrapped(alarms, 'alarms', around),
+    doors: wrapped(doors, 'doors', around),
     jobsOfRun: (run, cancel) => around('jobsOfRun', () => store.jobsOfRun(run, cancel)),
     dueJobs: (query, cancel) => around('dueJobs', () => store.dueJobs(query, cancel)),
     recentJobs: (query, cancel) => around('recentJobs', () => store.recentJobs(query, cancel)),
     recentRuns: (query, cancel) => around('recentRuns', () => store.recentRuns(query, cancel)),
+    recentOperations: (query, cancel) => around('recentOperations', () => store.recentOperations(query, cancel)),
+    recentAlarms: (query, cancel) => around('recentAlarms', () => store.recentAlarms(query, cancel)),
+    listPolicies: (cancel) => around('listPolicies', () => store.listPolicies(cancel)),
   }
 }
 

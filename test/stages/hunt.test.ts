@@ -212,7 +212,15 @@ describe('hunt', () => {
 
   it('keeps to the window of the policy whose backup left it', async () => {
     const { engine, vm } = await engineWith()
-    const schedule = { cron: '0 22 * * *', rpoMs: null, timeZone: 'UTC', windowClose: '06:00' }
+    const schedule = {
+      cron: '0 22 * * *',
+      rpoMs: null,
+      timeZone: 'UTC',
+      rateMs: null,
+      windowOpen: null,
+      jitterMs: 0,
+      windowClose: '06:00',
+    }
     const policy = policyWith({ schedule })
     await leaveSnapshot(engine, vm, policy)
     const { clock } = engine.world

@@ -50,9 +50,9 @@ describe('transfer', () => {
     let started = 0
     world.beforeMove = () => world.clock.sleep(20_000, { signal: new AbortController().signal })
     withTasks(world, (tasks) => ({
-      startMover: (request, cancel) => {
+      start: (request, cancel) => {
         started++
-        return tasks.startMover(request, cancel)
+        return tasks.start(request, cancel)
       },
       describe: async (id, cancel) => (asked++ < 2 ? { kind: 'unknown' } : tasks.describe(id, cancel)),
     }))
@@ -105,10 +105,10 @@ describe('transfer', () => {
     const { world, engine } = await worldWithVm()
     let refused = 0
     withTasks(world, (tasks) => ({
-      startMover: async (request, cancel) => {
+      start: async (request, cancel) => {
         if (refused++ < 5)
           throw new BackupError('Cannot start a mover: all places are taken', { code: 'no-capacity', retry: 'later' })
-        return tasks.startMover(request, cancel)
+        return tasks.start(request, cancel)
       },
     }))
     expect((await backUpOne(engine)).outcome?.kind).toBe('success')

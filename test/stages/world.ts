@@ -6,7 +6,7 @@ import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/mem
 import type { MemoryVm } from '../../lib/adapters/memory/machine.ts'
 import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
-import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
+import { type MoverRequest, memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { type MemoryVcenter, memoryVcenter } from '../../lib/adapters/memory/vsphere.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { type ManualClock, manualClock } from '../../lib/base/clock.ts'
@@ -21,7 +21,7 @@ import type { GuestCredentials, GuestNetwork } from '../../lib/ports/guest.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import type { KeyWrapper } from '../../lib/ports/keys.ts'
 import type { MessageQueue } from '../../lib/ports/queue.ts'
-import type { MoverRequest, Tasks } from '../../lib/ports/tasks.ts'
+import type { Tasks } from '../../lib/ports/tasks.ts'
 import type { Vsphere } from '../../lib/ports/vsphere.ts'
 import { createRepository } from '../../lib/repository/open-repository.ts'
 import type { Repository } from '../../lib/repository/repository.ts'
@@ -109,7 +109,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     queue,
     guests: silentNetwork,
     accounts: new Map(),
-    tasks: memoryTasks((request, { signal }) => runMover(world, request, signal)),
+    tasks: memoryMovers((request, { signal }) => runMover(world, request, signal)),
     store,
     repository,
     log: memoryLog(),

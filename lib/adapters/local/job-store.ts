@@ -2,13 +2,18 @@
 
 import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { AlarmRecord } from '../../model/alarm.ts'
+import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
-import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
+import type { Operation } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
 import type { Run } from '../../model/run.ts'
+import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
-import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
+import type { JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
+import { alarmRecord, doorRecord, operationRecord, storedPolicyRecord } from '../../wire/door-records.ts'
 import {
   attemptRecord,
   guestTrustRecord,
@@ -41,6 +46,18 @@ export function sqliteJobStore(state: State): JobStore {
     resources: table<string, Resource>(state, { name: 'resources', codec: resourceRecord, columns: {} }),
     vms: table<VmId, VmHistory>(state, { name: 'vms', codec: vmHistoryRecord, columns: {} }),
     guests: table<VmId, GuestTrust>(state, { name: 'guests', codec: guestTrustRecord, columns: {} }),
+    policies: table<PolicyName, StoredPolicy>(state, { name: 'policies', codec: storedPolicyRecord, columns: {} }),
+    operations: table<OperationId, Operation>(state, {
+      name: 'operations',
+      codec: operationRecord,
+      columns: { created_at: (operation) => operation.requestedAt },
+    }),
+    alarms: table<AlarmId, AlarmRecord>(state, {
+      name: 'alarms',
+      codec: alarmRecord,
+      columns: { created_at: ({ alarm }) => alarm.receivedAt },
+    }),
+    doors: table<string, DoorState>(state, { name: 'doors', codec: doorRecord, columns: {} }),
     jobsOfRun: (run, cancel) =>
       answer(cancel, () =>
         list(state, 'SELECT body, version FROM jobs WHERE run_id = ? ORDER BY rowid', [run]).map(jobOf),
@@ -52,24 +69,49 @@ export function sqliteJobStore(state: State): JobStore {
           limit,
         ]).map((row) => versioned(row, jobRecord)),
       ),
-    recentJobs: ({ limit }, cancel) =>
+    recentJobs: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'jobs', codec: jobRecord })),
+    recentRuns: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'runs', codec: runRecord })),
+    recentOperations: (page, cancel) =>
+      answer(cancel, () => pageOf(state, page, { table: 'operations', codec: operationRecord })),
+    recentAlarms: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'alarms', codec: alarmRecord })),
+    listPolicies: (cancel) =>
       answer(cancel, () =>
-        list(state, 'SELECT body, version FROM jobs ORDER BY created_at DESC, rowid DESC LIMIT ?', [limit]).map(jobOf),
-      ),
-    recentRuns: ({ limit }, cancel) =>
-      answer(cancel, () =>
-        list(state, 'SELECT body, version FROM runs ORDER BY created_at DESC, rowid DESC LIMIT ?', [limit]).map(
-          (row) => versioned(row, runRecord).value,
+        list(state, 'SELECT body, version FROM policies ORDER BY id', []).map(
+          (row) => versioned(row, storedPolicyRecord).value,
         ),
       ),
   }
+}
+
+function pageOf<Value>(
+  state: State,
+  { limit, after }: Page,
+  {
+    table: name,
+    codec,
+  }: { readonly table: 'jobs' | 'runs' | 'operations' | 'alarms'; readonly codec: RecordCodec<Value> },
+): readonly Value[] {
+  const rest = after === undefined ? '' : 'WHERE (created_at, id) < (?, ?)'
+  const text = `SELECT body, version FROM ${name} ${rest} ORDER BY created_at DESC, id DESC LIMIT ?`
+  const values = after === undefined ? [limit] : [after.at, after.id, limit]
+  return list(state, text, values).map((row) => versioned(row, codec).value)
 }
 
 type Cell = string | number | null
 type Row = Record<string, unknown>
 
 type Table<Value> = {
-  readonly name: 'runs' | 'jobs' | 'attempts' | 'resources' | 'guests' | 'vms'
+  readonly name:
+    | 'runs'
+    | 'jobs'
+    | 'attempts'
+    | 'resources'
+    | 'guests'
+    | 'vms'
+    | 'policies'
+    | 'operations'
+    | 'alarms'
+    | 'doors'
   readonly codec: RecordCodec<Value>
   /** What is kept beside the body to be searched by. */
   readonly columns: Readonly<Record<string, (value: Value) => Cell>>

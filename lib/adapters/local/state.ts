@@ -11,7 +11,7 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 3
+const SCHEMA_VERSION = 4
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
@@ -21,6 +21,12 @@ const BUSY_MS = 10_000
 const ADDED = [
   'CREATE TABLE guests (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;',
   'CREATE TABLE vms (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;',
+  `CREATE TABLE policies (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+   CREATE TABLE doors (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+   CREATE TABLE operations (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
+   CREATE INDEX operations_by_age ON operations (created_at);
+   CREATE TABLE alarms (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
+   CREATE INDEX alarms_by_age ON alarms (created_at);`,
 ]
 
 const SCHEMA = `

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { BackupError, messageOf } from '../../base/errors.ts'
 import { processStart } from '../../base/process-identity.ts'
 import type { Log } from '../../ports/log.ts'
-import type { MoverRequest, TaskState, Tasks } from '../../ports/tasks.ts'
+import type { TaskRequest, TaskState, Tasks, TaskWork } from '../../ports/tasks.ts'
 import type { State } from './state.ts'
 
 export type ChildTasksOptions = {
@@ -33,12 +33,13 @@ export type ChildTasks = Tasks &
 /**
  * Tasks of this engine. A mover sees the end of its standard input when the engine ends, however it ends
  * (watchParent()), so that no mover outlives its engine for long.
- * @throws nothing here; startMover() throws `no-capacity`, or `task-start-failed` (retry later)
+ * @throws nothing here; start() throws `no-capacity`, or `task-start-failed` (retry later)
  */
 export function childTasks(state: State, options: ChildTasksOptions): ChildTasks {
   const children = new Map<string, Child>()
   return {
-    async startMover(request, { signal }) {
+    placements: 1,
+    async start(request, { signal }) {
       signal.throwIfAborted()
       const taskId = taskIdOf(request)
       const known = state.read((sql) => sql('SELECT pid, ended FROM tasks WHERE id = ?').get(taskId))
@@ -57,7 +58,7 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
            ON CONFLICT (id) DO UPDATE SET owner = excluded.owner`,
         ).run(taskId, String(process.pid)),
       )
-      const child = start(request, { ...options, taskId })
+      const child = startChild(request.work, { ...options, taskId })
       children.set(taskId, child)
       void child.ended.finally(() => children.delete(taskId))
       child.process.on('exit', (code, endSignal) => recordEnd(state, { taskId, code, endSignal, log: options.log }))
@@ -98,16 +99,16 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
 type Child = { readonly process: ChildProcess; readonly ended: Promise<void> }
 
 /** The same token is the same task; the engine that asks does not matter. */
-function taskIdOf({ clientToken }: MoverRequest): string {
+function taskIdOf({ clientToken }: TaskRequest): string {
   return `mover-${createHash('sha256').update(clientToken).digest('hex').slice(0, 24)}`
 }
 
-function start(request: MoverRequest, options: ChildTasksOptions & { readonly taskId: string }): Child {
+function startChild(work: TaskWork, options: ChildTasksOptions & { readonly taskId: string }): Child {
   const { command, environment, logFolder, taskId, log } = options
   mkdirSync(logFolder, { recursive: true, mode: 0o700 })
   const output = openSync(join(logFolder, `${taskId}.log`), 'a', 0o600)
   try {
-    const args = [...command.args, 'move', '--job', request.jobId, '--attempt', String(request.attempt)]
+    const args = [...command.args, ...argumentsOf(work)]
     const child = spawn(command.file, args, { stdio: ['pipe', output, output], env: { ...environment } })
     // Nothing is ever written: the pipe only tells the child that we live.
     child.stdin?.on('error', () => undefined)
@@ -126,6 +127,14 @@ function start(request: MoverRequest, options: ChildTasksOptions & { readonly ta
   } finally {
     closeSync(output)
   }
+}
+
+/** What the program of a task is told to do, as words of its command line. */
+function argumentsOf(work: TaskWork): readonly string[] {
+  const attempt = ['--attempt', String(work.attempt)]
+  return work.kind === 'move'
+    ? ['move', '--job', work.jobId, ...attempt]
+    : ['operate', '--operation', work.operationId, ...attempt]
 }
 
 function startFailed(file: string, why: string, cause?: unknown): BackupError {

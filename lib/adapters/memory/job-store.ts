@@ -1,25 +1,24 @@
 // The job store in memory: for tests and for programs that need no tomorrow.
 
 import { assert } from '../../base/errors.ts'
+import type { AlarmRecord } from '../../model/alarm.ts'
+import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
-import type { JobId, RunId, SessionId, VmId } from '../../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
+import type { Operation } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
 import type { Run } from '../../model/run.ts'
+import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
-import type { JobStore, Records, Versioned } from '../../ports/job-store.ts'
+import type { JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
 
 export function memoryJobStore(): JobStore {
   const runs = new Map<RunId, Versioned<Run>>()
   const jobs = new Map<JobId, Versioned<Job>>()
-  const newestFirst = <Value>(
-    map: Map<string, Versioned<Value>>,
-    createdAt: (value: Value) => string,
-  ): readonly Value[] =>
-    [...map.values()]
-      .map(({ value }) => value)
-      .toReversed()
-      .toSorted((a, b) => compareText(createdAt(b), createdAt(a)))
+  const operations = new Map<OperationId, Versioned<Operation>>()
+  const alarms = new Map<AlarmId, Versioned<AlarmRecord>>()
+  const policies = new Map<PolicyName, Versioned<StoredPolicy>>()
   return {
     runs: records(runs),
     jobs: records(jobs),
@@ -27,6 +26,10 @@ export function memoryJobStore(): JobStore {
     resources: records(new Map<string, Versioned<Resource>>()),
     guests: records(new Map<VmId, Versioned<GuestTrust>>()),
     vms: records(new Map<VmId, Versioned<VmHistory>>()),
+    policies: records(policies),
+    operations: records(operations),
+    alarms: records(alarms),
+    doors: records(new Map<string, Versioned<DoorState>>()),
     async jobsOfRun(run, { signal }) {
       signal.throwIfAborted()
       return [...jobs.values()].map(({ value }) => value).filter((job) => job.runId === run)
@@ -38,15 +41,40 @@ export function memoryJobStore(): JobStore {
         .toSorted((a, b) => (dueAtMs(a.value) ?? 0) - (dueAtMs(b.value) ?? 0))
         .slice(0, limit)
     },
-    async recentJobs({ limit }, { signal }) {
+    async recentJobs(page, { signal }) {
       signal.throwIfAborted()
-      return newestFirst(jobs, (job) => job.times.createdAt).slice(0, limit)
+      return pageOf(jobs, page, (job) => job.times.createdAt)
     },
-    async recentRuns({ limit }, { signal }) {
+    async recentRuns(page, { signal }) {
       signal.throwIfAborted()
-      return newestFirst(runs, (run) => run.requestedAt).slice(0, limit)
+      return pageOf(runs, page, (run) => run.requestedAt)
+    },
+    async recentOperations(page, { signal }) {
+      signal.throwIfAborted()
+      return pageOf(operations, page, (operation) => operation.requestedAt)
+    },
+    async recentAlarms(page, { signal }) {
+      signal.throwIfAborted()
+      return pageOf(alarms, page, ({ alarm }) => alarm.receivedAt)
+    },
+    async listPolicies({ signal }) {
+      signal.throwIfAborted()
+      return [...policies.values()].map(({ value }) => value).toSorted((a, b) => compareText(a.name, b.name))
     },
   }
+}
+
+function pageOf<Value>(
+  map: ReadonlyMap<string, Versioned<Value>>,
+  { limit, after }: Page,
+  timeOf: (value: Value) => string,
+): readonly Value[] {
+  return [...map]
+    .map(([id, { value }]) => ({ id, at: timeOf(value), value }))
+    .filter(({ at, id }) => after === undefined || compareText(at, after.at) < 0 || (at === after.at && id < after.id))
+    .toSorted((a, b) => compareText(b.at, a.at) || compareText(b.id, a.id))
+    .slice(0, limit)
+    .map(({ value }) => value)
 }
 
 function records<Id extends string, Value>(map: Map<Id, Versioned<Value>>): Records<Id, Value> {

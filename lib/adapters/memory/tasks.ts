@@ -1,22 +1,36 @@
 // Tasks that are functions of this process: a mover without a process of its own; for tests.
 
 import { createHash } from 'node:crypto'
-import { messageOf } from '../../base/errors.ts'
+import { assert, messageOf } from '../../base/errors.ts'
 import { type Cancel, isAbort } from '../../base/time-limit.ts'
-import type { MoverRequest, TaskState, Tasks } from '../../ports/tasks.ts'
+import type { TaskRequest, TaskState, Tasks } from '../../ports/tasks.ts'
 
-/** What a started mover does; its end is the task's end. */
-export type MoverProgram = (request: MoverRequest, cancel: Cancel) => Promise<void>
+/** What a started task does; its end is the task's end. */
+export type TaskProgram = (request: TaskRequest, cancel: Cancel) => Promise<void>
 
 export type MemoryTasks = Tasks & {
   /** Resolves when no task runs. */
   settled(): Promise<void>
 }
 
-export function memoryTasks(program: MoverProgram): MemoryTasks {
+/** A mover's work and the token of its start, which tells it from every other. */
+export type MoverRequest = Omit<Extract<TaskRequest['work'], { kind: 'move' }>, 'kind'> &
+  Pick<TaskRequest, 'clientToken'>
+
+/** Tasks of which only movers can be run. */
+export function memoryMovers(program: (request: MoverRequest, cancel: Cancel) => Promise<void>): MemoryTasks {
+  return memoryTasks(async ({ work, clientToken }, cancel) => {
+    assert(work.kind === 'move', 'only movers run here')
+    const { jobId, attempt } = work
+    await program({ jobId, attempt, clientToken }, cancel)
+  })
+}
+
+export function memoryTasks(program: TaskProgram): MemoryTasks {
   const tasks = new Map<string, { state: TaskState; readonly stop: AbortController; readonly ended: Promise<void> }>()
   return {
-    async startMover(request, { signal }) {
+    placements: 1,
+    async start(request: TaskRequest, { signal }) {
       signal.throwIfAborted()
       const taskId = `task-${createHash('sha256').update(request.clientToken).digest('hex').slice(0, 16)}`
       if (tasks.has(taskId)) return { taskId }

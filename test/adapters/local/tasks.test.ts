@@ -12,7 +12,11 @@ import { sampleJob } from '../../kit/record-samples.ts'
 
 const cancel = { signal: new AbortController().signal }
 const mover = join(import.meta.dirname, 'programs', 'mover.ts')
-const request = (clientToken: string) => ({ jobId: sampleJob().id, attempt: 3, clientToken })
+const request = (clientToken: string) => ({
+  work: { kind: 'move' as const, jobId: sampleJob().id, attempt: 3 },
+  clientToken,
+  placement: 0,
+})
 
 function tasksOf(
   state: State,
@@ -47,7 +51,7 @@ describe('movers as child processes', () => {
   it('are told job and attempt, and write to a file of their own', async () => {
     await using opened = await temporaryState()
     await using tasks = tasksOf(opened.state, { folder: opened.folder, mode: 'exit=7' })
-    const { taskId } = await tasks.startMover(request('a'), cancel)
+    const { taskId } = await tasks.start(request('a'), cancel)
     await until(async () => (await tasks.describe(taskId, cancel)).kind === 'stopped')
 
     expect(await tasks.describe(taskId, cancel)).toEqual({ kind: 'stopped', exitCode: 7, reason: 'exit code 7' })
@@ -58,13 +62,13 @@ describe('movers as child processes', () => {
   it('wait for a place when as many run as may', async () => {
     await using opened = await temporaryState()
     await using tasks = tasksOf(opened.state, { folder: opened.folder, mode: 'wait' })
-    await tasks.startMover(request('a'), cancel)
-    const second = await tasks.startMover(request('b'), cancel)
+    await tasks.start(request('a'), cancel)
+    const second = await tasks.start(request('b'), cancel)
 
-    await expect(tasks.startMover(request('c'), cancel)).rejects.toMatchObject({ code: 'no-capacity', retry: 'later' })
+    await expect(tasks.start(request('c'), cancel)).rejects.toMatchObject({ code: 'no-capacity', retry: 'later' })
     await tasks.stop(second.taskId, cancel)
     await until(async () => (await tasks.describe(second.taskId, cancel)).kind === 'stopped')
-    await tasks.startMover(request('c'), cancel)
+    await tasks.start(request('c'), cancel)
   })
 
   it('end with their engine when it is killed, and a later engine knows', async () => {
@@ -98,13 +102,13 @@ describe('movers as child processes', () => {
   it('are started again when the engine ended while starting them', async () => {
     await using opened = await temporaryState()
     await using tasks = tasksOf(opened.state, { folder: opened.folder, mode: 'wait' })
-    const { taskId } = await tasks.startMover(request('a'), cancel)
+    const { taskId } = await tasks.start(request('a'), cancel)
     await tasks.stop(taskId, cancel)
     await until(async () => (await tasks.describe(taskId, cancel)).kind === 'stopped')
     opened.state.write((sql) => sql('UPDATE tasks SET pid = NULL, started = NULL, ended = 0, exit_code = NULL').run())
     expect((await tasks.describe(taskId, cancel)).kind).toBe('stopped')
 
-    expect(await tasks.startMover(request('a'), cancel)).toEqual({ taskId })
+    expect(await tasks.start(request('a'), cancel)).toEqual({ taskId })
     expect(await tasks.describe(taskId, cancel)).toEqual({ kind: 'running' })
   })
 
@@ -112,7 +116,7 @@ describe('movers as child processes', () => {
     await using opened = await temporaryState()
     await using tasks = tasksOf(opened.state, { folder: opened.folder, mode: 'wait', file: '/nowhere/node' })
 
-    await expect(tasks.startMover(request('a'), cancel)).rejects.toMatchObject({
+    await expect(tasks.start(request('a'), cancel)).rejects.toMatchObject({
       code: 'task-start-failed',
       retry: 'later',
     })

@@ -16,8 +16,9 @@ const tasks = childTasks(state, {
   stopMs: 5000,
   log: memoryLog(),
 })
-const request = { jobId: sampleJob().id, attempt: 1, clientToken: 'token' }
-const { taskId } = await tasks.startMover(request, { signal: new AbortController().signal })
+const work = { kind: 'move', jobId: sampleJob().id, attempt: 1 } as const
+const request = { work, clientToken: 'token', placement: 0 }
+const { taskId } = await tasks.start(request, { signal: new AbortController().signal })
 const pid = state.read((sql) => sql('SELECT pid FROM tasks WHERE id = ?').get(taskId)?.['pid'])
 process.stdout.write(`${JSON.stringify({ taskId, pid })}\n`)
 setInterval(() => undefined, 1000)

@@ -1,0 +1,99 @@
+// State records of the doors as JSON text and back: policies, operations, alarms, and what a door remembers.
+
+import * as z from 'zod'
+import type { AlarmRecord } from '../model/alarm.ts'
+import type { DoorState } from '../model/door-state.ts'
+import type { Operation } from '../model/operation.ts'
+import type { StoredPolicy } from '../model/stored-policy.ts'
+import { codec, outcome, type RecordCodec } from './job.ts'
+import { alarmAction, policyRecord } from './policy-record.ts'
+import { alarmId, attemptNumber, count, operationId, pointId, policyName, runId, time, vmId } from './scalars.ts'
+
+const storedPolicy = z.strictObject({
+  name: policyName,
+  policy: policyRecord,
+  text: z.string(),
+  sha256: z.string(),
+  appliedAt: time,
+  appliedBy: z.string(),
+  state: z.enum(['active', 'removed']),
+}) satisfies z.ZodType<StoredPolicy>
+
+const operation = z.strictObject({
+  id: operationId,
+  request: z.discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('restore'),
+      vmId,
+      sequence: z.int().min(1),
+      pointId,
+      disks: z.array(z.int()).nullable(),
+      target: z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('bucket'), bucket: z.string(), prefix: z.string() }),
+        z.strictObject({ kind: z.literal('folder'), folder: z.string() }),
+      ]),
+    }),
+    z.strictObject({
+      kind: z.literal('verify'),
+      vmId: vmId.nullable(),
+      sequence: z.int().min(1).nullable(),
+      deep: z.boolean(),
+    }),
+  ]),
+  requestedAt: time,
+  requestedBy: z.string(),
+  state: z.enum(['requested', 'started', 'running', 'done']),
+  attempt: attemptNumber,
+  round: count,
+  wakeAtMs: z.number().nullable(),
+  clientToken: z.string().nullable(),
+  placement: count,
+  taskId: z.string().nullable(),
+  holder: z.string().nullable(),
+  heldUntilMs: z.number().nullable(),
+  progress: z.array(z.strictObject({ label: z.string(), totalBytes: count, doneBytes: count })),
+  outcome: outcome.nullable(),
+  result: z.array(z.string()),
+  doneAt: time.nullable(),
+}) satisfies z.ZodType<Operation>
+
+const alarm = z.strictObject({
+  alarm: z.strictObject({
+    id: alarmId,
+    source: z.enum(['vcf-operations', 'cloudevents', 'vcenter-script', 'snmp', 'vcenter-events']),
+    vcenterId: z.string().nullable(),
+    alarmName: z.string(),
+    from: z.string().nullable(),
+    to: z.string().nullable(),
+    criticality: z.string().nullable(),
+    target: z.strictObject({
+      moref: z.string().nullable(),
+      instanceUuid: z.string().nullable(),
+      name: z.string().nullable(),
+      kind: z.string().nullable(),
+    }),
+    occurredAt: time.nullable(),
+    receivedAt: time,
+  }),
+  decision: z
+    .strictObject({
+      kind: z.enum(['acted', 'recorded', 'put-off']),
+      code: z.string(),
+      message: z.string(),
+      action: alarmAction.nullable(),
+      runId: runId.nullable(),
+      at: time,
+    })
+    .nullable(),
+  wakeAtMs: z.number().nullable(),
+}) satisfies z.ZodType<AlarmRecord>
+
+const door = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('checkpoint'), at: time, keys: z.array(z.int()) }),
+  z.strictObject({ kind: z.literal('budget'), day: z.string(), spent: count }),
+]) satisfies z.ZodType<DoorState>
+
+export const storedPolicyRecord: RecordCodec<StoredPolicy> = codec('policy', storedPolicy)
+export const operationRecord: RecordCodec<Operation> = codec('operation', operation)
+export const alarmRecord: RecordCodec<AlarmRecord> = codec('alarm', alarm)
+export const doorRecord: RecordCodec<DoorState> = codec('door', door)
