@@ -48,6 +48,7 @@ export const architecture = {
   /** Where a package (or a scope, ending in /) may be imported; test, bench and scripts may import any. */
   packages: {
     '@aws-sdk/': ['lib/adapters/aws'],
+    '@smithy/': ['lib/adapters/aws'],
     soap: ['lib/adapters/vsphere'],
     ssh2: ['lib/adapters/guest'],
     zod: ['lib/wire'],

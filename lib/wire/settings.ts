@@ -11,6 +11,7 @@ import {
   admissionSettingsOf,
   admissionVariables,
 } from './admission-settings.ts'
+import { thumbprintOf, vcenterUrlOf } from './vcenter-place.ts'
 import { VDDK_VARIABLES, type VddkSettings, vddkFileSchema, vddkSettingsOf, vddkVariables } from './vddk-settings.ts'
 import { faultLines, readYaml } from './yaml-reader.ts'
 
@@ -201,7 +202,7 @@ function vcenterOf(given: Names, reading: Reading): VcenterSettings | null {
     if (reading.needed) faults.push('COLDFRAME_VCENTER is not set: no vCenter to talk to (https://host[:port])')
     return null
   }
-  const url = urlOf(given.url, faults)
+  const url = vcenterUrlOf(given.url, faults)
   if (given.user === undefined) faults.push('COLDFRAME_VCENTER_USER is not set: the account to log in with')
   const password = secretOf(given, {
     ...reading,
@@ -215,23 +216,6 @@ function vcenterOf(given: Names, reading: Reading): VcenterSettings | null {
   return { url, user: given.user.text, password, trust }
 }
 
-function urlOf({ name, text }: Given, faults: string[]): string | null {
-  const url = URL.parse(text)
-  if (url !== null && (url.username !== '' || url.password !== '')) {
-    faults.push(`${name} holds an account: give it as COLDFRAME_VCENTER_USER and COLDFRAME_VCENTER_PASSWORD instead`)
-    return null
-  }
-  if (url === null || url.protocol !== 'https:' || url.search !== '' || url.hash !== '') {
-    faults.push(`${name} is ${quote(text)}: must be https://host[:port][/sdk]`)
-    return null
-  }
-  if (!['', '/', '/sdk', '/sdk/'].includes(url.pathname)) {
-    faults.push(`${name} is ${quote(text)}: the path must be /sdk or nothing`)
-    return null
-  }
-  return `${url.origin}/sdk`
-}
-
 function trustOf(given: Names, { faults, folder }: Reading): VcenterTrust | null {
   const { thumbprint, caFile } = given
   if (thumbprint !== undefined && caFile !== undefined) {
@@ -240,14 +224,8 @@ function trustOf(given: Names, { faults, folder }: Reading): VcenterTrust | null
   }
   if (caFile !== undefined) return { kind: 'ca-file', path: resolve(folder, caFile.text) }
   if (thumbprint === undefined) return { kind: 'system' }
-  const sha256 = thumbprint.text
-    .replaceAll(/[:\s-]/g, '')
-    .replace(/^sha256/i, '')
-    .toLowerCase()
-  if (/^[0-9a-f]{64}$/.test(sha256)) return { kind: 'thumbprint', sha256 }
-  const sha1 = /^[0-9a-f]{40}$/.test(sha256) ? ' (this is a SHA-1 thumbprint)' : ''
-  faults.push(`${thumbprint.name} is ${quote(thumbprint.text)}: must be a SHA-256 of 64 hex digits${sha1}`)
-  return null
+  const sha256 = thumbprintOf(thumbprint, faults)
+  return sha256 === null ? null : { kind: 'thumbprint', sha256 }
 }
 
 function repositoryOf(given: Names, { faults, needed, folder }: Reading): Settings['repository'] {
