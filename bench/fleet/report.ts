@@ -39,7 +39,7 @@ export function reportOf(result: FleetResult) {
       logins: perJob(soapCalls['Login'] ?? 0),
       messages: perJob(sumOf(counts, /^stage queue\.send$/).count),
       recordWrites: perJob(sumOf(counts, /\.(create|replace)$/).count),
-      recordReads: perJob(sumOf(counts, /\.get$|jobsOfRun|dueJobs|recent(Jobs|Runs)$/).count),
+      recordReads: perJob(sumOf(counts, /\.get$|jobsOfRun|due[A-Z][a-z]+|recent[A-Z][a-z]+$/).count),
       cpuMs: perJob(cpuMs),
     },
     stages: Object.fromEntries(

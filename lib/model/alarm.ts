@@ -46,3 +46,8 @@ export type AlarmRecord = {
   /** When its message counts as lost; null once it is decided. */
   readonly wakeAtMs: number | null
 }
+
+/** When watch must look at an alarm; null once it is decided. */
+export function alarmDueAtMs({ decision, wakeAtMs }: Pick<AlarmRecord, 'decision' | 'wakeAtMs'>): number | null {
+  return decision === null ? wakeAtMs : null
+}

@@ -62,3 +62,8 @@ export type Operation = {
 }
 
 export const RESULT_LINES_MAX = 200
+
+/** When watch must look at an operation; null once it is done. */
+export function operationDueAtMs({ state, wakeAtMs }: Pick<Operation, 'state' | 'wakeAtMs'>): number | null {
+  return state === 'done' ? null : wakeAtMs
+}

@@ -23,3 +23,8 @@ export type Run = {
   /** Why nothing was planned; null unless refused. */
   readonly refusal: Outcome | null
 }
+
+/** When watch must look at a run; null once it is planned or refused. */
+export function runDueAtMs({ state, wakeAtMs }: Pick<Run, 'state' | 'wakeAtMs'>): number | null {
+  return state === 'requested' ? (wakeAtMs ?? 0) : null
+}

@@ -23,6 +23,9 @@ export interface Records<Id extends string, Value> {
   replace(id: Id, next: Versioned<Value>, cancel: Cancel): Promise<'replaced' | 'conflict'>
 }
 
+/** What should have been worked on by then and was not, most overdue first. */
+export type DueQuery = { readonly beforeMs: number; readonly limit: number }
+
 /** A place in a list that is newest first; what lies at it or before it was given already. */
 export type PagePosition = { readonly at: string; readonly id: string }
 export type Page = { readonly limit: number; readonly after?: PagePosition }
@@ -44,10 +47,11 @@ export interface JobStore {
   readonly doors: Records<string, DoorState>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose dueAtMs() is at or before `beforeMs`, most overdue first. May lag behind writes. */
-  dueJobs(
-    query: { readonly beforeMs: number; readonly limit: number },
-    cancel: Cancel,
-  ): Promise<readonly Versioned<Job>[]>
+  dueJobs(query: DueQuery, cancel: Cancel): Promise<readonly Versioned<Job>[]>
+  /** The same of what nobody planned, carried out or decided yet: runDueAtMs(), operationDueAtMs(), alarmDueAtMs(). */
+  dueRuns(query: DueQuery, cancel: Cancel): Promise<readonly Versioned<Run>[]>
+  dueOperations(query: DueQuery, cancel: Cancel): Promise<readonly Versioned<Operation>[]>
+  dueAlarms(query: DueQuery, cancel: Cancel): Promise<readonly Versioned<AlarmRecord>[]>
   /** Newest first by creation, those of one time by id, descending. This list and those below may lag behind writes. */
   recentJobs(query: Page, cancel: Cancel): Promise<readonly Job[]>
   recentRuns(query: Page, cancel: Cancel): Promise<readonly Run[]>

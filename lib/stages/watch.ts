@@ -33,8 +33,8 @@ export async function resend(deps: StageDeps, cancel: Cancel): Promise<number> {
     if (claim !== null && deps.isClaimLive(claim, nowMs)) continue
     if (await sendAgainIfOverdue(found, deps, cancel)) sent++
   }
-  for (const { id, state, wakeAtMs } of await deps.jobStore.recentRuns({ limit: RUNS_MAX }, cancel)) {
-    if (state === 'requested' && (wakeAtMs ?? 0) <= nowMs && (await planAgainIfOverdue(id, deps, cancel))) sent++
+  for (const { value: run } of await deps.jobStore.dueRuns({ beforeMs: nowMs, limit: RUNS_MAX }, cancel)) {
+    if (await planAgainIfOverdue(run.id, deps, cancel)) sent++
   }
   return sent
 }

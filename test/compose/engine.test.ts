@@ -158,7 +158,7 @@ describe('the engine of one machine', () => {
         return null
       },
     }
-    const recentRuns = async () => []
+    const dueRuns = async () => []
     for (let number = 0; number < 10; number++) {
       await world.queue.send(
         { v: 1, kind: 'plan', runId: parseRunId(String(number).repeat(32)) },
@@ -166,7 +166,7 @@ describe('the engine of one machine', () => {
         cancel,
       )
     }
-    const parts = partsOf(world, { deps: { jobStore: { ...world.jobStore, runs, recentRuns } }, runningMax: 2 })
+    const parts = partsOf(world, { deps: { jobStore: { ...world.jobStore, runs, dueRuns } }, runningMax: 2 })
     let turns = 0
     await runUntil(world, parts, () => ++turns > 400)
 

@@ -131,6 +131,47 @@ export function jobStoreContract(
       expect(await dueJobs({ beforeMs: 899, limit: 10 }, cancel)).toEqual([])
     })
 
+    it('lists runs, operations and alarms that nobody has finished, most overdue first', async () => {
+      await using opened = await open()
+      const { store } = opened
+      for (const [number, wakeAtMs] of [300, 100, 200, 201].entries()) {
+        const id = parseRunId(String(number).repeat(32))
+        await store.runs.create(id, sampleRun({ id, wakeAtMs }), cancel)
+        const operation = sampleOperation({
+          id: operationIdOf({ kind: 'verify', key: id }),
+          wakeAtMs,
+          state: 'running',
+        })
+        await store.operations.create(operation.id, operation, cancel)
+        const alarm = sampleAlarm({ id: alarmIdOf({ source: 'snmp', key: id }) })
+        await store.alarms.create(alarm.alarm.id, { ...alarm, decision: null, wakeAtMs }, cancel)
+      }
+      const query = { beforeMs: 200, limit: 10 }
+      const [runs, operations, alarms] = [
+        await store.dueRuns(query, cancel),
+        await store.dueOperations(query, cancel),
+        await store.dueAlarms(query, cancel),
+      ]
+      for (const due of [runs, operations, alarms]) {
+        expect(due.map(({ value, version }) => [value.wakeAtMs, version])).toEqual([
+          [100, 1],
+          [200, 1],
+        ])
+      }
+      expect(await store.dueRuns({ beforeMs: 200, limit: 1 }, cancel)).toHaveLength(1)
+
+      for (const { value: run, version } of runs)
+        await store.runs.replace(run.id, { value: { ...run, state: 'planned', wakeAtMs: null }, version }, cancel)
+      for (const { value, version } of operations)
+        await store.operations.replace(value.id, { value: { ...value, state: 'done' }, version }, cancel)
+      for (const { value, version } of alarms)
+        await store.alarms.replace(value.alarm.id, { value: { ...value, wakeAtMs: 900 }, version }, cancel)
+      expect(await store.dueRuns(query, cancel)).toEqual([])
+      expect(await store.dueOperations(query, cancel)).toEqual([])
+      expect(await store.dueAlarms(query, cancel)).toEqual([])
+      expect((await store.dueAlarms({ beforeMs: 900, limit: 9 }, cancel)).length).toBe(4)
+    })
+
     it('keeps by what the guest of a VM is known', async () => {
       await using opened = await open()
       const { guests } = opened.store

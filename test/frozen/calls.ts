@@ -46,6 +46,7 @@ export function callFollower(): (name: string, args: readonly unknown[]) => Seen
 /** Of the engine and of watch, where it works in the same process. */
 const BESIDE: ReadonlySet<string> = new Set([
   'dueJobs',
+  'dueRuns',
   'recentRuns',
   'recentJobs',
   'jobsOfRun',

@@ -2,8 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../../lib/base/bytes.ts'
+import { isoTime } from '../../lib/base/clock.ts'
 import { chooseVms } from '../../lib/model/choose-vms.ts'
+import { parseRunId } from '../../lib/model/ids.ts'
 import type { VmSummary } from '../../lib/model/vm.ts'
+import { sampleRun } from '../kit/record-samples.ts'
 import { backUp, backUpOne, expectRest, request } from './backups.ts'
 import { chaos } from './chaos.ts'
 import { isOver, jobsOf, newEngine, runOf, turnFor, turnUntil } from './engine.ts'
@@ -166,6 +169,25 @@ describe('watch', () => {
     expect(run?.state).toBe('planned')
     expect(await isOver(world, run?.id ?? expect.fail())).toBe(true)
     await expectRest(engine)
+  })
+
+  it('plans a run whose message was lost, however many newer runs there are', async () => {
+    const { world, engine } = await worldWithVms('db-1')
+    let lost = 0
+    world.onSend = ({ kind }) => (kind === 'plan' && lost++ === 0 ? 'lose' : 'keep')
+    const id = await request(world, { vms: ['db-1'] })
+    for (let number = 0; number < 150; number++) {
+      const newer = sampleRun({
+        id: parseRunId(number.toString(16).padStart(32, '0')),
+        state: 'refused',
+        requestedAt: isoTime(world.clock.nowMs() + 1_000 + number),
+      })
+      await world.jobStore.runs.create(newer.id, newer, { signal: new AbortController().signal })
+    }
+    await turnFor(engine, 10 * 60_000)
+    expect(lost).toBeGreaterThan(0)
+    expect((await runOf(world, id)).state).toBe('planned')
+    expect(await isOver(world, id)).toBe(true)
   })
 
   it('keeps quiet while everything is on its way', async () => {

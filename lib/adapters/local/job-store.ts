@@ -2,17 +2,17 @@
 
 import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
-import type { AlarmRecord } from '../../model/alarm.ts'
+import { type AlarmRecord, alarmDueAtMs } from '../../model/alarm.ts'
 import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
 import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
-import type { Operation } from '../../model/operation.ts'
+import { type Operation, operationDueAtMs } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
-import type { Run } from '../../model/run.ts'
+import { type Run, runDueAtMs } from '../../model/run.ts'
 import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
-import type { JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
+import type { DueQuery, JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
 import { alarmRecord, doorRecord, operationRecord, storedPolicyRecord } from '../../wire/door-records.ts'
 import {
   attemptRecord,
@@ -31,7 +31,7 @@ export function sqliteJobStore(state: State): JobStore {
     runs: table<RunId, Run>(state, {
       name: 'runs',
       codec: runRecord,
-      columns: { created_at: (run) => run.requestedAt },
+      columns: { created_at: (run) => run.requestedAt, wake_at_ms: runDueAtMs },
     }),
     jobs: table<JobId, Job>(state, {
       name: 'jobs',
@@ -50,25 +50,23 @@ export function sqliteJobStore(state: State): JobStore {
     operations: table<OperationId, Operation>(state, {
       name: 'operations',
       codec: operationRecord,
-      columns: { created_at: (operation) => operation.requestedAt },
+      columns: { created_at: (operation) => operation.requestedAt, wake_at_ms: operationDueAtMs },
     }),
     alarms: table<AlarmId, AlarmRecord>(state, {
       name: 'alarms',
       codec: alarmRecord,
-      columns: { created_at: ({ alarm }) => alarm.receivedAt },
+      columns: { created_at: ({ alarm }) => alarm.receivedAt, wake_at_ms: alarmDueAtMs },
     }),
     doors: table<string, DoorState>(state, { name: 'doors', codec: doorRecord, columns: {} }),
     jobsOfRun: (run, cancel) =>
       answer(cancel, () =>
         list(state, 'SELECT body, version FROM jobs WHERE run_id = ? ORDER BY rowid', [run]).map(jobOf),
       ),
-    dueJobs: ({ beforeMs, limit }, cancel) =>
-      answer(cancel, () =>
-        list(state, 'SELECT body, version FROM jobs WHERE wake_at_ms <= ? ORDER BY wake_at_ms LIMIT ?', [
-          beforeMs,
-          limit,
-        ]).map((row) => versioned(row, jobRecord)),
-      ),
+    dueJobs: (query, cancel) => answer(cancel, () => dueOf(state, query, { table: 'jobs', codec: jobRecord })),
+    dueRuns: (query, cancel) => answer(cancel, () => dueOf(state, query, { table: 'runs', codec: runRecord })),
+    dueOperations: (query, cancel) =>
+      answer(cancel, () => dueOf(state, query, { table: 'operations', codec: operationRecord })),
+    dueAlarms: (query, cancel) => answer(cancel, () => dueOf(state, query, { table: 'alarms', codec: alarmRecord })),
     recentJobs: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'jobs', codec: jobRecord })),
     recentRuns: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'runs', codec: runRecord })),
     recentOperations: (page, cancel) =>
@@ -83,14 +81,18 @@ export function sqliteJobStore(state: State): JobStore {
   }
 }
 
-function pageOf<Value>(
+type Listed<Value> = { readonly table: 'jobs' | 'runs' | 'operations' | 'alarms'; readonly codec: RecordCodec<Value> }
+
+function dueOf<Value>(
   state: State,
-  { limit, after }: Page,
-  {
-    table: name,
-    codec,
-  }: { readonly table: 'jobs' | 'runs' | 'operations' | 'alarms'; readonly codec: RecordCodec<Value> },
-): readonly Value[] {
+  { beforeMs, limit }: DueQuery,
+  { table: name, codec }: Listed<Value>,
+): readonly Versioned<Value>[] {
+  const text = `SELECT body, version FROM ${name} WHERE wake_at_ms <= ? ORDER BY wake_at_ms LIMIT ?`
+  return list(state, text, [beforeMs, limit]).map((row) => versioned(row, codec))
+}
+
+function pageOf<Value>(state: State, { limit, after }: Page, { table: name, codec }: Listed<Value>): readonly Value[] {
   const rest = after === undefined ? '' : 'WHERE (created_at, id) < (?, ?)'
   const text = `SELECT body, version FROM ${name} ${rest} ORDER BY created_at DESC, id DESC LIMIT ?`
   const values = after === undefined ? [limit] : [after.at, after.id, limit]

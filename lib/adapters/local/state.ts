@@ -11,7 +11,7 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 4
+const SCHEMA_VERSION = 5
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
@@ -27,6 +27,15 @@ const ADDED = [
    CREATE INDEX operations_by_age ON operations (created_at);
    CREATE TABLE alarms (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
    CREATE INDEX alarms_by_age ON alarms (created_at);`,
+  // Nothing wrote operations or alarms before.
+  `ALTER TABLE runs ADD COLUMN wake_at_ms REAL;
+   ALTER TABLE operations ADD COLUMN wake_at_ms REAL;
+   ALTER TABLE alarms ADD COLUMN wake_at_ms REAL;
+   UPDATE runs SET wake_at_ms = coalesce(json_extract(body, '$.value.wakeAtMs'), 0)
+     WHERE json_extract(body, '$.value.state') = 'requested';
+   CREATE INDEX runs_by_wake ON runs (wake_at_ms) WHERE wake_at_ms IS NOT NULL;
+   CREATE INDEX operations_by_wake ON operations (wake_at_ms) WHERE wake_at_ms IS NOT NULL;
+   CREATE INDEX alarms_by_wake ON alarms (wake_at_ms) WHERE wake_at_ms IS NOT NULL;`,
 ]
 
 const SCHEMA = `

@@ -1,17 +1,17 @@
 // The job store in memory: for tests and for programs that need no tomorrow.
 
 import { assert } from '../../base/errors.ts'
-import type { AlarmRecord } from '../../model/alarm.ts'
+import { type AlarmRecord, alarmDueAtMs } from '../../model/alarm.ts'
 import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
 import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
-import type { Operation } from '../../model/operation.ts'
+import { type Operation, operationDueAtMs } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
-import type { Run } from '../../model/run.ts'
+import { type Run, runDueAtMs } from '../../model/run.ts'
 import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
-import type { JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
+import type { DueQuery, JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
 
 export function memoryJobStore(): JobStore {
   const runs = new Map<RunId, Versioned<Run>>()
@@ -34,12 +34,21 @@ export function memoryJobStore(): JobStore {
       signal.throwIfAborted()
       return [...jobs.values()].map(({ value }) => value).filter((job) => job.runId === run)
     },
-    async dueJobs({ beforeMs, limit }, { signal }) {
+    async dueJobs(query, { signal }) {
       signal.throwIfAborted()
-      return [...jobs.values()]
-        .filter(({ value }) => (dueAtMs(value) ?? Number.POSITIVE_INFINITY) <= beforeMs)
-        .toSorted((a, b) => (dueAtMs(a.value) ?? 0) - (dueAtMs(b.value) ?? 0))
-        .slice(0, limit)
+      return dueOf(jobs, query, dueAtMs)
+    },
+    async dueRuns(query, { signal }) {
+      signal.throwIfAborted()
+      return dueOf(runs, query, runDueAtMs)
+    },
+    async dueOperations(query, { signal }) {
+      signal.throwIfAborted()
+      return dueOf(operations, query, operationDueAtMs)
+    },
+    async dueAlarms(query, { signal }) {
+      signal.throwIfAborted()
+      return dueOf(alarms, query, alarmDueAtMs)
     },
     async recentJobs(page, { signal }) {
       signal.throwIfAborted()
@@ -62,6 +71,17 @@ export function memoryJobStore(): JobStore {
       return [...policies.values()].map(({ value }) => value).toSorted((a, b) => compareText(a.name, b.name))
     },
   }
+}
+
+function dueOf<Value>(
+  map: ReadonlyMap<string, Versioned<Value>>,
+  { beforeMs, limit }: DueQuery,
+  dueOfOne: (value: Value) => number | null,
+): readonly Versioned<Value>[] {
+  return [...map.values()]
+    .filter(({ value }) => (dueOfOne(value) ?? Number.POSITIVE_INFINITY) <= beforeMs)
+    .toSorted((a, b) => (dueOfOne(a.value) ?? 0) - (dueOfOne(b.value) ?? 0))
+    .slice(0, limit)
 }
 
 function pageOf<Value>(

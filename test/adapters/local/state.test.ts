@@ -70,6 +70,7 @@ describe('the state file', () => {
     expect(job?.policy.guest).toMatchObject({ mode: 'off', subnets: { only: [], none: [] }, overrides: [] })
     expect(job?.capture?.grade.proof).toBeNull()
     expect(await store.recentRuns({ limit: 9 }, cancel)).toHaveLength(1)
+    expect(await store.dueRuns({ beforeMs: 1e15, limit: 9 }, cancel)).toHaveLength(1)
     expect(await store.dueJobs({ beforeMs: 1e15, limit: 9 }, cancel)).toHaveLength(1)
     const { vmId } = job?.vm ?? sampleJob().vm
     const trust = { hostKeys: { pins: ['SHA256:x'], learned: 'vix' as const, at: 'now' }, certificates: null }

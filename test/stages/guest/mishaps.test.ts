@@ -336,7 +336,7 @@ describe('watch', () => {
     await world.jobStore.jobs.create(job.id, job, cancel)
     const full = () => Promise.reject(new BackupError('No space is left', { code: 'disk-full', retry: 'later' }))
     const jobs = { ...deps.jobStore.jobs, replace: full }
-    const struck = { ...deps, jobStore: { ...deps.jobStore, jobs, recentRuns: full } }
+    const struck = { ...deps, jobStore: { ...deps.jobStore, jobs, dueRuns: full } }
     await expect(watch(struck, cancel)).rejects.toMatchObject({ code: 'disk-full' })
     expect((await world.jobStore.dueJobs({ beforeMs: world.clock.nowMs(), limit: 9 }, cancel)).length).toBe(1)
   })
