@@ -51,6 +51,7 @@ export const architecture = {
     '@smithy/': ['lib/adapters/aws'],
     soap: ['lib/adapters/vsphere'],
     ssh2: ['lib/adapters/guest'],
+    croner: ['lib/model'],
     zod: ['lib/wire'],
     yaml: ['lib/wire'],
     fflate: ['lib/wire'],

@@ -1,7 +1,6 @@
 // What hunt looks for in a VM, and how it mends it: in which order, how often, and when. Pure.
 
 import type { VmId } from './ids.ts'
-import type { Policy } from './policy.ts'
 import { flattenSnapshots, type VmSnapshot, type VmState } from './vm.ts'
 import type { VmHistory } from './vm-history.ts'
 import { disksOnLostDeltas } from './vm-layers.ts'
@@ -63,28 +62,4 @@ export function huntWait(
     reason: `try ${hunt.tries + 1} of ${HUNT_TRIES_MAX} is due at ${new Date(nextMs).toISOString()}`,
     givenUp: false,
   }
-}
-
-/**
- * Whether a policy's window is open: from the time of day of its cron to its close. A policy without a close, or whose cron has no one
- * time of day, is always open.
- */
-export function isWindowOpen({ schedule }: Pick<Policy, 'schedule'>, nowMs: number): boolean {
-  const close = minutesOf(schedule?.windowClose ?? null)
-  const [minute = '', hour = ''] = (schedule?.cron ?? '').trim().split(/\s+/)
-  if (schedule === null || close === null || !/^\d{1,2}$/.test(minute) || !/^\d{1,2}$/.test(hour)) return true
-  const open = Number(hour) * 60 + Number(minute)
-  const parts = new Intl.DateTimeFormat('en-GB', {
-    timeZone: schedule.timeZone,
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  }).format(nowMs)
-  const now = minutesOf(parts) ?? 0
-  return open <= close ? now >= open && now < close : now >= open || now < close
-}
-
-function minutesOf(time: string | null): number | null {
-  const match = /^(\d{2}):(\d{2})$/.exec(time ?? '')
-  return match === null ? null : Number(match[1]) * 60 + Number(match[2])
 }

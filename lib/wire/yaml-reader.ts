@@ -4,8 +4,8 @@ import { type Document, isMap, isNode, isScalar, LineCounter, type ParsedNode, p
 import * as z from 'zod'
 import { nearNames } from '../base/text.ts'
 
-/** `line` counts from 1; 0 when the fault is of the whole text. */
-export type YamlFault = { readonly line: number; readonly message: string }
+/** `line` and `column` count from 1; 0 when the fault is of the whole text. */
+export type YamlFault = { readonly line: number; readonly column: number; readonly message: string }
 
 export type YamlResult<Value> =
   | { readonly kind: 'read'; readonly value: Value }
@@ -17,19 +17,19 @@ const TEXT_LENGTH_MAX = 1_000_000
 /** @returns the value, or all faults in the order of their lines */
 export function readYaml<Value>(text: string, schema: z.ZodType<Value>): YamlResult<Value> {
   if (text.length > TEXT_LENGTH_MAX) {
-    return { kind: 'refused', faults: [{ line: 0, message: `longer than ${TEXT_LENGTH_MAX} characters` }] }
+    return { kind: 'refused', faults: [{ ...nowhere, message: `longer than ${TEXT_LENGTH_MAX} characters` }] }
   }
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, schema: 'core', merge: false })
   const syntax = document.errors.map((error) => ({
-    line: lines.linePos(error.pos[0]).line,
+    ...at(error.pos[0], lines),
     message: syntaxMessage(error.message),
   }))
   const whole = document.contents
   const plain = syntax.some(({ message }) => !message.includes('twice')) ? null : plainOf(document)
   if (plain === 'unresolved') {
     const message = 'an alias ("*name") names no anchor; put text that begins with "*" or "&" in quotes'
-    return { kind: 'refused', faults: [...syntax, { line: 0, message }] }
+    return { kind: 'refused', faults: [...syntax, { ...nowhere, message }] }
   }
   const checked = plain === null ? null : schema.safeParse(plain.value)
   if (syntax.length === 0 && checked?.success === true) return { kind: 'read', value: checked.data }
@@ -37,7 +37,7 @@ export function readYaml<Value>(text: string, schema: z.ZodType<Value>): YamlRes
   const known = knownKeys(schema)
   const place: Place = { whole, lines, known }
   const faults = (checked?.error?.issues ?? []).flatMap((issue) => faultsOf(issue, place))
-  return { kind: 'refused', faults: [...syntax, ...faults].toSorted((a, b) => a.line - b.line) }
+  return { kind: 'refused', faults: [...syntax, ...faults].toSorted(byPlace) }
 }
 
 /** @returns 'unresolved' for an alias without its anchor, or too many of them; the library's own words would repeat the text */
@@ -51,21 +51,33 @@ function plainOf(document: Document.Parsed): { readonly value: unknown } | 'unre
 }
 
 /** Several faults as lines of text, for example `line 4: unknown key "retentoin"`. */
-export function faultLines(faults: readonly YamlFault[]): readonly string[] {
+export function faultLines(faults: readonly Pick<YamlFault, 'line' | 'message'>[]): readonly string[] {
   return faults.map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`))
+}
+
+type Spot = Pick<YamlFault, 'line' | 'column'>
+
+const nowhere: Spot = { line: 0, column: 0 }
+
+function at(offset: number, lines: LineCounter): Spot {
+  const { line, col } = lines.linePos(offset)
+  return { line, column: col }
+}
+
+function byPlace(a: Spot, b: Spot): number {
+  return a.line - b.line || a.column - b.column
 }
 
 type Place = { readonly whole: ParsedNode | null; readonly lines: LineCounter; readonly known: readonly string[] }
 
 function faultsOf(issue: z.core.$ZodIssue, place: Place): readonly YamlFault[] {
   if (issue.code !== 'unrecognized_keys') {
-    return [{ line: lineOf(issue.path, place), message: `${pathText(issue.path)}${plainMessage(issue)}` }]
+    return [{ ...spotOf(issue.path, place), message: `${pathText(issue.path)}${plainMessage(issue)}` }]
   }
   return issue.keys.map((key) => {
     const near = nearNames(key, place.known).filter((name) => name !== key)
     const hint = near.length === 0 ? '' : ` (did you mean ${near.map((name) => `"${name}"`).join(' or ')}?)`
-    const line = keyLineOf([...issue.path, key], place)
-    return { line, message: `${pathText(issue.path)}unknown key "${key}"${hint}` }
+    return { ...keySpotOf([...issue.path, key], place), message: `${pathText(issue.path)}unknown key "${key}"${hint}` }
   })
 }
 
@@ -84,33 +96,33 @@ function pathText(path: readonly PropertyKey[]): string {
   return path.length === 0 ? '' : `${path.map(String).join('.')}: `
 }
 
-/** The line of the value at this path, or of the nearest value around it. */
-function lineOf(path: readonly PropertyKey[], place: Place): number {
+/** The place of the value at this path, or of the nearest value around it. */
+function spotOf(path: readonly PropertyKey[], place: Place): Spot {
   let node: unknown = place.whole
-  let line = startLine(node, place)
+  let spot = startOf(node, place)
   for (const step of path) {
     const key = isMap(node) ? node.items.find((pair) => isScalar(pair.key) && pair.key.value === step)?.key : undefined
     node = isNode(node) && 'get' in node && typeof node.get === 'function' ? node.get(step, true) : undefined
-    const next = startLine(node, place) || startLine(key, place)
-    if (next === 0) return line
-    line = next
+    const next = startOf(node, place) ?? startOf(key, place)
+    if (next === null) break
+    spot = next
   }
-  return line
+  return spot ?? nowhere
 }
 
-function keyLineOf(path: readonly PropertyKey[], place: Place): number {
+function keySpotOf(path: readonly PropertyKey[], place: Place): Spot {
   let node: unknown = place.whole
   for (const step of path.slice(0, -1)) {
     node = isNode(node) && 'get' in node && typeof node.get === 'function' ? node.get(step, true) : undefined
   }
   const last = path.at(-1)
   const key = isMap(node) ? node.items.find((pair) => isScalar(pair.key) && pair.key.value === last)?.key : undefined
-  return startLine(key, place) || lineOf(path, place)
+  return startOf(key, place) ?? spotOf(path, place)
 }
 
-function startLine(node: unknown, place: Place): number {
-  if (!isNode(node) || node.range === null || node.range === undefined) return 0
-  return place.lines.linePos(node.range[0]).line
+function startOf(node: unknown, place: Place): Spot | null {
+  if (!isNode(node) || node.range === null || node.range === undefined) return null
+  return at(node.range[0], place.lines)
 }
 
 function knownKeys(schema: z.ZodType): readonly string[] {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { BackupError } from '../../lib/base/errors.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
-import { parseDuration, parsePolicy } from '../../lib/wire/policy.ts'
+import { parsePolicy } from '../../lib/wire/policy.ts'
+import { parseDuration } from '../../lib/wire/policy-scalars.ts'
 
 const sha256 = 'ab'.repeat(32)
 
@@ -102,11 +103,11 @@ scripts:
       line 6: consistency.require: asks for more than want does
       line 7: unknown key "retentoin" (did you mean "retention"?)
       line 8: transport.1: must be "san" or "hotadd" or "nbdssl" or "nbd" or "datastore" or "lease"
+      line 9: schedule: needs one of cron, every and rpo, and no more
       line 9: schedule.cron: must be five cron fields, for example "0 22 * * *"
       line 9: schedule.timeZone: must be a time zone such as "Europe/Berlin" or "UTC"
-      line 9: schedule: needs either cron or rpo, and not both
-      line 11: scripts.freezeLimit: must be a time such as "90s", "5m" or "4h", 1 s to 9 m
-      line 11: scripts: scripts run in the guest: set guest.mode to "require" or "try""
+      line 11: scripts: scripts run in the guest: set guest.mode to "require" or "try"
+      line 11: scripts.freezeLimit: must be a time such as "90s", "5m" or "4h", 1 s to 9 m"
     `)
   })
 
@@ -250,4 +251,66 @@ antiAffinity: { tagCategories: [ha] }
     expect(() => parsePolicy(`name: gold\n${bad}`, 'gold.yaml')).toThrow(
       expect.objectContaining({ code: 'policy-malformed' }),
     )
+})
+
+describe('parsePolicy() for schedules and alarms', () => {
+  const scheduleOf = (text: string) => parsePolicy(`name: p\nschedule: ${text}`, 'p.yaml').schedule
+
+  it('reads an interval, an RPO, a window over midnight and jitter', () => {
+    expect(scheduleOf('{every: 6h, jitter: 10m}')).toEqual({
+      cron: null,
+      rateMs: 6 * 3_600_000,
+      rpoMs: null,
+      timeZone: 'UTC',
+      windowOpen: null,
+      windowClose: null,
+      jitterMs: 600_000,
+    })
+    expect(scheduleOf('{rpo: 4h, timeZone: Europe/Berlin, window: {open: "20:00", close: "06:00"}}')).toMatchObject({
+      rpoMs: 4 * 3_600_000,
+      timeZone: 'Europe/Berlin',
+      windowOpen: '20:00',
+      windowClose: '06:00',
+    })
+  })
+
+  it.each([
+    ['{timeZone: UTC}', /needs one of cron, every and rpo/],
+    ['{cron: "0 22 * * *", every: 1h}', /and no more/],
+    ['{every: 90s}', /schedule.every: "90s" must be a time .*5 m to 30 d/],
+    ['{every: 330s}', /schedule.every: must be whole minutes/],
+    ['{every: 1h, jitter: 1h}', /schedule.jitter: must be shorter than every/],
+    ['{every: 1h, window: {close: "06:00"}}', /schedule.window: needs open/],
+    ['{cron: "0 * * * *", window: {close: "06:00"}}', /schedule.window: needs open/],
+    ['{every: 1h, window: {open: "06:00", close: "06:00"}}', /opens and closes at the same time/],
+    ['{cron: "0 12 * * *", window: {open: "20:00", close: "06:00"}}', /never open when cron starts/],
+    ['{cron: "0 22 1 * 1"}', /days of the month and weekdays at once/],
+    ['{cron: "0 0 31 2 *"}', /never fires/],
+    ['{cron: "0 22 * * *", window: {close: 6:00}}', /time of day in quotes|must be of type string/],
+    ['{cron: 5}', /schedule.cron: must be of type string/],
+  ])('refuses %s', (text, words) => {
+    const faults = faultsOf(`name: p\nschedule: ${text}`)
+    expect(faults.join('\n')).toMatch(words)
+    expect(faults.every((fault) => fault.startsWith('line 2: '))).toBe(true)
+  })
+
+  it('reads rules for alarms, and fills in what is left out', () => {
+    const text = `name: p
+alarms:
+  rules:
+    - {alarm: "*ransom*", action: backup+quarantine}
+    - {alarm: "Datastore*", criticality: [red], action: backup, storage: true}
+  debounce: 2h`
+    expect(parsePolicy(text, 'p.yaml').alarms).toEqual({
+      rules: [
+        { alarm: '*ransom*', action: 'backup+quarantine' },
+        { alarm: 'Datastore*', criticality: ['red'], action: 'backup', storage: true },
+      ],
+      debounceMs: 2 * 3_600_000,
+      budgetPerDay: 20,
+    })
+    expect(faultsOf('name: p\nalarms: {rules: [{alarm: "x", action: delete}]}')[0]).toMatch(
+      /^line 2: alarms.rules.0.action: must be "backup" or "backup\+quarantine" or "freeze-retention"/,
+    )
+  })
 })
