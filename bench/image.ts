@@ -9,6 +9,7 @@ import { folderStore } from '../lib/adapters/local/folder-store.ts'
 import { passphraseWrapper } from '../lib/adapters/local/passphrase.ts'
 import { memoryJobStore } from '../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../lib/adapters/memory/log.ts'
+import { memoryMeter } from '../lib/adapters/memory/meter.ts'
 import { systemClock } from '../lib/base/clock.ts'
 import { systemRandom } from '../lib/base/random.ts'
 import { fittingWorkers } from '../lib/compose/mover-threads.ts'
@@ -69,6 +70,7 @@ async function backup() {
         values.image,
         values.changed === undefined ? [] : JSON.parse(readFileSync(values.changed, 'utf8')),
       ),
+      meter: memoryMeter({ functionGb: 0 }),
       openWorker:
         workers === 0
           ? inProcessWorkers({ transports, store, random: systemRandom })
@@ -83,6 +85,7 @@ async function backup() {
         workersMax: workers,
         limits: { ...WORKER_LIMITS, uploadsMax: 2 },
         latency: null,
+        taskSize: null,
         writer: 'bench',
       },
       clock: systemClock,

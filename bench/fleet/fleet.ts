@@ -4,6 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { type MemoryTasks, memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { KiB, MiB } from '../../lib/base/bytes.ts'
@@ -134,12 +135,14 @@ function moversOf({ jobStore, vsphere, log, repository, transports }: MoverParts
     const deps: MoverDeps = {
       jobs: jobStore,
       ...{ vsphere, repository, transports, log, clock: systemClock, random: systemRandom },
+      meter: memoryMeter({ functionGb: 0 }),
       openWorker: inProcessWorkers({ transports, store: repository.store, random: systemRandom }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: 1,
         limits: { readAheadBytes: MiB, pieceBytes: 512 * KiB, uploadsMax: 2, readsMax: 4, packBytesTarget: 4 * MiB },
         latency: { ...defaultAdmissionLimits, everyMs: 20_000 },
+        taskSize: null,
         writer: 'bench',
       },
     }

@@ -5,6 +5,7 @@ import { sqliteJobStore } from '../adapters/local/job-store.ts'
 import { passphraseWrapper } from '../adapters/local/passphrase.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
 import { openState } from '../adapters/local/state.ts'
+import { memoryMeter } from '../adapters/memory/meter.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -56,12 +57,14 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
       vsphere,
       repository,
       transports,
+      meter: memoryMeter({ functionGb: 0 }),
       openWorker: fittingWorkers(mover.workerEntry, { task, transports, store: repository.store, random }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,
         workersMax: mover.workersMax ?? settings.admission.moverWorkers ?? Math.min(4, availableParallelism()),
         limits: { ...WORKER_LIMITS, uploadsMax: 2 },
         latency: { ...defaultAdmissionLimits, ...settings.admission, everyMs: LATENCY_EVERY_MS },
+        taskSize: null,
         writer: mover.writer,
       },
       clock,

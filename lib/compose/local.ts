@@ -12,11 +12,13 @@ import { resetReceipts, sqliteQueue } from '../adapters/local/queue.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
 import { openState, type State } from '../adapters/local/state.ts'
 import { type ChildTasks, childTasks } from '../adapters/local/tasks.ts'
+import { memoryMeter } from '../adapters/memory/meter.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { hexOf } from '../base/bytes.ts'
 import { BackupError, hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { defaultAdmissionLimits } from '../model/admission.ts'
+import { DEFAULT_PRICES } from '../model/prices.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { MessageQueue } from '../ports/queue.ts'
@@ -167,6 +169,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       clock,
       log,
       metrics: logMetrics(log),
+      ...ownMachine(),
       events: lineEvents(fileLines(eventLogOf(home))),
       jobStore: local.jobStore,
       sender: local.queue,
@@ -208,6 +211,11 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
     lock[Symbol.dispose]()
     throw error
   }
+}
+
+/** What stages do here costs nothing that could be counted. */
+function ownMachine(): Pick<StageDeps, 'meter' | 'prices'> {
+  return { meter: memoryMeter({ functionGb: 0 }), prices: DEFAULT_PRICES }
 }
 
 async function countSnapshotHolders(jobStore: JobStore, cancel: Cancel): Promise<number> {

@@ -1,6 +1,8 @@
 // The mover's region workers in threads: how the program starts one, and what the worker entry does in it.
 
 import { type MessagePort, threadId } from 'node:worker_threads'
+import { memoryMeter } from '../adapters/memory/meter.ts'
+import { meteredStore } from '../adapters/wrap/metered-store.ts'
 import { MiB } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -43,7 +45,8 @@ export async function serveMoverThread(
   const { plan, task } = data
   await serveRegions(port, async (report, cancel: Cancel) => {
     const transports = await openTransports(task.transports, around, cancel)
-    const store = openObjectStore(task.store, around)
-    return openRegionWorker(plan, { transports, store, random: around.random, report })
+    const meter = memoryMeter({ functionGb: 0 })
+    const store = meteredStore(openObjectStore(task.store, around), meter)
+    return openRegionWorker(plan, { transports, store, usage: () => meter.total(), random: around.random, report })
   })
 }

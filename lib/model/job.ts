@@ -9,6 +9,7 @@ import type { Notice, Outcome } from './outcome.ts'
 import type { DiskAudit, ExcludedDisk } from './point.ts'
 import type { Policy } from './policy.ts'
 import type { TrackingFault } from './tracking-fault.ts'
+import type { JobUsage, Usage } from './usage.ts'
 import type { PowerState, VmConfig, VmDisk } from './vm.ts'
 
 export type JobState =
@@ -139,6 +140,7 @@ export type Job = {
   readonly pointId: PointId | null
   readonly times: JobTimes
   readonly counts: JobCounts
+  readonly usage: JobUsage
 }
 
 /** Progress of one disk in the mover. */
@@ -160,6 +162,8 @@ export type Attempt = {
   readonly holder: string
   readonly heldUntilMs: number
   readonly progress: readonly DiskProgress[]
+  /** What its movers have used, all that held it together. */
+  readonly usage: Usage
   readonly result:
     | null
     | {

@@ -4,6 +4,7 @@ import { stageOf } from './advance.ts'
 import { jobIdOf, type Moref, type RunId, type VmId } from './ids.ts'
 import type { Job } from './job.ts'
 import type { Policy } from './policy.ts'
+import { NO_JOB_USAGE } from './usage.ts'
 
 export type NewJob = {
   readonly run: { readonly id: RunId; readonly policy: Policy; readonly full: boolean }
@@ -56,5 +57,6 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
       doneAt: null,
     },
     counts: { readBytes: 0, newPlainBytes: 0, storedBytes: 0 },
+    usage: NO_JOB_USAGE,
   }
 }

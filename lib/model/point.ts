@@ -4,6 +4,7 @@ import type { GradeRecord } from './grade.ts'
 import type { PointId, SessionId, VmId } from './ids.ts'
 import type { Notice } from './outcome.ts'
 import type { TransportName } from './policy.ts'
+import type { Usage } from './usage.ts'
 import type { VmConfig } from './vm.ts'
 
 /** What everybody who may list the repository sees of a point: authentic, but not encrypted. */
@@ -100,6 +101,8 @@ export type PointBody = {
   readonly disks: readonly PointDisk[]
   readonly excludedDisks: readonly ExcludedDisk[]
   readonly notices: readonly Notice[]
+  /** What its mover had used when it sealed this, in its task; null: not measured. */
+  readonly usage: Usage | null
   /** Bytes stored for this point alone: packs, pages, pack set. */
   readonly storedBytes: number
 }

@@ -6,6 +6,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { AdmissionLimits } from '../model/admission.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
+import type { Meter } from '../ports/meter.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { Vsphere } from '../ports/vsphere.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -17,6 +18,9 @@ export type LatencyWatch = Pick<AdmissionLimits, 'latencyStartMs' | 'latencyStop
   readonly everyMs: number
 }
 
+/** What a task's time is paid for. */
+export type TaskSize = { readonly vcpus: number; readonly memoryGb: number }
+
 export type MoverSettings = {
   /** Of disks without a past: 16 to 22. */
   readonly chunkLog2: number
@@ -27,6 +31,8 @@ export type MoverSettings = {
   readonly latency: LatencyWatch | null
   /** The program's name and version, kept with the point. */
   readonly writer: string
+  /** Null where a mover's time costs nothing: on a machine of one's own. */
+  readonly taskSize: TaskSize | null
   readonly times?: HoldTimes
 }
 
@@ -42,6 +48,8 @@ export type MoverDeps = {
     report: (diskKey: number, doneBytes: number) => void,
     cancel: Cancel,
   ) => Promise<RegionWorker>
+  /** Counts what this program uses; region workers bring what they counted themselves. */
+  readonly meter: Meter
   readonly settings: MoverSettings
   readonly clock: Clock
   readonly random: Random

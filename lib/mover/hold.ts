@@ -6,6 +6,7 @@ import { BackupError, messageOf } from '../base/errors.ts'
 import { anySignal, type Cancel } from '../base/time-limit.ts'
 import { type JobId, type SessionId, sessionIdOf } from '../model/ids.ts'
 import type { Attempt, DiskProgress } from '../model/job.ts'
+import { addUsage, NO_USAGE, type Usage } from '../model/usage.ts'
 import type { JobStore, Versioned } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 
@@ -26,7 +27,13 @@ export type HoldRequest = {
   readonly times: HoldTimes
 }
 
-export type HoldDeps = { readonly jobs: JobStore; readonly clock: Clock; readonly log: Log }
+export type HoldDeps = {
+  readonly jobs: JobStore
+  readonly clock: Clock
+  readonly log: Log
+  /** What this holder has used so far; written with every renewal. */
+  readonly usage: () => Usage
+}
 
 export type AttemptResult = NonNullable<Attempt['result']>
 
@@ -94,7 +101,7 @@ async function take({ request, session }: Target, deps: HoldDeps, cancel: Cancel
 
 function freshAttempt(request: HoldRequest, nowMs: number): Attempt {
   const { jobId, attempt, holder, times } = request
-  return { jobId, attempt, holder, heldUntilMs: nowMs + times.leaseMs, progress: [], result: null }
+  return { jobId, attempt, holder, heldUntilMs: nowMs + times.leaseMs, progress: [], usage: NO_USAGE, result: null }
 }
 
 class AttemptHold implements Hold {
@@ -108,6 +115,8 @@ class AttemptHold implements Hold {
   readonly #beating: Promise<void>
   #record: Versioned<Attempt>
   #progress: readonly DiskProgress[] | null = null
+  /** What earlier holders of this attempt had used. */
+  readonly #usedBefore: Usage
   #renewedAtMs: number
   #open: boolean
 
@@ -116,6 +125,7 @@ class AttemptHold implements Hold {
     this.#session = target.session
     this.#deps = deps
     this.#record = target.taken
+    this.#usedBefore = target.taken.value.usage
     this.#renewedAtMs = deps.clock.monotonicMs()
     this.signal = anySignal([cancel.signal, this.#lost.signal])
     this.earlierResult = target.taken.value.result
@@ -174,10 +184,11 @@ class AttemptHold implements Hold {
 
   async #replace(change: Partial<Attempt>, cancel: Cancel): Promise<'replaced' | 'conflict'> {
     const { jobs, clock } = this.#deps
+    const usage = addUsage(this.#usedBefore, this.#deps.usage())
     for (let tries = 0; tries < 2; tries++) {
       const startedMs = clock.monotonicMs()
       const heldUntilMs = clock.nowMs() + this.#request.times.leaseMs
-      const next = { value: { ...this.#record.value, heldUntilMs, ...change }, version: this.#record.version }
+      const next = { value: { ...this.#record.value, heldUntilMs, usage, ...change }, version: this.#record.version }
       if ((await jobs.attempts.replace(this.#session, next, cancel)) === 'replaced') {
         this.#record = { value: next.value, version: next.version + 1 }
         this.#renewedAtMs = startedMs

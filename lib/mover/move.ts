@@ -6,9 +6,10 @@ import { retry } from '../base/retry.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type JobId, sessionIdOf } from '../model/ids.ts'
 import type { Capture, Job } from '../model/job.ts'
+import { addUsage, type Usage } from '../model/usage.ts'
 import { readCandidate } from '../repository/candidate.ts'
 import { failedResult, sealedResult } from './attempt-result.ts'
-import type { MoverDeps } from './deps.ts'
+import type { MoverDeps, TaskSize } from './deps.ts'
 import { type AttemptResult, HOLD_TIMES, type Hold, openHold } from './hold.ts'
 import { storeDisks } from './store-disks.ts'
 
@@ -22,14 +23,16 @@ export type MoveRequest = { readonly jobId: JobId; readonly attempt: number; rea
 export async function moveJob(request: MoveRequest, deps: MoverDeps, cancel: Cancel): Promise<AttemptResult> {
   const { clock, jobs, random } = deps
   const log = deps.log.with({ job: request.jobId, attempt: request.attempt })
+  const startedMs = clock.monotonicMs()
+  const usage = () => addUsage(deps.meter.total(), taskUsage(deps.settings.taskSize, clock.monotonicMs() - startedMs))
   await using hold = await openHold(
     { ...request, times: deps.settings.times ?? HOLD_TIMES },
-    { jobs, clock, log },
+    { jobs, clock, log, usage },
     cancel,
   )
 
   if (hold.earlierResult !== null) return hold.earlierResult
-  const result = await attemptMove({ request, hold }, { ...deps, log }).catch((error: unknown) => {
+  const result = await attemptMove({ request, hold, usage }, { ...deps, log }).catch((error: unknown) => {
     if (hold.signal.aborted) throw hold.signal.reason
     log.error('mover.failed', error)
     return failedResult(error)
@@ -44,7 +47,7 @@ export async function moveJob(request: MoveRequest, deps: MoverDeps, cancel: Can
 }
 
 async function attemptMove(
-  { request, hold }: { readonly request: MoveRequest; readonly hold: Hold },
+  { request, hold, usage }: { readonly request: MoveRequest; readonly hold: Hold; readonly usage: () => Usage },
   deps: MoverDeps,
 ): Promise<AttemptResult> {
   const { repository } = deps
@@ -55,11 +58,15 @@ async function attemptMove(
   if (earlier !== null) return sealedResult(earlier, job.notices.length)
   const anew = job.full ? 'asked' : (await foundDamage(job, deps, cancel)) ? 'damaged' : null
   const point = await storeDisks(
-    { job, capture, sessionId, anew, report: (progress) => hold.report(progress) },
+    { job, capture, sessionId, anew, report: (progress) => hold.report(progress), usage },
     deps,
     cancel,
   )
   return sealedResult(point, job.notices.length)
+}
+
+function taskUsage(size: TaskSize | null, elapsedMs: number): Partial<Usage> {
+  return size === null ? {} : { taskVcpuMs: size.vcpus * elapsedMs, taskGbMs: size.memoryGb * elapsedMs }
 }
 
 async function loadJob(

@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type Extent, totalBytes } from '../model/extent.ts'
 import type { VmId } from '../model/ids.ts'
+import type { Usage } from '../model/usage.ts'
 import type { DiskAccess, DiskSource } from '../ports/disk.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
@@ -84,7 +85,12 @@ export type RegionDone = {
 }
 
 /** What a worker did in all. */
-export type WorkerDone = { readonly tally: readonly PackDelta[]; readonly storedBytes: number }
+export type WorkerDone = {
+  readonly tally: readonly PackDelta[]
+  readonly storedBytes: number
+  /** What nobody else counts: requests of a store of its own. */
+  readonly usage: Usage
+}
 
 /** Stores one region at a time. Disposing gives up what was not finished. */
 export interface RegionWorker extends AsyncDisposable {
@@ -99,6 +105,8 @@ export type WorkerDeps = {
   readonly transports: readonly Transport[]
   readonly store: ObjectStore
   readonly random: Random
+  /** What the store has cost, where it is this worker's own; NO_USAGE where its owner counts. */
+  readonly usage: () => Usage
   /** Called as bytes have been read and stored. */
   readonly report: (diskKey: number, doneBytes: number) => void
 }
@@ -176,7 +184,7 @@ function regionWorkerOf(parts: Parts, resources: AsyncDisposable): RegionWorker 
     finish: async () => {
       for (const packs of parts.packs) await packs.flush()
       const storedBytes = parts.packs.flatMap((packs) => packs.packs()).reduce((sum, pack) => sum + pack.sizeBytes, 0)
-      return { tally: parts.tally.deltas(), storedBytes }
+      return { tally: parts.tally.deltas(), storedBytes, usage: parts.deps.usage() }
     },
     [Symbol.asyncDispose]: () => resources[Symbol.asyncDispose](),
   }

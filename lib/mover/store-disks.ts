@@ -9,6 +9,7 @@ import type { SessionId } from '../model/ids.ts'
 import type { Capture, DiskProgress, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
 import type { PointBody } from '../model/point.ts'
+import type { Usage } from '../model/usage.ts'
 import { leafSpanBytesOf } from '../repository/map-shape.ts'
 import { packTally } from '../repository/pack-use.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
@@ -37,6 +38,8 @@ export type StoreJob = {
   /** Why no earlier point is continued and everything is stored anew; null: the newest is continued. */
   readonly anew: Anew | null
   readonly report: (progress: readonly DiskProgress[]) => void
+  /** What was used so far. */
+  readonly usage: () => Usage
 }
 
 /** Shared memory for the table of this session's chunks, at most. */
@@ -72,6 +75,7 @@ export async function storeDisks(store: StoreJob, deps: MoverDeps, cancel: Cance
     { cancel, onFailure: (error) => flows.forEach((flow) => flow.leaves.fail(error)) },
   )
   const done = await Promise.all(workers.list.map((worker) => worker.finish(cancel)))
+  for (const worker of done) deps.meter.add(worker.usage)
   const disks = counts.pointDisks(audited)
   const body = bodyOf({ store, lineage, readings, vcenterId, disks, writer: deps.settings.writer })
   const { takenAt: capturedAt } = capture
@@ -266,5 +270,6 @@ function bodyOf(facts: {
     disks: facts.disks,
     excludedDisks: capture.excludedDisks,
     notices: [...job.notices, ...facts.lineage.notices, ...own],
+    usage: facts.store.usage(),
   }
 }

@@ -5,9 +5,11 @@ import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type AdmissionLimits, defaultAdmissionLimits } from '../model/admission.ts'
 import type { Claim } from '../model/job.ts'
+import type { PriceTable } from '../model/prices.ts'
 import type { GuestCredentials, GuestNetwork } from '../ports/guest.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Events, Log, Metrics } from '../ports/log.ts'
+import type { Meter } from '../ports/meter.ts'
 import type { MessageSender } from '../ports/queue.ts'
 import type { Tasks } from '../ports/tasks.ts'
 import type { Vsphere } from '../ports/vsphere.ts'
@@ -108,6 +110,8 @@ export type StageDeps = {
   readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
+  /** What stages use; of two at once in one program neither is told apart. */
+  readonly meter: Meter
   readonly events: Events
   readonly jobStore: JobStore
   readonly sender: MessageSender
@@ -119,6 +123,7 @@ export type StageDeps = {
   /** Opened when first needed: only commit needs it. */
   readonly repository: (cancel: { readonly signal: AbortSignal }) => Promise<Repository>
   readonly limits: StageLimits
+  readonly prices: PriceTable
   /** The VM that movers run in, by reference or instance uuid, for disks that VDDK attaches to it; null: there is none. */
   readonly moverVm: string | null
   /** Whether whoever made this claim may still be at work. */

@@ -5,9 +5,12 @@ import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
 import type { Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
+import { costOf } from '../model/prices.ts'
+import { addUsage } from '../model/usage.ts'
 import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
+import { tasksUsage } from './job-usage.ts'
 import { giveBackPlaces } from './places.ts'
 import { movedBy, type Step } from './step.ts'
 import { markUnproven } from './unproven.ts'
@@ -21,7 +24,8 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   await markUnproven(hold, { deps, cancel })
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
-  const job = hold.job()
+  const tasks = await tasksUsage(hold.job(), deps, cancel)
+  const job = await hold.update((each) => ({ ...each, usage: { ...each.usage, tasks } }), cancel)
   const at = isoTime(deps.clock.nowMs())
   const outcome = job.outcome?.kind ?? 'failed'
   await deps.events.publish(
@@ -32,12 +36,15 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
       at,
       data: {
         run: job.runId,
+        policy: job.policy.name,
         vm: job.vm.name,
         vmId: job.vm.vmId,
         outcome,
         code: job.outcome?.code ?? '',
         point: job.pointId,
         ...job.counts,
+        grade: job.pointId === null ? null : (job.capture?.grade.reached ?? null),
+        costUsd: costOf(addUsage(job.usage.stages, tasks), deps.prices).total,
       },
     },
     cancel,

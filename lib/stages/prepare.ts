@@ -17,11 +17,15 @@ import { notReached } from './not-reached.ts'
 import { takePlaces, vmResource } from './places.ts'
 import { clearedVm } from './snapshots.ts'
 import { movedBy, type StageCall, type Step } from './step.ts'
+import { tellState } from './tell.ts'
 import { trackChanges } from './track-changes.ts'
 
 export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
   const at = isoTime(deps.clock.nowMs())
-  if (hold.job().state === 'waiting') await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
+  if (hold.job().state === 'waiting') {
+    const started = await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
+    await tellState(started, deps, call)
+  }
   const busy = await leaseVm(hold, deps, call)
   if (busy !== null) return busy
   const crowded = await takeKnownPlaces(hold, { deps, cancel: call })

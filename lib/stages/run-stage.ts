@@ -12,6 +12,7 @@ import type { StageDeps } from './deps.ts'
 import { finish } from './finish.ts'
 import { boundedWait, givingUp, hasFailedTooLong, interruptedTooLong } from './giving-up.ts'
 import { holdJob, type JobHold } from './hold.ts'
+import { stageUsage, withUsage } from './job-usage.ts'
 import { firstBackupError, outcomeOfError } from './outcome-of-error.ts'
 import { renewPlaces } from './places.ts'
 import { plan } from './plan.ts'
@@ -19,6 +20,7 @@ import { prepare } from './prepare.ts'
 import { release } from './release.ts'
 import { sendAgainIfOverdue, sendNext, withWake } from './send.ts'
 import type { Stage, Step } from './step.ts'
+import { tellMove } from './tell.ts'
 import { transfer } from './transfer.ts'
 
 const STAGES: Readonly<Record<JobStageKind, Stage>> = { prepare, capture, transfer, commit, release, finish }
@@ -97,16 +99,20 @@ async function workOn(hold: JobHold, work: Work): Promise<void> {
   hold.stop()
   const elapsedMs = Math.round(deps.clock.monotonicMs() - startedMs)
   step = boundedWait(step, hold.job(), deps)
+  const used = stageUsage(deps, elapsedMs)
   if (step.kind === 'again') {
     const { delayMs } = step
     const again = step
-    const next = await hold.update((job) => waiting(job, again, deps), hold)
+    const next = await hold.update((job) => withUsage(waiting(job, again, deps), used), hold)
     await sendNext(next, deps, { delayMs, signal: hold.signal })
     return
   }
   const { events } = step
-  const next = await hold.update((job) => withWake({ ...applied(job, events), claim: null }, deps, 0), hold)
+  const before = hold.job()
+  const move = (job: Job) => withUsage(withWake({ ...applied(job, events), claim: null }, deps, 0), used)
+  const next = await hold.update(move, hold)
   log.info('stage.done', { state: next.state, elapsedMs })
+  await tellMove({ before, job: next }, { ...deps, log }, hold)
   await sendNext(next, deps, { delayMs: 0, signal: hold.signal })
 }
 

@@ -6,6 +6,7 @@ import type { Job } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
+import { tellState } from './tell.ts'
 
 const DELAY_MS_MAX = 900_000
 
@@ -40,6 +41,7 @@ export async function sendAgainIfOverdue(found: Versioned<Job>, deps: StageDeps,
   if ((await deps.jobStore.jobs.replace(job.id, { value, version }, cancel)) === 'conflict') return false
   const lateMs = deps.clock.nowMs() - job.wakeAtMs
   deps.log.warn('job.overdue', { job: job.id, state: job.state, stage: job.nextStage, lateMs })
+  if (job.round === 0) await tellState(value, deps, cancel)
   await sendNext(value, deps, { delayMs: 0, ...cancel })
   return true
 }

@@ -11,10 +11,12 @@ import type { Notice, Outcome } from '../model/outcome.ts'
 import type { Resource } from '../model/places.ts'
 import type { DiskAudit, ExcludedDisk } from '../model/point.ts'
 import type { Run } from '../model/run.ts'
+import { NO_JOB_USAGE, NO_USAGE } from '../model/usage.ts'
 import type { VmHistory } from '../model/vm-history.ts'
 import { gradeProof, guestState, guestTrust } from './guest-record.ts'
 import { grade, policyRecord } from './policy-record.ts'
 import { attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
+import { usage } from './usage.ts'
 import { powerState, vmConfig, vmDisk } from './vm.ts'
 
 export const notice = z.strictObject({
@@ -155,6 +157,8 @@ const job = z.strictObject({
     doneAt: time.nullable(),
   }),
   counts,
+  // Records of before it was measured have none.
+  usage: z.strictObject({ stages: usage, tasks: usage }).default(NO_JOB_USAGE),
 }) satisfies z.ZodType<Job>
 
 const run = z.strictObject({
@@ -193,6 +197,7 @@ const attempt = z.strictObject({
       transport: z.string(),
     }),
   ),
+  usage: usage.default(NO_USAGE),
   result: z
     .discriminatedUnion('kind', [
       z.strictObject({

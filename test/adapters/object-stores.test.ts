@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { countingStore } from '../../lib/adapters/wrap/counting-store.ts'
 import { faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
+import { meteredStore } from '../../lib/adapters/wrap/metered-store.ts'
 import { retryingStore } from '../../lib/adapters/wrap/retrying-store.ts'
 import { throttledStore } from '../../lib/adapters/wrap/throttled-store.ts'
 import { manualClock, systemClock } from '../../lib/base/clock.ts'
@@ -18,6 +20,7 @@ const retrying = (inner: ObjectStore) =>
 const stores: Readonly<Record<string, () => ObjectStore>> = {
   memory,
   'counting wrapper': () => countingStore(memory()),
+  'metered wrapper': () => meteredStore(memory(), memoryMeter({ functionGb: 0 })),
   'throttling wrapper': () => throttledStore(memory(), { inFlightMax: 2 }),
   'fault wrapper without a fault': () => faultyStore(memory(), () => null),
   'retrying wrapper': () => retrying(memory()),
@@ -37,6 +40,19 @@ describe('store wrappers', () => {
     await store.getRange({ key: 'a', offsetBytes: 2, target: new Uint8Array(4) }, cancel)
     await store.get('a', cancel)
     expect(store.counts()).toEqual({ puts: 1, putBytes: 10, gets: 2, getBytes: 14, heads: 0, lists: 0 })
+  })
+
+  it('metered wrapper counts requests as S3 prices them: a list is a put for each page', async () => {
+    const meter = memoryMeter({ functionGb: 0 })
+    const store = meteredStore(memory(), meter)
+    for (let key = 0; key < 1_001; key++) await store.putIfAbsent({ key: `a/${key}`, bytes: new Uint8Array(2) }, cancel)
+    const before = meter.total()
+    for await (const _ of store.list('a/', cancel));
+    for await (const _ of store.list('none/', cancel));
+    await store.head('a/1', cancel)
+    await store.get('a/1', cancel)
+    expect(before).toMatchObject({ storePuts: 1_001, storePutBytes: 2_002 })
+    expect(meter.total()).toMatchObject({ storePuts: 1_004, storeGets: 2, storeGetBytes: 2 })
   })
 
   it('throttling wrapper keeps the limit', async () => {

@@ -4,6 +4,7 @@
 import { mkdtempSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import type { MoverRequest } from '../../lib/adapters/memory/tasks.ts'
 import { memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
@@ -165,6 +166,7 @@ async function runMover({ world, settings }: Site, { jobId, attempt, clientToken
     vsphere: openVsphere(settings),
     repository,
     transports,
+    meter: memoryMeter({ functionGb: 0 }),
     openWorker: inProcessWorkers({ transports, store, random }),
     settings: {
       chunkLog2: 16,
@@ -177,6 +179,7 @@ async function runMover({ world, settings }: Site, { jobId, attempt, clientToken
         packBytesTarget: 256 * KiB,
       },
       latency: null,
+      taskSize: null,
       writer: 'test',
     },
     clock: systemClock,

@@ -20,6 +20,7 @@ import type { Resource } from '../../lib/model/places.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
 import type { StoredPolicy } from '../../lib/model/stored-policy.ts'
+import { addUsage, NO_USAGE, type Usage } from '../../lib/model/usage.ts'
 import type { VmConfig, VmDisk } from '../../lib/model/vm.ts'
 import { newVmHistory, type VmHistory } from '../../lib/model/vm-history.ts'
 
@@ -99,7 +100,14 @@ export function fullJob(): Job {
     snapshotWatch: { sinceMs: 6, lookedAtMs: 7, growthBytes: 65_536, removalAtMs: 8 },
     pointId: samplePointId,
     counts: { readBytes: 10, newPlainBytes: 9, storedBytes: 8 },
+    usage: { stages: sampleUsage(2), tasks: sampleUsage(3) },
   })
+}
+
+/** Another amount of each kind. */
+export function sampleUsage(factor: number): Usage {
+  const amounts = Object.keys(NO_USAGE).map((name, index) => [name, factor * (index + 1)])
+  return addUsage(NO_USAGE, Object.fromEntries(amounts))
 }
 
 export function sampleDisk(): VmDisk {
@@ -182,6 +190,7 @@ export function sampleAttempt(change: Partial<Attempt> = {}): Attempt {
     holder: 'mover-1',
     heldUntilMs: 1_760_000_060_000,
     progress: [{ key: 2000, label: 'Hard disk 1', totalBytes: 100, doneBytes: 10, transport: 'datastore' }],
+    usage: sampleUsage(1),
     result: null,
     ...change,
   }

@@ -6,6 +6,7 @@ import { folderStore } from '../../lib/adapters/local/folder-store.ts'
 import { memoryEvents } from '../../lib/adapters/memory/events.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
@@ -17,6 +18,7 @@ import { claimsOf, defaultEngineLimits, type EngineParts, runEngine } from '../.
 import { requestRun } from '../../lib/doors/request-run.ts'
 import type { Job } from '../../lib/model/job.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
+import { DEFAULT_PRICES } from '../../lib/model/prices.ts'
 import type { MoverDeps } from '../../lib/mover/deps.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
@@ -160,6 +162,8 @@ function partsOf(
     ...{ clock, random, log, jobStore, tasks, limits, sender: queue },
     vsphere: openVsphere(settings),
     metrics: memoryMetrics(),
+    meter: memoryMeter({ functionGb: 0 }),
+    prices: DEFAULT_PRICES,
     events: memoryEvents(),
     guests: {
       probe: async (doors) => doors.map(() => ({ kind: 'silent', reason: 'connection refused' })),
@@ -190,8 +194,16 @@ function moverDepsOf(
   return {
     ...{ jobs: jobStore, repository, transports, clock, random, log },
     vsphere: openVsphere(settings),
+    meter: memoryMeter({ functionGb: 0 }),
     openWorker: inProcessWorkers({ transports, store: repository.store, random }),
-    settings: { chunkLog2: 16, workersMax: 1, limits: { ...WORKER_LIMITS, ...small }, latency, writer: 'lies' },
+    settings: {
+      chunkLog2: 16,
+      workersMax: 1,
+      limits: { ...WORKER_LIMITS, ...small },
+      latency,
+      taskSize: null,
+      writer: 'lies',
+    },
   }
 }
 

@@ -9,6 +9,7 @@ import { systemClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { seededRandom, systemRandom } from '../../lib/base/random.ts'
 import { sessionIdOf } from '../../lib/model/ids.ts'
+import { NO_USAGE } from '../../lib/model/usage.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
@@ -271,7 +272,15 @@ describe('moveJob() when something fails', () => {
       { kind: 'failed', code: 'store-failed', message: 'Away', hint: null, retry: 'later' },
     ] as const
     for (const [i, result] of results.entries()) {
-      const record = { jobId: job.id, attempt: i + 1, holder: 'x', heldUntilMs: 0, progress: [], result }
+      const record = {
+        jobId: job.id,
+        attempt: i + 1,
+        holder: 'x',
+        heldUntilMs: 0,
+        progress: [],
+        usage: NO_USAGE,
+        result,
+      }
       await world.jobs.attempts.create(sessionIdOf(job.id, i + 1), record, cancel)
     }
     const third = { ...job, attempt: 3 }

@@ -6,6 +6,7 @@ import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
+import { NO_USAGE } from '../../lib/model/usage.ts'
 import { HOLD_TIMES, openHold } from '../../lib/mover/hold.ts'
 
 const jobId = parseJobId('0123456789abcdef0123456789abcdef')
@@ -35,13 +36,13 @@ function world() {
   }
   const { create, get, replace } = inner.attempts
   const jobs = { ...inner, attempts: { create: failing(create), get: failing(get), replace: failing(replace) } }
-  return { state, jobs, clock: manualClock(), log: memoryLog() }
+  return { state, jobs, clock: manualClock(), log: memoryLog(), usage: () => NO_USAGE }
 }
 
 describe('openHold()', () => {
   it('renews every 20 s, and once a second at most when there is progress', async () => {
-    const { jobs, clock, log } = world()
-    await using hold = await openHold(request('a'), { jobs, clock, log }, cancel)
+    const { jobs, clock, log, usage } = world()
+    await using hold = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
 
     await passSeconds(clock, 100)
     expect(hold.signal.aborted).toBe(false)
@@ -58,30 +59,38 @@ describe('openHold()', () => {
   })
 
   it('is refused while another mover renews, and taken over once that one has lapsed', async () => {
-    const { jobs, clock, log } = world()
-    const first = await openHold(request('a'), { jobs, clock, log }, cancel)
-    const refused = openHold(request('b'), { jobs, clock, log }, cancel).catch((error: unknown) => error)
+    const { jobs, clock, log, usage } = world()
+    const first = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
+    const refused = openHold(request('b'), { jobs, clock, log, usage }, cancel).catch((error: unknown) => error)
     await passSeconds(clock, 130)
     expect(await refused).toMatchObject({ code: 'attempt-held', retry: 'later' })
     await first[Symbol.asyncDispose]()
-    await using second = await openHold(request('b'), { jobs, clock, log }, cancel)
+    await using second = await openHold(request('b'), { jobs, clock, log, usage }, cancel)
     expect(second.earlierResult).toBeNull()
     expect((await jobs.attempts.get(session, cancel))?.value.holder).toBe('b')
   })
 
   it('waits for the hold of a dead mover to lapse', async () => {
-    const { jobs, clock, log } = world()
-    const dead = { jobId, attempt: 1, holder: 'dead', heldUntilMs: clock.nowMs() + 30_000, progress: [], result: null }
+    const { jobs, clock, log, usage } = world()
+    const dead = {
+      jobId,
+      attempt: 1,
+      holder: 'dead',
+      heldUntilMs: clock.nowMs() + 30_000,
+      progress: [],
+      usage: NO_USAGE,
+      result: null,
+    }
     await jobs.attempts.create(session, dead, cancel)
-    const opening = openHold(request('b'), { jobs, clock, log }, cancel)
+    const opening = openHold(request('b'), { jobs, clock, log, usage }, cancel)
     await passSeconds(clock, 32)
     await using hold = await opening
     expect(hold.signal.aborted).toBe(false)
   })
 
   it('is lost when another mover takes the attempt', async () => {
-    const { jobs, clock, log } = world()
-    await using hold = await openHold(request('a'), { jobs, clock, log }, cancel)
+    const { jobs, clock, log, usage } = world()
+    await using hold = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
     const found = await jobs.attempts.get(session, cancel)
     if (found === null) throw new Error('held')
     await jobs.attempts.replace(session, { value: { ...found.value, holder: 'b' }, version: found.version }, cancel)
@@ -92,8 +101,8 @@ describe('openHold()', () => {
   })
 
   it('is lost when it could not be renewed for its lease, and not before', async () => {
-    const { jobs, clock, log, state } = world()
-    await using hold = await openHold(request('a'), { jobs, clock, log }, cancel)
+    const { jobs, clock, log, usage, state } = world()
+    await using hold = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
     state.fail = new BackupError('The table is away', { code: 'table', retry: 'later' })
     await passSeconds(clock, 58)
     expect(hold.signal.aborted).toBe(false)
@@ -102,7 +111,7 @@ describe('openHold()', () => {
   })
 
   it('knows its own write again when the answer was lost', async () => {
-    const { clock, log } = world()
+    const { clock, log, usage } = world()
     let loseAnswer = false
     const inner = memoryJobStore()
     const jobs = {
@@ -116,7 +125,7 @@ describe('openHold()', () => {
         },
       },
     }
-    await using hold = await openHold(request('a'), { jobs, clock, log }, cancel)
+    await using hold = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
     loseAnswer = true
     await passSeconds(clock, 21)
     loseAnswer = false
@@ -125,17 +134,17 @@ describe('openHold()', () => {
   })
 
   it('tells an earlier result and gives its hold back when disposed', async () => {
-    const { jobs, clock, log } = world()
+    const { jobs, clock, log, usage } = world()
     {
-      await using hold = await openHold(request('a'), { jobs, clock, log }, cancel)
+      await using hold = await openHold(request('a'), { jobs, clock, log, usage }, cancel)
       expect(hold.earlierResult).toBeNull()
     }
     expect((await jobs.attempts.get(session, cancel))?.value.heldUntilMs).toBeLessThanOrEqual(clock.nowMs())
     {
-      await using hold = await openHold(request('b'), { jobs, clock, log }, cancel)
+      await using hold = await openHold(request('b'), { jobs, clock, log, usage }, cancel)
       await hold.finish(sealed, cancel)
     }
-    await using after = await openHold(request('c'), { jobs, clock, log }, cancel)
+    await using after = await openHold(request('c'), { jobs, clock, log, usage }, cancel)
     expect(after.earlierResult).toEqual(sealed)
   })
 })

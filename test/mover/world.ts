@@ -3,6 +3,7 @@
 import { memoryTarget } from '../../lib/adapters/memory/disk.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../../lib/adapters/memory/log.ts'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { memoryTransport } from '../../lib/adapters/memory/transport.ts'
 import { MiB } from '../../lib/base/bytes.ts'
@@ -66,6 +67,7 @@ export async function moverWorld(options: WorldOptions = {}) {
     workersMax: 1,
     limits: { readAheadBytes: 1 * MiB, pieceBytes: 256 * 1024, readsMax: 4, uploadsMax: 2, packBytesTarget: 2 * MiB },
     latency: null,
+    taskSize: null,
     writer: 'test',
   }
   const policy: Policy = {
@@ -84,6 +86,7 @@ export function depsOf(world: World, change: Partial<MoverDeps> = {}): MoverDeps
     vsphere: vm.vsphere,
     repository,
     transports,
+    meter: memoryMeter({ functionGb: 0 }),
     openWorker: inProcessWorkers({ transports, store, random: systemRandom }),
     settings,
     clock: manualClock(),

@@ -39,6 +39,7 @@ export function pointOf({ id, vm, vmId = vmOne, sequence }: PointFacts): StoredP
       snapshotName: 'coldframe-x',
       policyName: 'default',
       writer: 'coldframe/0',
+      usage: null,
       grade: {
         requested: 'filesystem',
         reached: 'crash',

@@ -243,6 +243,7 @@ export function bodyOf(disks: readonly TestDisk[], storedBytes: number): PointBo
     snapshotName: 'coldframe-test',
     policyName: 'gold',
     writer: 'coldframe test',
+    usage: null,
     grade: {
       requested: 'crash',
       reached: 'crash',

@@ -4,6 +4,7 @@ import { memoryEvents } from '../../lib/adapters/memory/events.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import type { MemoryVm } from '../../lib/adapters/memory/machine.ts'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { type MoverRequest, memoryMovers } from '../../lib/adapters/memory/tasks.ts'
@@ -14,6 +15,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom, wholeNumber } from '../../lib/base/random.ts'
 import type { StageMessage } from '../../lib/model/message.ts'
 import { defaultPolicy, type Policy } from '../../lib/model/policy.ts'
+import { DEFAULT_PRICES } from '../../lib/model/prices.ts'
 import type { MoverDeps } from '../../lib/mover/deps.ts'
 import { inProcessWorkers } from '../../lib/mover/in-process.ts'
 import { moveJob } from '../../lib/mover/move.ts'
@@ -140,6 +142,8 @@ function depsOf(world: World, process: Process): StageDeps {
     },
     log,
     metrics: memoryMetrics(),
+    meter: memoryMeter({ functionGb: 0 }),
+    prices: DEFAULT_PRICES,
     events: wrapped(events, 'events', around),
     jobStore: wrappedJobStore(world.jobStore, around),
     sender: {
@@ -224,6 +228,7 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
     vsphere: wrappedVsphere(world.vsphere, around),
     repository: { ...world.repository, store },
     transports,
+    meter: memoryMeter({ functionGb: 0 }),
     openWorker: inProcessWorkers({ transports, store, random }),
     settings: {
       chunkLog2: 16,
@@ -236,6 +241,7 @@ function moverDepsOf(world: World, process: Process): MoverDeps {
         packBytesTarget: 128 * KiB,
       },
       latency: null,
+      taskSize: null,
       writer: 'test',
     },
     clock: {

@@ -16,6 +16,7 @@ import { systemClock } from '../../lib/base/clock.ts'
 import { systemRandom } from '../../lib/base/random.ts'
 import { statePathOf } from '../../lib/compose/local-places.ts'
 import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
+import { NO_USAGE } from '../../lib/model/usage.ts'
 import { createRepository } from '../../lib/repository/open-repository.ts'
 
 const program = fileURLToPath(new URL('../../task/main.ts', import.meta.url))
@@ -79,7 +80,7 @@ describe('task/main', () => {
         cancel,
       )
       const heldUntilMs = systemClock.nowMs() + 60_000
-      const attempt = { jobId, attempt: 1, holder: 'gone', heldUntilMs, progress: [], result: null }
+      const attempt = { jobId, attempt: 1, holder: 'gone', heldUntilMs, progress: [], usage: NO_USAGE, result: null }
       await sqliteJobStore(state).attempts.create(sessionIdOf(jobId, 1), attempt, cancel)
     }
     const { child, exit } = start(job, settings('https://127.0.0.1:1'))

@@ -5,6 +5,7 @@ import type { GradeProof, GradeRecord } from '../../model/grade.ts'
 import { parseVmId } from '../../model/ids.ts'
 import type { DiskAudit, PointBody } from '../../model/point.ts'
 import type { VmConfig, VmDisk } from '../../model/vm.ts'
+import { usage } from '../usage.ts'
 
 const text = z.string()
 const textOrNull = z.string().nullable()
@@ -158,5 +159,7 @@ export const pointBodyJson = z.object({
   ),
   excludedDisks: z.array(z.object({ key, label: text, fileName: text, reason: text })),
   notices: z.array(z.object({ code: text, message: text, hint: textOrNull })),
+  // Points of before it was measured have none.
+  usage: usage.nullable().default(null),
   storedBytes: whole,
 }) satisfies z.ZodType<PointBody>

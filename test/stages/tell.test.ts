@@ -1,0 +1,105 @@
+// The events of a job, and what it has used.
+
+import { describe, expect, it } from 'vitest'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
+import { BackupError } from '../../lib/base/errors.ts'
+import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
+import { costOf, DEFAULT_PRICES } from '../../lib/model/prices.ts'
+import { addUsage } from '../../lib/model/usage.ts'
+import { backUpOne, expectRest } from './backups.ts'
+import { newEngine } from './engine.ts'
+import { addVm, cancel, newWorld, type World } from './world.ts'
+
+const MAIN_WAY = [
+  'preparing',
+  'capturing',
+  'captured',
+  'transferring',
+  'transferred',
+  'committed',
+  'finishing',
+  'done',
+].map((state) => `coldframe.job.${state}`)
+
+async function worldWithVm() {
+  const world = await newWorld()
+  addVm(world)
+  return { world, engine: newEngine(world) }
+}
+
+const typesOf = (world: World) => [...new Set(world.events.published.map(({ type }) => type))]
+
+describe('events of a job', () => {
+  it('tell each state once, in its order, and what ended it', async () => {
+    const { world, engine } = await worldWithVm()
+    const job = await backUpOne(engine)
+    const told = world.events.published.map(({ type }) => type)
+    expect(told.filter((type) => type !== 'coldframe.job.releasing')).toEqual(MAIN_WAY)
+    const last = world.events.published.at(-1)
+    expect(last).toMatchObject({ subject: job.id, data: { outcome: 'success', point: job.pointId, policy: 'default' } })
+    expect(world.events.published.find(({ type }) => type === 'coldframe.job.committed')?.data).toMatchObject({
+      point: job.pointId,
+      vm: 'db-1',
+      attempt: 1,
+    })
+    await expectRest(engine)
+  })
+
+  it('are told again by whoever sends again what was lost', async () => {
+    const { world, engine } = await worldWithVm()
+    let lost = 0
+    world.onSend = ({ kind }) => (kind === 'commit' && lost++ === 0 ? 'lose' : 'keep')
+    await backUpOne(engine)
+    const transferred = world.events.published.filter(({ type }) => type === 'coldframe.job.transferred')
+    expect(transferred).toHaveLength(2)
+    expect(new Set(transferred.map(({ id }) => id)).size).toBe(1)
+  })
+
+  it('hold up no backup when nobody takes them', async () => {
+    const { world, engine } = await worldWithVm()
+    let refused = 0
+    const { publish } = world.events
+    Object.assign(world.events, {
+      publish: async (...args: Parameters<typeof publish>) => {
+        if (args[0].type !== 'coldframe.job.done') {
+          refused++
+          throw new BackupError('The event bus refuses', { code: 'events-refused', retry: 'later' })
+        }
+        return publish(...args)
+      },
+    })
+    const job = await backUpOne(engine)
+    expect(job.outcome?.kind).toBe('success')
+    expect(refused).toBeGreaterThanOrEqual(MAIN_WAY.length - 1)
+    expect(typesOf(world)).toEqual(['coldframe.job.done'])
+    await expectRest(engine)
+  })
+})
+
+describe('what a job has used', () => {
+  it('is what its stages and its movers have, and the last event says its price', async () => {
+    const { world, engine } = await worldWithVm()
+    const meter = memoryMeter({ functionGb: 0.5 })
+    const { depsOf } = world
+    Object.assign(world, {
+      depsOf: (process: Parameters<typeof depsOf>[0]) => {
+        const deps = depsOf(process)
+        const { events } = deps
+        const publish: typeof events.publish = async (event, within) => {
+          meter.add({ eventRequests: 1 })
+          return events.publish(event, within)
+        }
+        return { ...deps, meter, events: { publish } }
+      },
+    })
+    const job = await backUpOne(engine)
+    expect(job.usage.stages.functionCalls).toBeGreaterThanOrEqual(6)
+    // An event comes after the count of its own stage: the next one has it.
+    expect(job.usage.stages.eventRequests).toBeGreaterThan(0)
+    const attempt = await world.jobStore.attempts.get(sessionIdOf(parseJobId(job.id), 1), cancel)
+    expect(job.usage.tasks).toEqual(attempt?.value.usage)
+    const told = Number(world.events.published.at(-1)?.data['costUsd'])
+    expect(told).toBeGreaterThan(0)
+    expect(told).toBeLessThanOrEqual(costOf(addUsage(job.usage.stages, job.usage.tasks), DEFAULT_PRICES).total)
+  })
+})
