@@ -239,5 +239,6 @@ async function pause({ deps, limits }: EngineParts, { signal }: Cancel, ms = lim
 function facts(message: StageMessage): Readonly<Record<string, string>> {
   if (message.kind === 'plan') return { stage: message.kind, run: message.runId }
   if (message.kind === 'abandon') return { stage: message.kind, target: JSON.stringify(message.target) }
+  if (message.kind === 'operate') return { stage: message.kind, operation: message.operationId }
   return { stage: message.kind, job: message.jobId }
 }

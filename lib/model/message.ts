@@ -1,13 +1,23 @@
 // Stages and the messages that wake them. A message carries ids only: the job record is the authority.
 
-import type { JobId, RunId } from './ids.ts'
+import type { JobId, OperationId, RunId } from './ids.ts'
 
 /** One stage is one name: message kind, queue, function, file. */
-export const STAGE_KINDS = ['plan', 'prepare', 'capture', 'transfer', 'commit', 'release', 'finish', 'abandon'] as const
+export const STAGE_KINDS = [
+  'plan',
+  'prepare',
+  'capture',
+  'transfer',
+  'commit',
+  'release',
+  'finish',
+  'abandon',
+  'operate',
+] as const
 export type StageKind = (typeof STAGE_KINDS)[number]
 
 /** The stages that work on one job. */
-export type JobStageKind = Exclude<StageKind, 'plan' | 'abandon'>
+export type JobStageKind = Exclude<StageKind, 'plan' | 'abandon' | 'operate'>
 
 export type PlanMessage = { readonly v: 1; readonly kind: 'plan'; readonly runId: RunId }
 
@@ -17,6 +27,15 @@ export type JobMessage = {
   readonly jobId: JobId
   readonly attempt: number
   /** Counts the times a stage has sent itself on, from 0. */
+  readonly round: number
+}
+
+/** A restore or a check whose task is to be started or looked at. */
+export type OperateMessage = {
+  readonly v: 1
+  readonly kind: 'operate'
+  readonly operationId: OperationId
+  /** As in a JobMessage. */
   readonly round: number
 }
 
@@ -33,10 +52,11 @@ export type AbandonMessage = {
         readonly dead?: { readonly stage: JobStageKind; readonly round: number }
       }
     | { readonly kind: 'run'; readonly runId: RunId }
+    | { readonly kind: 'operation'; readonly operationId: OperationId; readonly round: number }
   readonly reason: string
 }
 
-export type StageMessage = PlanMessage | JobMessage | AbandonMessage
+export type StageMessage = PlanMessage | JobMessage | AbandonMessage | OperateMessage
 
 /** What becomes of a message that was delivered too often without success. */
 export function abandonOf(dead: StageMessage, reason: string): AbandonMessage {
@@ -45,6 +65,10 @@ export function abandonOf(dead: StageMessage, reason: string): AbandonMessage {
       return dead
     case 'plan':
       return { v: 1, kind: 'abandon', target: { kind: 'run', runId: dead.runId }, reason }
+    case 'operate': {
+      const { operationId, round } = dead
+      return { v: 1, kind: 'abandon', target: { kind: 'operation', operationId, round }, reason }
+    }
     default:
       return { v: 1, kind: 'abandon', target: jobOf(dead), reason }
   }

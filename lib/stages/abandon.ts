@@ -1,19 +1,23 @@
 // abandon: the end of every dead letter. The job fails visibly and gives back what it owes.
 
+import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { advance, isBeforeCommit } from '../model/advance.ts'
-import type { RunId } from '../model/ids.ts'
+import type { OperationId, RunId } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { AbandonMessage } from '../model/message.ts'
+import { endOperation, nameOfOperation } from '../model/operation.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { StageDeps } from './deps.ts'
 import { givingUp, hasFailedTooLong } from './giving-up.ts'
+import { changeOperation } from './operation-record.ts'
 import { refuseRun } from './plan.ts'
 import { sendNext, withWake } from './send.ts'
 
 export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: Cancel): Promise<void> {
   const { target } = message
   if (target.kind === 'run') return abandonRun(target.runId, message.reason, { deps, cancel })
+  if (target.kind === 'operation') return abandonOperation(target, message.reason, { deps, cancel })
   const found = await deps.jobStore.jobs.get(target.jobId, cancel)
   if (found === null || !isMeant(found.value, target)) {
     deps.log.warn('abandon.nothing-to-do', { job: target.jobId, reason: message.reason })
@@ -52,6 +56,27 @@ function givenUp(job: Job, reason: string, deps: StageDeps): { readonly next: Jo
     hint: 'The log of the stage tells more; start the backup again',
   }
   return { next: givingUp(job, outcome, deps).events.reduce(advance, job), delayMs: 0 }
+}
+
+/** Its task, if one runs, finds the record done at its next write and stops. */
+async function abandonOperation(
+  { operationId: id, round }: { readonly operationId: OperationId; readonly round: number },
+  reason: string,
+  { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<void> {
+  const at = isoTime(deps.clock.nowMs())
+  const written = await changeOperation(
+    id,
+    (operation) => {
+      if (operation.round !== round) return operation
+      const message = `${nameOfOperation(operation)} was given up: ${reason}`
+      const hint = 'The log of operate tells more; ask for it again'
+      return endOperation(operation, { outcome: { kind: 'failed', code: 'abandoned', message, hint }, result: [], at })
+    },
+    { deps, cancel },
+  )
+  if (written === null) return deps.log.warn('abandon.nothing-to-do', { operation: id, reason })
+  deps.log.error('operation.abandoned', reason, { operation: id })
 }
 
 async function abandonRun(

@@ -13,6 +13,7 @@ import { finish } from './finish.ts'
 import { boundedWait, givingUp, hasFailedTooLong, interruptedTooLong } from './giving-up.ts'
 import { holdJob, type JobHold } from './hold.ts'
 import { stageUsage, withUsage } from './job-usage.ts'
+import { operate } from './operate.ts'
 import { firstBackupError, outcomeOfError } from './outcome-of-error.ts'
 import { renewPlaces } from './places.ts'
 import { plan } from './plan.ts'
@@ -40,6 +41,8 @@ export async function handleMessage(
       return plan(message, deps, options)
     case 'abandon':
       return abandon(message, deps, options)
+    case 'operate':
+      return operate(message, deps, options)
     default:
       return runJobStage(message, deps, options)
   }

@@ -6,6 +6,7 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
+import { resendOperations } from './operation-record.ts'
 import { planAgainIfOverdue, sendAgainIfOverdue } from './send.ts'
 
 const JOBS_MAX = 100
@@ -36,7 +37,7 @@ export async function resend(deps: StageDeps, cancel: Cancel): Promise<number> {
   for (const { value: run } of await deps.jobStore.dueRuns({ beforeMs: nowMs, limit: RUNS_MAX }, cancel)) {
     if (await planAgainIfOverdue(run.id, deps, cancel)) sent++
   }
-  return sent
+  return sent + (await resendOperations(deps, cancel))
 }
 
 /** Thaws that run beside everything else: a guest that does not answer takes its time, and nobody waits for it. */

@@ -2,8 +2,8 @@
 
 import * as z from 'zod'
 import { BackupError, quote } from '../base/errors.ts'
-import type { AbandonMessage, JobMessage, PlanMessage, StageMessage } from '../model/message.ts'
-import { attemptNumber, count, jobId, parseJson, runId } from './scalars.ts'
+import type { AbandonMessage, JobMessage, OperateMessage, PlanMessage, StageMessage } from '../model/message.ts'
+import { attemptNumber, count, jobId, operationId, parseJson, runId } from './scalars.ts'
 
 const plan = z.strictObject({
   v: z.literal(1),
@@ -32,12 +32,25 @@ const abandon = z.strictObject({
       dead: z.exactOptional(z.strictObject({ stage, round: count })),
     }),
     z.strictObject({ kind: z.literal('run'), runId }),
+    z.strictObject({ kind: z.literal('operation'), operationId, round: count }),
   ]),
   reason: z.string().max(4000),
 }) satisfies z.ZodType<AbandonMessage>
 
+const operate = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal('operate'),
+  operationId,
+  round: count,
+}) satisfies z.ZodType<OperateMessage>
+
 /** Exported for the JSON Schema of the queues; everybody else calls parseStageMessage(). */
-export const stageMessage = z.discriminatedUnion('kind', [plan, job, abandon]) satisfies z.ZodType<StageMessage>
+export const stageMessage = z.discriminatedUnion('kind', [
+  plan,
+  job,
+  abandon,
+  operate,
+]) satisfies z.ZodType<StageMessage>
 
 /**
  * @param text a queue body

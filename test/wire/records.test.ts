@@ -6,6 +6,7 @@ import {
   fullJob,
   sampleAttempt,
   sampleJob,
+  sampleOperation,
   samplePointId,
   sampleResource,
   sampleRun,
@@ -17,6 +18,7 @@ const jobId = sampleJob().id
 function messageOfKind(kind: (typeof STAGE_KINDS)[number]): StageMessage {
   if (kind === 'plan') return { v: 1, kind, runId: sampleRunId }
   if (kind === 'abandon') return { v: 1, kind, target: { kind: 'job', jobId, attempt: 2 }, reason: 'The message died' }
+  if (kind === 'operate') return { v: 1, kind, operationId: sampleOperation().id, round: 3 }
   return { v: 1, kind, jobId, attempt: 2, round: 3 }
 }
 

@@ -1,0 +1,69 @@
+// The record of an operation as stages change it, and the message that wakes its stage.
+
+import { BackupError } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { OperationId } from '../model/ids.ts'
+import type { Operation } from '../model/operation.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { StageDeps } from './deps.ts'
+
+const DELAY_MS_MAX = 900_000
+
+/** Its task renews the record each few seconds: a write that lost against that is tried again. */
+const WRITES_MAX = 10
+
+/** How many one watch sends again. */
+const OPERATIONS_MAX = 100
+
+/**
+ * Writes `change` over whatever the record says now.
+ * @returns the record as written, or null when `change` left it as it was or there is none
+ */
+export async function changeOperation(
+  id: OperationId,
+  change: (operation: Operation) => Operation,
+  { deps, cancel }: { readonly deps: { readonly jobStore: Pick<JobStore, 'operations'> }; readonly cancel: Cancel },
+): Promise<Operation | null> {
+  const { operations } = deps.jobStore
+  for (let write = 1; write <= WRITES_MAX; write++) {
+    const found = await operations.get(id, cancel)
+    if (found === null) return null
+    const value = change(found.value)
+    if (value === found.value) return null
+    if ((await operations.replace(id, { value, version: found.version }, cancel)) === 'replaced') return value
+  }
+  throw new BackupError(`Cannot write operation "${id}": others write it all the time`, {
+    code: 'operation-contended',
+    retry: 'later',
+  })
+}
+
+export async function sendOperate(
+  { id, round }: Operation,
+  { sender }: Pick<StageDeps, 'sender'>,
+  options: Cancel & { readonly delayMs: number },
+): Promise<void> {
+  const delayMs = Math.min(options.delayMs, DELAY_MS_MAX)
+  await sender.send({ v: 1, kind: 'operate', operationId: id, round }, { delayMs }, options)
+}
+
+/** Sends once more what is overdue; the write keeps everybody else from doing the same. @returns whether it was sent */
+export async function operateAgainIfOverdue(id: OperationId, deps: StageDeps, cancel: Cancel): Promise<boolean> {
+  const nowMs = deps.clock.nowMs()
+  const isDue = ({ state, wakeAtMs }: Operation) => state !== 'done' && wakeAtMs !== null && wakeAtMs <= nowMs
+  const wakeAtMs = nowMs + deps.limits.overdueMs
+  const value = await changeOperation(id, (now) => (isDue(now) ? { ...now, wakeAtMs } : now), { deps, cancel })
+  if (value === null) return false
+  deps.log.warn('operation.overdue', { operation: id, state: value.state })
+  await sendOperate(value, deps, { delayMs: 0, ...cancel })
+  return true
+}
+
+/** For watch. @returns how many were sent */
+export async function resendOperations(deps: StageDeps, cancel: Cancel): Promise<number> {
+  const query = { beforeMs: deps.clock.nowMs(), limit: OPERATIONS_MAX }
+  let sent = 0
+  for (const { value } of await deps.jobStore.dueOperations(query, cancel))
+    if (await operateAgainIfOverdue(value.id, deps, cancel)) sent++
+  return sent
+}
