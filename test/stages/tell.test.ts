@@ -1,5 +1,6 @@
 // The events of a job, and what it has used.
 
+import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -101,5 +102,12 @@ describe('what a job has used', () => {
     const told = Number(world.events.published.at(-1)?.data['costUsd'])
     expect(told).toBeGreaterThan(0)
     expect(told).toBeLessThanOrEqual(costOf(addUsage(job.usage.stages, job.usage.tasks), DEFAULT_PRICES).total)
+  })
+})
+
+describe('docs/EVENTS.md', () => {
+  it('names every state that is told', async () => {
+    const text = await readFile(new URL('../../docs/EVENTS.md', import.meta.url), 'utf8')
+    for (const type of [...MAIN_WAY, 'coldframe.job.releasing']) expect(text).toContain(`\n| \`${type}\` |`)
   })
 })
