@@ -18,6 +18,8 @@ export type RunRequest = {
   readonly vms: readonly string[] | null
   /** True: everything is read and stored anew, continuing no earlier point. */
   readonly full?: boolean
+  /** Who asks, in the words of the door. */
+  readonly requestedBy?: string
   /** Idempotency key: scheduled time, event id, or whatever the caller repeats. */
   readonly key: string
 }
@@ -36,6 +38,8 @@ export async function requestRun(
     vms: request.vms,
     full: request.full === true,
     requestedAt: isoTime(nowMs),
+    requestedBy: request.requestedBy ?? null,
+    cancelRequestedAt: null,
     state: 'requested',
     wakeAtMs: nowMs + PLAN_OVERDUE_MS,
     jobIds: [],

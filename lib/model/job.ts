@@ -115,6 +115,8 @@ export type Job = {
   readonly failingSinceMs: number | null
   /** What the job waits for, in words, for people. */
   readonly waitsFor: string | null
+  /** Since when nothing more is wanted of it: its next step before its disks are read is its end. Null: it is wanted. */
+  readonly cancelRequestedAt: string | null
   /** Fixed on entering 'releasing'. */
   readonly outcome: Outcome | null
   readonly owes: readonly Debt[]

@@ -32,6 +32,7 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
     waitSinceMs: null,
     failingSinceMs: null,
     waitsFor: null,
+    cancelRequestedAt: null,
     outcome: null,
     owes: [],
     freezeDeadlineMs: null,

@@ -15,6 +15,10 @@ export type Run = {
   /** Whether everything is read and stored anew, continuing no earlier point. */
   readonly full: boolean
   readonly requestedAt: string
+  /** Who asked, in the words of the door; null where nobody is known by name. */
+  readonly requestedBy: string | null
+  /** Since when nothing more is wanted of it; null: it is wanted. */
+  readonly cancelRequestedAt: string | null
   readonly state: 'requested' | 'planned' | 'refused'
   /** When its plan message counts as lost; null once it is planned or refused. */
   readonly wakeAtMs: number | null

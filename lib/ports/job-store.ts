@@ -4,10 +4,11 @@ import type { Cancel } from '../base/time-limit.ts'
 import type { AlarmRecord } from '../model/alarm.ts'
 import type { DoorState } from '../model/door-state.ts'
 import type { GuestTrust } from '../model/guest.ts'
-import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PointId, PolicyName, RunId, SessionId, VmId } from '../model/ids.ts'
 import type { Attempt, Job } from '../model/job.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Resource } from '../model/places.ts'
+import type { PointEntry } from '../model/point-entry.ts'
 import type { Run } from '../model/run.ts'
 import type { StoredPolicy } from '../model/stored-policy.ts'
 import type { VmHistory } from '../model/vm-history.ts'
@@ -43,6 +44,8 @@ export interface JobStore {
   readonly policies: Records<PolicyName, StoredPolicy>
   readonly operations: Records<OperationId, Operation>
   readonly alarms: Records<AlarmId, AlarmRecord>
+  /** Restore points that finish has noted; the repository may hold more. */
+  readonly points: Records<PointId, PointEntry>
   /** By name, see DoorState. */
   readonly doors: Records<string, DoorState>
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
@@ -59,6 +62,8 @@ export interface JobStore {
   recentOperations(query: Page, cancel: Cancel): Promise<readonly Operation[]>
   /** By the time they were received. */
   recentAlarms(query: Page, cancel: Cancel): Promise<readonly AlarmRecord[]>
+  /** By the time they were captured; of one VM when it is given. */
+  recentPoints(query: Page & { readonly vmId?: VmId }, cancel: Cancel): Promise<readonly PointEntry[]>
   /** Every policy that was ever applied, by name. */
   listPolicies(cancel: Cancel): Promise<readonly StoredPolicy[]>
 }

@@ -3,8 +3,10 @@
 import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
+import { sessionIdOf } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
+import { pointEntryOf } from '../model/point-entry.ts'
 import { costOf } from '../model/prices.ts'
 import { addUsage } from '../model/usage.ts'
 import type { StageDeps } from './deps.ts'
@@ -22,6 +24,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   const { notices } = cleaned
   if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
   await markUnproven(hold, { deps, cancel })
+  await listPoint(hold.job(), deps, cancel)
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
   const tasks = await tasksUsage(hold.job(), deps, cancel)
@@ -57,6 +60,13 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
     ...job.counts,
   })
   return movedBy({ kind: 'finished', at, notices: [] })
+}
+
+/** So that those who have no key to the repository can name the point. */
+async function listPoint(job: Job, { jobStore }: StageDeps, cancel: Cancel): Promise<void> {
+  const attempt = await jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
+  const entry = pointEntryOf(job, attempt?.value ?? null)
+  if (entry !== null) await jobStore.points.create(entry.pointId, entry, cancel)
 }
 
 /** A guest that does not answer is tried again for cleanupMs; what is left there then is said. */

@@ -1,6 +1,6 @@
 // The record of an operation as stages change it, and the message that wakes its stage.
 
-import { BackupError } from '../base/errors.ts'
+import { changeRecord } from '../base/change-record.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { OperationId } from '../model/ids.ts'
 import type { Operation } from '../model/operation.ts'
@@ -9,33 +9,17 @@ import type { StageDeps } from './deps.ts'
 
 const DELAY_MS_MAX = 900_000
 
-/** Its task renews the record each few seconds: a write that lost against that is tried again. */
-const WRITES_MAX = 10
-
 /** How many one watch sends again. */
 const OPERATIONS_MAX = 100
 
-/**
- * Writes `change` over whatever the record says now.
- * @returns the record as written, or null when `change` left it as it was or there is none
- */
+/** @returns the record as written, or null when `change` left it as it was or there is none */
 export async function changeOperation(
   id: OperationId,
   change: (operation: Operation) => Operation,
   { deps, cancel }: { readonly deps: { readonly jobStore: Pick<JobStore, 'operations'> }; readonly cancel: Cancel },
 ): Promise<Operation | null> {
-  const { operations } = deps.jobStore
-  for (let write = 1; write <= WRITES_MAX; write++) {
-    const found = await operations.get(id, cancel)
-    if (found === null) return null
-    const value = change(found.value)
-    if (value === found.value) return null
-    if ((await operations.replace(id, { value, version: found.version }, cancel)) === 'replaced') return value
-  }
-  throw new BackupError(`Cannot write operation "${id}": others write it all the time`, {
-    code: 'operation-contended',
-    retry: 'later',
-  })
+  const found = await changeRecord(deps.jobStore.operations, { id, change }, cancel)
+  return found?.changed === true ? found.value : null
 }
 
 export async function sendOperate(

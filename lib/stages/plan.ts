@@ -1,10 +1,13 @@
 // plan: which VMs now. Resolves a run against the live inventory and makes one job per VM; no guest is contacted.
 
+import { changeRecord } from '../base/change-record.ts'
 import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { groupsOf } from '../model/anti-affinity.ts'
+import { cancelledRun } from '../model/cancel.ts'
 import { chooseVms } from '../model/choose-vms.ts'
+import type { JobId } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { PlanMessage } from '../model/message.ts'
 import { newJob } from '../model/new-job.ts'
@@ -30,6 +33,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   const run = found.value
   if (run.state === 'refused') return
   if (run.state === 'planned') return sendWaiting(run, deps, cancel)
+  if (run.cancelRequestedAt !== null) return refuseRun(found, cancelledRun(run), { deps, cancel })
 
   let vms: readonly VmSummary[]
   try {
@@ -97,10 +101,17 @@ async function changeRun(first: Versioned<Run>, change: (run: Run) => Run, { dep
 
 async function sendWaiting(run: Run, deps: StageDeps, cancel: Cancel): Promise<void> {
   for (const id of run.jobIds) {
+    if (run.cancelRequestedAt !== null) await cancelToo(id, run.cancelRequestedAt, { deps, cancel })
     const found = await deps.jobStore.jobs.get(id, cancel)
     if (found?.value.state === 'waiting' && found.value.round === 0)
       await sendNext(found.value, deps, { delayMs: 0, ...cancel })
   }
+}
+
+/** Whoever cancelled the run saw no jobs yet. */
+async function cancelToo(id: JobId, cancelRequestedAt: string, { deps, cancel }: Call): Promise<void> {
+  const change = (job: Job): Job => (job.cancelRequestedAt === null ? { ...job, cancelRequestedAt } : job)
+  await changeRecord(deps.jobStore.jobs, { id, change }, cancel)
 }
 
 /** A run that has jobs already, of a plan that died half-way, is planned with those: they are at work. */

@@ -3,6 +3,7 @@
 import { BackupError, hasCode, messageOf } from '../base/errors.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { advance, isBeforeCommit, type JobEvent } from '../model/advance.ts'
+import { cancelledJob, isCancelled } from '../model/cancel.ts'
 import type { Job } from '../model/job.ts'
 import type { JobMessage, JobStageKind, StageMessage } from '../model/message.ts'
 import { abandon } from './abandon.ts'
@@ -20,7 +21,7 @@ import { plan } from './plan.ts'
 import { prepare } from './prepare.ts'
 import { release } from './release.ts'
 import { sendAgainIfOverdue, sendNext, withWake } from './send.ts'
-import type { Stage, Step } from './step.ts'
+import { movedBy, type Stage, type Step } from './step.ts'
 import { tellMove } from './tell.ts'
 import { transfer } from './transfer.ts'
 
@@ -92,6 +93,8 @@ async function workOn(hold: JobHold, work: Work): Promise<void> {
   try {
     if (work.tookOver && hasFailedTooLong(hold.job(), deps)) {
       step = givingUp(hold.job(), interruptedTooLong(hold.job()), deps)
+    } else if (isCancelled(hold.job())) {
+      step = movedBy({ kind: 'failed', outcome: cancelledJob(hold.job()) })
     } else {
       await renewPlaces(hold.job(), deps, hold)
       step = await STAGES[message.kind](hold, { ...deps, log }, { signal: hold.signal, tookOver: work.tookOver })

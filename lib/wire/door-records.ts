@@ -1,13 +1,14 @@
-// State records of the doors as JSON text and back: policies, operations, alarms, and what a door remembers.
+// State records of the doors as JSON text and back: policies, operations, alarms, listed points, and what a door remembers.
 
 import * as z from 'zod'
 import type { AlarmRecord } from '../model/alarm.ts'
 import type { DoorState } from '../model/door-state.ts'
 import type { Operation } from '../model/operation.ts'
+import type { PointEntry } from '../model/point-entry.ts'
 import type { StoredPolicy } from '../model/stored-policy.ts'
-import { codec, outcome, type RecordCodec } from './job.ts'
+import { codec, gradeRecord, outcome, type RecordCodec } from './job.ts'
 import { alarmAction, policyRecord } from './policy-record.ts'
-import { alarmId, attemptNumber, count, operationId, pointId, policyName, runId, time, vmId } from './scalars.ts'
+import { alarmId, attemptNumber, count, jobId, operationId, pointId, policyName, runId, time, vmId } from './scalars.ts'
 
 const storedPolicy = z.strictObject({
   name: policyName,
@@ -87,6 +88,20 @@ const alarm = z.strictObject({
   wakeAtMs: z.number().nullable(),
 }) satisfies z.ZodType<AlarmRecord>
 
+const pointEntry = z.strictObject({
+  pointId,
+  vmId,
+  vmName: z.string(),
+  sequence: z.int().min(1),
+  capturedAt: time,
+  committedAt: time,
+  grade: gradeRecord.shape.reached,
+  policyName,
+  jobId,
+  disks: z.array(z.strictObject({ key: z.int(), label: z.string(), capacityBytes: count })),
+  storedBytes: count,
+}) satisfies z.ZodType<PointEntry>
+
 const door = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), at: time, keys: z.array(z.int()) }),
   z.strictObject({ kind: z.literal('budget'), day: z.string(), spent: count }),
@@ -95,4 +110,5 @@ const door = z.discriminatedUnion('kind', [
 export const storedPolicyRecord: RecordCodec<StoredPolicy> = codec('policy', storedPolicy)
 export const operationRecord: RecordCodec<Operation> = codec('operation', operation)
 export const alarmRecord: RecordCodec<AlarmRecord> = codec('alarm', alarm)
+export const pointEntryRecord: RecordCodec<PointEntry> = codec('point', pointEntry)
 export const doorRecord: RecordCodec<DoorState> = codec('door', door)

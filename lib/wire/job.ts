@@ -123,6 +123,8 @@ const job = z.strictObject({
   waitSinceMs: z.number().nullable(),
   failingSinceMs: z.number().nullable(),
   waitsFor: z.string().nullable(),
+  // Jobs of before there was cancelling have none.
+  cancelRequestedAt: time.nullable().default(null),
   outcome: outcome.nullable(),
   owes: z.array(debt),
   freezeDeadlineMs: z.number().nullable(),
@@ -168,6 +170,9 @@ const run = z.strictObject({
   vms: z.array(z.string()).nullable(),
   full: z.boolean(),
   requestedAt: time,
+  // Records of before the API have neither.
+  requestedBy: z.string().nullable().default(null),
+  cancelRequestedAt: time.nullable().default(null),
   state: z.enum(['requested', 'planned', 'refused']),
   wakeAtMs: z.number().nullable(),
   jobIds: z.array(jobId),

@@ -1,7 +1,16 @@
 // What every job store keeps. Run on each implementation.
 
 import { describe, expect, it } from 'vitest'
-import { alarmIdOf, operationIdOf, parsePolicyName, parseRunId, type RunId, sessionIdOf } from '../../lib/model/ids.ts'
+import {
+  alarmIdOf,
+  operationIdOf,
+  parsePointId,
+  parsePolicyName,
+  parseRunId,
+  parseVmId,
+  type RunId,
+  sessionIdOf,
+} from '../../lib/model/ids.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
 import {
   fullJob,
@@ -10,6 +19,7 @@ import {
   sampleJob,
   sampleJobId,
   sampleOperation,
+  samplePointEntry,
   sampleResource,
   sampleRun,
   sampleRunId,
@@ -284,6 +294,30 @@ export function jobStoreContract(
           .toSorted()
           .toReversed(),
       )
+    })
+
+    it('lists points newest first, all or those of one VM, and goes on after the last', async () => {
+      await using opened = await open()
+      const { store } = opened
+      const other = parseVmId('502f1a2b-0000-4000-8000-000000000002')
+      for (const number of [1, 2, 3, 4, 5, 6]) {
+        const entry = samplePointEntry({
+          pointId: parsePointId(String(number).repeat(32)),
+          sequence: number,
+          capturedAt: `2026-01-0${number}T00:00:00.000Z`,
+          ...(number % 2 === 0 ? { vmId: other } : {}),
+        })
+        expect(await store.points.create(entry.pointId, entry, cancel)).toBe('created')
+        expect(await store.points.get(entry.pointId, cancel)).toEqual({ value: entry, version: 1 })
+      }
+      const all = await store.recentPoints({ limit: 4 }, cancel)
+      expect(all.map(({ sequence }) => sequence)).toEqual([6, 5, 4, 3])
+      const first = await store.recentPoints({ limit: 2, vmId: other }, cancel)
+      expect(first.map(({ sequence }) => sequence)).toEqual([6, 4])
+      const last = first.at(-1)
+      const after = { at: last?.capturedAt ?? '', id: last?.pointId ?? '' }
+      const rest = await store.recentPoints({ limit: 2, vmId: other, after }, cancel)
+      expect(rest.map(({ sequence }) => sequence)).toEqual([2])
     })
 
     it('lists recent alarms newest first', async () => {

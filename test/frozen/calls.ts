@@ -47,6 +47,7 @@ export function callFollower(): (name: string, args: readonly unknown[]) => Seen
 const BESIDE: ReadonlySet<string> = new Set([
   'dueJobs',
   'dueRuns',
+  'dueOperations',
   'recentRuns',
   'recentJobs',
   'jobsOfRun',

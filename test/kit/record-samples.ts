@@ -17,6 +17,7 @@ import type { Attempt, Job } from '../../lib/model/job.ts'
 import { newJob } from '../../lib/model/new-job.ts'
 import type { Operation } from '../../lib/model/operation.ts'
 import type { Resource } from '../../lib/model/places.ts'
+import type { PointEntry } from '../../lib/model/point-entry.ts'
 import { defaultPolicy } from '../../lib/model/policy.ts'
 import type { Run } from '../../lib/model/run.ts'
 import type { StoredPolicy } from '../../lib/model/stored-policy.ts'
@@ -60,6 +61,7 @@ export function fullJob(): Job {
     waitSinceMs: 5,
     failingSinceMs: 6,
     waitsFor: 'a place',
+    cancelRequestedAt: at,
     outcome: { kind: 'warning', code: 'cbt-unavailable', message: 'Read in full', hint: 'Nothing to do' },
     owes: [
       { kind: 'place', resource: 'vm:1' },
@@ -175,6 +177,8 @@ export function sampleRun(change: Partial<Run> = {}): Run {
     vms: ['db-1'],
     full: false,
     requestedAt: at,
+    requestedBy: 'somebody',
+    cancelRequestedAt: at,
     state: 'requested',
     wakeAtMs: 1_760_000_000_000,
     jobIds: [],
@@ -263,6 +267,24 @@ export function sampleOperation(change: Partial<Operation> = {}): Operation {
     outcome: { kind: 'failed', code: 'integrity', message: 'A chunk is damaged', hint: null },
     result: ['db-1/disk-2000.raw'],
     doneAt: at,
+    ...change,
+  }
+}
+
+export function samplePointEntry(change: Partial<PointEntry> = {}): PointEntry {
+  const { id, vm, policy } = sampleJob()
+  return {
+    pointId: samplePointId,
+    vmId: vm.vmId,
+    vmName: vm.name,
+    sequence: 3,
+    capturedAt: at,
+    committedAt: at,
+    grade: 'crash',
+    policyName: policy.name,
+    jobId: id,
+    disks: [{ key: 2000, label: 'Hard disk 1', capacityBytes: 1 << 30 }],
+    storedBytes: 8,
     ...change,
   }
 }

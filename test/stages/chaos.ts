@@ -159,7 +159,7 @@ export function wrapped<Port extends object>(port: Port, name: string, around: A
 }
 
 export function wrappedJobStore(store: JobStore, around: Around): JobStore {
-  const { runs, jobs, attempts, resources, guests, vms, policies, operations, alarms, doors } = store
+  const { runs, jobs, attempts, resources, guests, vms, policies, operations, alarms, points, doors } = store
   return {
     runs: wrapped(runs, 'runs', around),
     jobs: wrapped(jobs, 'jobs', around),
@@ -170,6 +170,7 @@ export function wrappedJobStore(store: JobStore, around: Around): JobStore {
     policies: wrapped(policies, 'policies', around),
     operations: wrapped(operations, 'operations', around),
     alarms: wrapped(alarms, 'alarms', around),
+    points: wrapped(points, 'points', around),
     doors: wrapped(doors, 'doors', around),
     jobsOfRun: (run, cancel) => around('jobsOfRun', () => store.jobsOfRun(run, cancel)),
     dueJobs: (query, cancel) => around('dueJobs', () => store.dueJobs(query, cancel)),
@@ -180,6 +181,7 @@ export function wrappedJobStore(store: JobStore, around: Around): JobStore {
     recentRuns: (query, cancel) => around('recentRuns', () => store.recentRuns(query, cancel)),
     recentOperations: (query, cancel) => around('recentOperations', () => store.recentOperations(query, cancel)),
     recentAlarms: (query, cancel) => around('recentAlarms', () => store.recentAlarms(query, cancel)),
+    recentPoints: (query, cancel) => around('recentPoints', () => store.recentPoints(query, cancel)),
     listPolicies: (cancel) => around('listPolicies', () => store.listPolicies(cancel)),
   }
 }

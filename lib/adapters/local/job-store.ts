@@ -5,15 +5,22 @@ import type { Cancel } from '../../base/time-limit.ts'
 import { type AlarmRecord, alarmDueAtMs } from '../../model/alarm.ts'
 import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
-import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PointId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
 import { type Operation, operationDueAtMs } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
+import type { PointEntry } from '../../model/point-entry.ts'
 import { type Run, runDueAtMs } from '../../model/run.ts'
 import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
 import type { DueQuery, JobStore, Page, Records, Versioned } from '../../ports/job-store.ts'
-import { alarmRecord, doorRecord, operationRecord, storedPolicyRecord } from '../../wire/door-records.ts'
+import {
+  alarmRecord,
+  doorRecord,
+  operationRecord,
+  pointEntryRecord,
+  storedPolicyRecord,
+} from '../../wire/door-records.ts'
 import {
   attemptRecord,
   guestTrustRecord,
@@ -57,6 +64,11 @@ export function sqliteJobStore(state: State): JobStore {
       codec: alarmRecord,
       columns: { created_at: ({ alarm }) => alarm.receivedAt, wake_at_ms: alarmDueAtMs },
     }),
+    points: table<PointId, PointEntry>(state, {
+      name: 'points',
+      codec: pointEntryRecord,
+      columns: { created_at: ({ capturedAt }) => capturedAt, vm_id: ({ vmId }) => vmId },
+    }),
     doors: table<string, DoorState>(state, { name: 'doors', codec: doorRecord, columns: {} }),
     jobsOfRun: (run, cancel) =>
       answer(cancel, () =>
@@ -72,6 +84,8 @@ export function sqliteJobStore(state: State): JobStore {
     recentOperations: (page, cancel) =>
       answer(cancel, () => pageOf(state, page, { table: 'operations', codec: operationRecord })),
     recentAlarms: (page, cancel) => answer(cancel, () => pageOf(state, page, { table: 'alarms', codec: alarmRecord })),
+    recentPoints: (page, cancel) =>
+      answer(cancel, () => pageOf(state, page, { table: 'points', codec: pointEntryRecord })),
     listPolicies: (cancel) =>
       answer(cancel, () =>
         list(state, 'SELECT body, version FROM policies ORDER BY id', []).map(
@@ -81,7 +95,10 @@ export function sqliteJobStore(state: State): JobStore {
   }
 }
 
-type Listed<Value> = { readonly table: 'jobs' | 'runs' | 'operations' | 'alarms'; readonly codec: RecordCodec<Value> }
+type Listed<Value> = {
+  readonly table: 'jobs' | 'runs' | 'operations' | 'alarms' | 'points'
+  readonly codec: RecordCodec<Value>
+}
 
 function dueOf<Value>(
   state: State,
@@ -92,10 +109,17 @@ function dueOf<Value>(
   return list(state, text, [beforeMs, limit]).map((row) => versioned(row, codec))
 }
 
-function pageOf<Value>(state: State, { limit, after }: Page, { table: name, codec }: Listed<Value>): readonly Value[] {
-  const rest = after === undefined ? '' : 'WHERE (created_at, id) < (?, ?)'
-  const text = `SELECT body, version FROM ${name} ${rest} ORDER BY created_at DESC, id DESC LIMIT ?`
-  const values = after === undefined ? [limit] : [after.at, after.id, limit]
+function pageOf<Value>(
+  state: State,
+  { limit, after, vmId }: Page & { readonly vmId?: VmId },
+  { table: name, codec }: Listed<Value>,
+): readonly Value[] {
+  const rest = after === undefined ? [] : [{ text: '(created_at, id) < (?, ?)', values: [after.at, after.id] }]
+  const own = vmId === undefined ? [] : [{ text: 'vm_id = ?', values: [vmId] }]
+  const conditions = [...own, ...rest]
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(({ text }) => text).join(' AND ')}`
+  const text = `SELECT body, version FROM ${name} ${where} ORDER BY created_at DESC, id DESC LIMIT ?`
+  const values = [...conditions.flatMap((condition) => condition.values), limit]
   return list(state, text, values).map((row) => versioned(row, codec).value)
 }
 
@@ -113,6 +137,7 @@ type Table<Value> = {
     | 'policies'
     | 'operations'
     | 'alarms'
+    | 'points'
     | 'doors'
   readonly codec: RecordCodec<Value>
   /** What is kept beside the body to be searched by. */

@@ -11,7 +11,7 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 5
+const SCHEMA_VERSION = 6
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
@@ -36,6 +36,10 @@ const ADDED = [
    CREATE INDEX runs_by_wake ON runs (wake_at_ms) WHERE wake_at_ms IS NOT NULL;
    CREATE INDEX operations_by_wake ON operations (wake_at_ms) WHERE wake_at_ms IS NOT NULL;
    CREATE INDEX alarms_by_wake ON alarms (wake_at_ms) WHERE wake_at_ms IS NOT NULL;`,
+  `CREATE TABLE points (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL,
+                        vm_id TEXT NOT NULL) STRICT;
+   CREATE INDEX points_by_age ON points (created_at);
+   CREATE INDEX points_by_vm ON points (vm_id, created_at);`,
 ]
 
 const SCHEMA = `

@@ -4,10 +4,11 @@ import { assert } from '../../base/errors.ts'
 import { type AlarmRecord, alarmDueAtMs } from '../../model/alarm.ts'
 import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
-import type { AlarmId, JobId, OperationId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
+import type { AlarmId, JobId, OperationId, PointId, PolicyName, RunId, SessionId, VmId } from '../../model/ids.ts'
 import { type Attempt, dueAtMs, type Job } from '../../model/job.ts'
 import { type Operation, operationDueAtMs } from '../../model/operation.ts'
 import type { Resource } from '../../model/places.ts'
+import type { PointEntry } from '../../model/point-entry.ts'
 import { type Run, runDueAtMs } from '../../model/run.ts'
 import type { StoredPolicy } from '../../model/stored-policy.ts'
 import type { VmHistory } from '../../model/vm-history.ts'
@@ -18,6 +19,7 @@ export function memoryJobStore(): JobStore {
   const jobs = new Map<JobId, Versioned<Job>>()
   const operations = new Map<OperationId, Versioned<Operation>>()
   const alarms = new Map<AlarmId, Versioned<AlarmRecord>>()
+  const points = new Map<PointId, Versioned<PointEntry>>()
   const policies = new Map<PolicyName, Versioned<StoredPolicy>>()
   return {
     runs: records(runs),
@@ -29,6 +31,7 @@ export function memoryJobStore(): JobStore {
     policies: records(policies),
     operations: records(operations),
     alarms: records(alarms),
+    points: records(points),
     doors: records(new Map<string, Versioned<DoorState>>()),
     async jobsOfRun(run, { signal }) {
       signal.throwIfAborted()
@@ -65,6 +68,11 @@ export function memoryJobStore(): JobStore {
     async recentAlarms(page, { signal }) {
       signal.throwIfAborted()
       return pageOf(alarms, page, ({ alarm }) => alarm.receivedAt)
+    },
+    async recentPoints({ vmId, ...page }, { signal }) {
+      signal.throwIfAborted()
+      const own = [...points].filter(([, { value }]) => vmId === undefined || value.vmId === vmId)
+      return pageOf(new Map(own), page, (point) => point.capturedAt)
     },
     async listPolicies({ signal }) {
       signal.throwIfAborted()

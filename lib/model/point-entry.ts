@@ -1,0 +1,44 @@
+// A restore point as the state lists it, for those who have no key to the repository. A note only: the repository is the authority.
+
+import type { GradeRecord } from './grade.ts'
+import type { JobId, PointId, PolicyName, VmId } from './ids.ts'
+import type { Attempt, Job } from './job.ts'
+
+export type PointEntry = {
+  readonly pointId: PointId
+  readonly vmId: VmId
+  /** The VM's name at that time. */
+  readonly vmName: string
+  readonly sequence: number
+  /** ISO 8601, UTC. */
+  readonly capturedAt: string
+  readonly committedAt: string
+  readonly grade: GradeRecord['reached']
+  readonly policyName: PolicyName
+  readonly jobId: JobId
+  readonly disks: readonly { readonly key: number; readonly label: string; readonly capacityBytes: number }[]
+  /** Bytes stored for this point alone. */
+  readonly storedBytes: number
+}
+
+/** @returns null for a job that published no point */
+export function pointEntryOf(job: Job, attempt: Attempt | null): PointEntry | null {
+  const { pointId, capture, vm, times } = job
+  const sealed = attempt?.result?.kind === 'sealed' ? attempt.result : null
+  if (pointId === null || capture === null || times.committedAt === null || sealed?.pointId !== pointId) return null
+  return {
+    pointId,
+    vmId: vm.vmId,
+    vmName: vm.name,
+    sequence: sealed.sequence,
+    capturedAt: capture.takenAt,
+    committedAt: times.committedAt,
+    grade: capture.grade.reached,
+    policyName: job.policy.name,
+    jobId: job.id,
+    disks: capture.disks
+      .filter(({ key }) => !capture.excludedDisks.some((excluded) => excluded.key === key))
+      .map(({ key, label, capacityBytes }) => ({ key, label, capacityBytes })),
+    storedBytes: job.counts.storedBytes,
+  }
+}
