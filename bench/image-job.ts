@@ -35,7 +35,13 @@ export function imageJob({ image, number, tracking }: BenchImage): Job {
   }
   const vm = { moref: parseMoref('vm-1'), vmId, name: 'bench', datacenter: 'DC' }
   return {
-    ...newJob({ run: { id: runId, policy: defaultPolicy(), full: false }, vm, groups: [], createdAt: at }),
+    ...newJob({
+      run: { id: runId, policy: defaultPolicy(), full: false },
+      vm,
+      groups: [],
+      beginBefore: null,
+      createdAt: at,
+    }),
     state: 'transferring',
     nextStage: 'transfer',
     wakeAtMs: 0,

@@ -20,6 +20,8 @@ export type RunRequest = {
   readonly full?: boolean
   /** Who asks, in the words of the door. */
   readonly requestedBy?: string
+  /** When a schedule meant it to start: ISO 8601, UTC. */
+  readonly scheduledAt?: string
   /** Idempotency key: scheduled time, event id, or whatever the caller repeats. */
   readonly key: string
 }
@@ -40,10 +42,12 @@ export async function requestRun(
     requestedAt: isoTime(nowMs),
     requestedBy: request.requestedBy ?? null,
     cancelRequestedAt: null,
+    scheduledAt: request.scheduledAt ?? null,
     state: 'requested',
     wakeAtMs: nowMs + PLAN_OVERDUE_MS,
     jobIds: [],
     refusal: null,
+    leftOut: [],
   }
   await deps.jobStore.runs.create(id, run, cancel)
   await deps.sender.send({ v: 1, kind: 'plan', runId: id }, { delayMs: 0 }, cancel)

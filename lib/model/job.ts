@@ -119,6 +119,8 @@ export type Job = {
   readonly cancelRequestedAt: string | null
   /** Fixed on entering 'releasing'. */
   readonly outcome: Outcome | null
+  /** When the window of its schedule closes: a job that has not begun to capture by then is skipped. ISO 8601, UTC; null: never. */
+  readonly beginBefore: string | null
   readonly owes: readonly Debt[]
   /** When every freeze of this job must have ended by our clock; null while none may hold. */
   readonly freezeDeadlineMs: number | null

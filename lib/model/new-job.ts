@@ -10,12 +10,14 @@ export type NewJob = {
   readonly run: { readonly id: RunId; readonly policy: Policy; readonly full: boolean }
   readonly vm: { readonly moref: Moref; readonly vmId: VmId; readonly name: string; readonly datacenter: string }
   readonly groups: readonly string[]
+  /** See Job. */
+  readonly beginBefore: string | null
   /** ISO 8601, UTC. */
   readonly createdAt: string
 }
 
 /** The same run and VM give the same id. */
-export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
+export function newJob({ run, vm, groups, beginBefore, createdAt }: NewJob): Job {
   return {
     id: jobIdOf(run.id, vm.vmId),
     runId: run.id,
@@ -34,6 +36,7 @@ export function newJob({ run, vm, groups, createdAt }: NewJob): Job {
     waitsFor: null,
     cancelRequestedAt: null,
     outcome: null,
+    beginBefore,
     owes: [],
     freezeDeadlineMs: null,
     freezes: 0,

@@ -1,6 +1,7 @@
 // What is remembered of a VM from one job to the next: a reset that is due, how long its snapshots took, what hunt tried.
 
-import type { JobId, VmId } from './ids.ts'
+import type { GradeRecord } from './grade.ts'
+import type { JobId, PointId, VmId } from './ids.ts'
 
 /** How one backup's snapshot weighed on its VM. */
 export type SnapshotTimes = {
@@ -26,6 +27,15 @@ export type VmHistory = {
   readonly lastReset: { readonly at: string; readonly reason: string } | null
   /** Newest last, SNAPSHOTS_MAX at most. */
   readonly snapshots: readonly SnapshotTimes[]
+  /** The newest restore point of a job of ours, whatever its policy; null when none is known. */
+  readonly lastSuccess: {
+    /** When its snapshot was taken: ISO 8601, UTC. */
+    readonly at: string
+    readonly pointId: PointId
+    readonly grade: GradeRecord['reached']
+    /** From the job's start to its commit. */
+    readonly tookMs: number
+  } | null
   /** The ladder that hunt climbs where disks do not consolidate; null where there is nothing to mend. */
   readonly hunt: {
     readonly tries: number
@@ -39,7 +49,7 @@ export type VmHistory = {
 export const SNAPSHOTS_MAX = 20
 
 export function newVmHistory({ vmId, name }: Pick<VmHistory, 'vmId' | 'name'>): VmHistory {
-  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], hunt: null }
+  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], lastSuccess: null, hunt: null }
 }
 
 /** What a reset is due for. A lie that was found is not lived with; what merely does not work may be as it is for good. */
@@ -61,4 +71,11 @@ export function withResetDone(history: VmHistory, at: string): VmHistory {
   const { trackingReset } = history
   if (trackingReset === null) return history
   return { ...history, trackingReset: null, lastReset: { at, reason: trackingReset.reason } }
+}
+
+/** Keeps the newest: a job that ends late does not take the place of one whose snapshot is younger. */
+export function withSuccess(history: VmHistory, success: NonNullable<VmHistory['lastSuccess']>): VmHistory {
+  const { lastSuccess } = history
+  if (lastSuccess !== null && Date.parse(lastSuccess.at) >= Date.parse(success.at)) return history
+  return { ...history, lastSuccess: success }
 }

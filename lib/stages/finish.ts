@@ -9,6 +9,7 @@ import type { Notice } from '../model/outcome.ts'
 import { pointEntryOf } from '../model/point-entry.ts'
 import { costOf } from '../model/prices.ts'
 import { addUsage } from '../model/usage.ts'
+import { withSuccess } from '../model/vm-history.ts'
 import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
@@ -16,6 +17,7 @@ import { tasksUsage } from './job-usage.ts'
 import { giveBackPlaces } from './places.ts'
 import { movedBy, type Step } from './step.ts'
 import { markUnproven } from './unproven.ts'
+import { rememberVm } from './vm-history.ts'
 
 export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
   const cleaned = await cleanGuest(hold, deps, cancel)
@@ -27,6 +29,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   await listPoint(hold.job(), deps, cancel)
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
+  await noteSuccess(hold.job(), { deps, cancel })
   const tasks = await tasksUsage(hold.job(), deps, cancel)
   const job = await hold.update((each) => ({ ...each, usage: { ...each.usage, tasks } }), cancel)
   const at = isoTime(deps.clock.nowMs())
@@ -67,6 +70,19 @@ async function listPoint(job: Job, { jobStore }: StageDeps, cancel: Cancel): Pro
   const attempt = await jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
   const entry = pointEntryOf(job, attempt?.value ?? null)
   if (entry !== null) await jobStore.points.create(entry.pointId, entry, cancel)
+}
+
+/** What an RPO is measured by. */
+async function noteSuccess(
+  { vm, capture, pointId, times }: Job,
+  call: { readonly deps: StageDeps; readonly cancel: Cancel },
+): Promise<void> {
+  const { committedAt, capturedAt } = times
+  if (committedAt === null || capture === null || pointId === null) return
+  const startedMs = Date.parse(times.startedAt ?? times.createdAt)
+  const tookMs = Math.max(0, Date.parse(committedAt) - startedMs)
+  const success = { at: capturedAt ?? capture.takenAt, pointId, grade: capture.grade.reached, tookMs }
+  await rememberVm(vm, (history) => withSuccess(history, success), call)
 }
 
 /** A guest that does not answer is tried again for cleanupMs; what is left there then is said. */

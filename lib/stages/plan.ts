@@ -49,7 +49,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   const createdAt = isoTime(deps.clock.nowMs())
   const jobs = choice.vms.map((vm) => {
     const ofVm = { ...run, policy: policyForVm(run.policy, vm) }
-    return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), createdAt }), deps, 0)
+    return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), beginBefore: null, createdAt }), deps, 0)
   })
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
   const planned = await writePlanned(found, jobs, { deps, cancel })

@@ -32,9 +32,11 @@ export const outcome = z.strictObject({
   hint: z.string().nullable(),
 }) satisfies z.ZodType<Outcome>
 
+const gradeReached = z.enum(['application', 'filesystem', 'crash', 'offline'])
+
 export const gradeRecord = z.strictObject({
   requested: grade,
-  reached: z.enum(['application', 'filesystem', 'crash', 'offline']),
+  reached: gradeReached,
   quiesced: z.boolean(),
   method: z.enum(['tools', 'windows-vss', 'scripts', 'none']),
   freezeMs: z.number().min(0),
@@ -126,6 +128,8 @@ const job = z.strictObject({
   // Jobs of before there was cancelling have none.
   cancelRequestedAt: time.nullable().default(null),
   outcome: outcome.nullable(),
+  // Jobs of before there were schedules have none.
+  beginBefore: time.nullable().default(null),
   owes: z.array(debt),
   freezeDeadlineMs: z.number().nullable(),
   // Records of before guest processing have none of these; those of before admission no footing and no grant.
@@ -173,10 +177,14 @@ const run = z.strictObject({
   // Records of before the API have neither.
   requestedBy: z.string().nullable().default(null),
   cancelRequestedAt: time.nullable().default(null),
+  scheduledAt: time.nullable().default(null),
   state: z.enum(['requested', 'planned', 'refused']),
   wakeAtMs: z.number().nullable(),
   jobIds: z.array(jobId),
   refusal: outcome.nullable(),
+  leftOut: z
+    .array(z.strictObject({ code: z.string(), message: z.string(), count, names: z.array(z.string()) }))
+    .default([]),
 }) satisfies z.ZodType<Run>
 
 const diskAudit = z.strictObject({
@@ -256,6 +264,10 @@ const vmHistory = z.strictObject({
       growthBytes: orNull,
     }),
   ),
+  lastSuccess: z
+    .strictObject({ at: time, pointId, grade: gradeReached, tookMs: z.number().min(0) })
+    .nullable()
+    .default(null),
   hunt: z
     .strictObject({ tries: count, triedAt: time, reason: z.string(), snapshot: z.string().nullable().default(null) })
     .nullable(),

@@ -43,7 +43,13 @@ export function sampleJob(change: Partial<Job> = {}): Job {
     datacenter: 'DC0',
   }
   return {
-    ...newJob({ run: { id: sampleRunId, policy: defaultPolicy(), full: true }, vm, groups: [], createdAt: at }),
+    ...newJob({
+      run: { id: sampleRunId, policy: defaultPolicy(), full: true },
+      vm,
+      groups: [],
+      beginBefore: null,
+      createdAt: at,
+    }),
     id: parseJobId('00112233445566778899aabbccddeeff'),
     wakeAtMs: 1_760_000_000_000,
     tracking: { active: true, reason: null },
@@ -62,6 +68,7 @@ export function fullJob(): Job {
     failingSinceMs: 6,
     waitsFor: 'a place',
     cancelRequestedAt: at,
+    beginBefore: at,
     outcome: { kind: 'warning', code: 'cbt-unavailable', message: 'Read in full', hint: 'Nothing to do' },
     owes: [
       { kind: 'place', resource: 'vm:1' },
@@ -183,6 +190,8 @@ export function sampleRun(change: Partial<Run> = {}): Run {
     wakeAtMs: 1_760_000_000_000,
     jobIds: [],
     refusal: null,
+    scheduledAt: at,
+    leftOut: [{ code: 'coalesced', message: 'A job of the same policy works on it', count: 1, names: ['db-2'] }],
     ...change,
   }
 }
@@ -218,6 +227,7 @@ export function sampleVmHistory(): VmHistory {
     snapshots: [
       { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
     ],
+    lastSuccess: { at, pointId: samplePointId, grade: 'filesystem', tookMs: 90_000 },
     hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation', snapshot: 'coldframe-hunt-x-1' },
   }
 }

@@ -186,7 +186,7 @@ function jobRecord(id: Job['id'], capture: Capture, policy: Policy): Job {
   const run = { id: runIdOf({ policy: parsePolicyName('test'), key: 'run' }), policy, full: false }
   const vm = { moref: capture.snapshot, vmId: VM_ID, name: 'db-1', datacenter: 'DC' }
   return {
-    ...newJob({ run, vm, groups: [], createdAt: '2026-01-01T00:00:00.000Z' }),
+    ...newJob({ run, vm, groups: [], beginBefore: null, createdAt: '2026-01-01T00:00:00.000Z' }),
     id,
     state: 'transferring',
     nextStage: 'transfer',

@@ -330,6 +330,7 @@ describe('watch', () => {
       run,
       vm: { ...addVm(world), datacenter: 'DC' },
       groups: [],
+      beginBefore: null,
       createdAt: '2026-01-02T03:04:05.000Z',
     })
     const job: Job = { ...made, state: 'capturing', freezes: 1, freezeDeadlineMs: world.clock.nowMs() - 1 }

@@ -114,7 +114,13 @@ async function look(setting: Setting = {}) {
     guest: { ...defaultPolicy().guest, mode: 'try', credentials: 'account', hostKey: 'first-seen', ...setting.guest },
   }
   const run = { id: runIdOf({ policy: policy.name, key: 'k' }), policy, full: false }
-  const job = newJob({ run, vm: { ...vm, datacenter: 'DC' }, groups: [], createdAt: '2026-01-02T03:04:05.000Z' })
+  const job = newJob({
+    run,
+    vm: { ...vm, datacenter: 'DC' },
+    groups: [],
+    beginBefore: null,
+    createdAt: '2026-01-02T03:04:05.000Z',
+  })
   await using session = await deps.vsphere.open(cancel)
 
   const way = await findWayIn({ session, vm: await session.readVm(vm.moref, cancel), job }, deps, cancel)

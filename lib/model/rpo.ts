@@ -1,0 +1,35 @@
+// "At least every four hours": how often to look, and which VMs are due at a look. Pure.
+
+import type { VmHistory } from './vm-history.ts'
+
+const MINUTE_MS = 60_000
+const TICK_MS_MAX = 60 * MINUTE_MS
+
+/** How often VMs of a policy are looked at: eight times in its RPO, in whole minutes, from 1 minute to 1 hour. */
+export function rpoTickMs(rpoMs: number): number {
+  const minutes = Math.floor(rpoMs / 8 / MINUTE_MS)
+  return Math.min(TICK_MS_MAX, Math.max(1, minutes) * MINUTE_MS)
+}
+
+export type LastSuccess = Pick<VmHistory, 'lastSuccess'>
+
+/**
+ * When a VM must be started so that its newest point never becomes older than the RPO: by then, less what its last backup took from start to
+ * commit (half the RPO at most). Negative infinity for one that has no point.
+ */
+export function dueByMs({ lastSuccess }: LastSuccess, rpoMs: number): number {
+  if (lastSuccess === null) return Number.NEGATIVE_INFINITY
+  const leadMs = Math.min(rpoMs / 2, lastSuccess.tookMs)
+  return Date.parse(lastSuccess.at) + rpoMs - leadMs
+}
+
+/** Whether a VM is started at this look: it could not wait for the next one. */
+export function isDue(history: LastSuccess, rpoMs: number, nowMs: number): boolean {
+  return dueByMs(history, rpoMs) < nowMs + rpoTickMs(rpoMs)
+}
+
+/** For how long the newest point has been older than the RPO; 0 while it is not, null where there is no point. */
+export function missedByMs({ lastSuccess }: LastSuccess, rpoMs: number, nowMs: number): number | null {
+  if (lastSuccess === null) return null
+  return Math.max(0, nowMs - rpoMs - Date.parse(lastSuccess.at))
+}
