@@ -6,13 +6,19 @@ import { keyWrapperContract } from '../contract/key-wrapper.ts'
 // The least that Argon2id takes: how hard guessing is made is not what the contract is about.
 const cost = { memoryKiB: 64, passes: 1, lanes: 1 }
 
-keyWrapperContract('passphrase', () => ({
+keyWrapperContract('passphrase', async () => ({
   wrapper: passphraseWrapper({ passphrase: 'correct horse', random: systemRandom, cost }),
   again: passphraseWrapper({ passphrase: 'correct horse', random: systemRandom }),
   other: passphraseWrapper({ passphrase: 'correct hors', random: systemRandom }),
+  [Symbol.asyncDispose]: async () => undefined,
 }))
 
-keyWrapperContract('memory', () => {
+keyWrapperContract('memory', async () => {
   const wrapper = memoryKeyWrapper()
-  return { wrapper, again: wrapper, other: memoryKeyWrapper() }
+  return {
+    wrapper,
+    again: wrapper,
+    other: memoryKeyWrapper(),
+    [Symbol.asyncDispose]: async () => undefined,
+  }
 })

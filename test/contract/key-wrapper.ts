@@ -7,26 +7,33 @@ const cancel = { signal: new AbortController().signal }
 const key = Uint8Array.from({ length: 32 }, (_, index) => index * 7)
 const context = { repositoryId: '00112233445566778899aabbccddeeff', kid: '0011223344556677' }
 
-/** @param open two wrappers: the second opens what the first wrapped; `other` must not */
-export function keyWrapperContract(
-  name: string,
-  open: () => { readonly wrapper: KeyWrapper; readonly again: KeyWrapper; readonly other: KeyWrapper },
-): void {
+export type OpenedWrappers = AsyncDisposable & {
+  readonly wrapper: KeyWrapper
+  /** Opens what the first wrapped. */
+  readonly again: KeyWrapper
+  /** Must not. */
+  readonly other: KeyWrapper
+}
+
+export function keyWrapperContract(name: string, open: () => Promise<OpenedWrappers>): void {
   describe(`key wrapper: ${name}`, () => {
     it('opens what it wrapped, also in another life, and never wraps twice alike', async () => {
-      const { wrapper, again } = open()
+      await using opened = await open()
+      const { wrapper, again } = opened
       const [first, second] = [await wrapper.wrap(key, context, cancel), await wrapper.wrap(key, context, cancel)]
       expect(first).not.toEqual(second)
       for (const blob of [first, second]) expect(await again.unwrap(blob, context, cancel)).toEqual(key)
     })
 
     it('does not show the key in the blob', async () => {
-      const blob = Buffer.from(await open().wrapper.wrap(key, context, cancel))
+      await using opened = await open()
+      const blob = Buffer.from(await opened.wrapper.wrap(key, context, cancel))
       expect(blob.includes(Buffer.from(key.subarray(0, 8)))).toBe(false)
     })
 
     it('answers null for a blob of another key, repository or key id, and for a flipped bit', async () => {
-      const { wrapper, other } = open()
+      await using opened = await open()
+      const { wrapper, other } = opened
       const blob = await wrapper.wrap(key, context, cancel)
       expect(await other.unwrap(blob, context, cancel)).toBeNull()
       expect(await wrapper.unwrap(blob, { ...context, repositoryId: 'f'.repeat(32) }, cancel)).toBeNull()
@@ -38,7 +45,8 @@ export function keyWrapperContract(
 
     it('does nothing for a caller that has been cancelled', async () => {
       const gone = { signal: AbortSignal.abort(new Error('over')) }
-      await expect(open().wrapper.wrap(key, context, gone)).rejects.toThrow('over')
+      await using opened = await open()
+      await expect(opened.wrapper.wrap(key, context, gone)).rejects.toThrow('over')
     })
   })
 }
