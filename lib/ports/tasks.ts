@@ -1,13 +1,7 @@
 // Long-running tasks: a container on Fargate, a child process on one machine. No code.
 
 import type { Cancel } from '../base/time-limit.ts'
-import type { JobId, OperationId } from '../model/ids.ts'
-
-/** What a task is to do. */
-export type TaskWork =
-  | { readonly kind: 'move'; readonly jobId: JobId; readonly attempt: number }
-  /** A restore or a check; its record says which. */
-  | { readonly kind: 'operate'; readonly operationId: OperationId; readonly attempt: number }
+import type { TaskWork } from '../model/task-work.ts'
 
 export type TaskRequest = {
   readonly work: TaskWork
@@ -31,6 +25,11 @@ export interface Tasks {
    * leaves open whether it was
    */
   start(request: TaskRequest, cancel: Cancel): Promise<{ readonly taskId: string }>
+  /**
+   * The task that a start like this one made, whatever became of the call.
+   * @returns null when none is known: it may never have been started, be listed late, or have ended
+   */
+  find(request: TaskRequest, cancel: Cancel): Promise<string | null>
   describe(taskId: string, cancel: Cancel): Promise<TaskState>
   /** Asks it to stop; it may take a while. */
   stop(taskId: string, cancel: Cancel): Promise<void>

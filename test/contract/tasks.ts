@@ -49,6 +49,14 @@ export function tasksContract(name: string, open: () => Promise<OpenedTasks>): v
       expect(await opened.failing.describe(taskId, cancel)).toMatchObject({ kind: 'stopped', exitCode: 1 })
     })
 
+    it('find the task of a start by the same words, and none for a start that never was', async () => {
+      await using opened = await open()
+      const { taskId } = await opened.waiting.start(request('a'), cancel)
+
+      expect(await opened.waiting.find(request('a'), cancel)).toBe(taskId)
+      expect(await opened.waiting.find(request('b'), cancel)).toBeNull()
+    })
+
     it('know nothing of a task that nobody started', async () => {
       await using opened = await open()
 

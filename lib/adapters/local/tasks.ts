@@ -6,8 +6,9 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { BackupError, messageOf } from '../../base/errors.ts'
 import { processStart } from '../../base/process-identity.ts'
+import { argumentsOf, type TaskWork } from '../../model/task-work.ts'
 import type { Log } from '../../ports/log.ts'
-import type { TaskRequest, TaskState, Tasks, TaskWork } from '../../ports/tasks.ts'
+import type { TaskRequest, TaskState, Tasks } from '../../ports/tasks.ts'
 import type { State } from './state.ts'
 
 export type ChildTasksOptions = {
@@ -71,6 +72,12 @@ export function childTasks(state: State, options: ChildTasksOptions): ChildTasks
       return { taskId }
     },
 
+    async find(request, { signal }) {
+      signal.throwIfAborted()
+      const taskId = taskIdOf(request)
+      return state.read((sql) => sql('SELECT id FROM tasks WHERE id = ?').get(taskId)) === undefined ? null : taskId
+    },
+
     async describe(taskId, { signal }) {
       signal.throwIfAborted()
       const row = state.read((sql) => sql('SELECT * FROM tasks WHERE id = ?').get(taskId))
@@ -127,14 +134,6 @@ function startChild(work: TaskWork, options: ChildTasksOptions & { readonly task
   } finally {
     closeSync(output)
   }
-}
-
-/** What the program of a task is told to do, as words of its command line. */
-function argumentsOf(work: TaskWork): readonly string[] {
-  const attempt = ['--attempt', String(work.attempt)]
-  return work.kind === 'move'
-    ? ['move', '--job', work.jobId, ...attempt]
-    : ['operate', '--operation', work.operationId, ...attempt]
 }
 
 function startFailed(file: string, why: string, cause?: unknown): BackupError {

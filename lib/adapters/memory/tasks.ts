@@ -32,7 +32,7 @@ export function memoryTasks(program: TaskProgram): MemoryTasks {
     placements: 1,
     async start(request: TaskRequest, { signal }) {
       signal.throwIfAborted()
-      const taskId = `task-${createHash('sha256').update(request.clientToken).digest('hex').slice(0, 16)}`
+      const taskId = taskIdOf(request)
       if (tasks.has(taskId)) return { taskId }
       const stop = new AbortController()
       const set = (state: TaskState): void => {
@@ -52,6 +52,11 @@ export function memoryTasks(program: TaskProgram): MemoryTasks {
       tasks.set(taskId, { state: { kind: 'running' }, stop, ended })
       return { taskId }
     },
+    async find(request, { signal }) {
+      signal.throwIfAborted()
+      const taskId = taskIdOf(request)
+      return tasks.has(taskId) ? taskId : null
+    },
     async describe(taskId, { signal }) {
       signal.throwIfAborted()
       return tasks.get(taskId)?.state ?? { kind: 'unknown' }
@@ -64,4 +69,8 @@ export function memoryTasks(program: TaskProgram): MemoryTasks {
       await Promise.all([...tasks.values()].map(({ ended }) => ended))
     },
   }
+}
+
+function taskIdOf({ clientToken }: TaskRequest): string {
+  return `task-${createHash('sha256').update(clientToken).digest('hex').slice(0, 16)}`
 }

@@ -1,0 +1,232 @@
+// Tasks on Amazon ECS: Fargate in subnets of a VPC, or machines of one's own (ECS Anywhere).
+
+import {
+  DescribeTasksCommand,
+  ECSClient,
+  ListTasksCommand,
+  RunTaskCommand,
+  type RunTaskCommandInput,
+  type RunTaskCommandOutput,
+  StopTaskCommand,
+  type Task,
+} from '@aws-sdk/client-ecs'
+import { assert, BackupError, quote } from '../../base/errors.ts'
+import type { Cancel } from '../../base/time-limit.ts'
+import { argumentsOf, type TaskWork } from '../../model/task-work.ts'
+import type { TaskRequest, TaskState, Tasks } from '../../ports/tasks.ts'
+import type { Capacity } from '../../wire/aws-settings.ts'
+import { startedByOf } from '../../wire/started-by.ts'
+import { type AwsPatience, type AwsPlace, callAws, clientSettings } from './call.ts'
+
+export type EcsTasksSettings = {
+  readonly cluster: string
+  readonly taskDefinition: string
+  readonly subnets: readonly string[]
+  readonly securityGroups: readonly string[]
+  readonly capacity: readonly Capacity[]
+  /** The container of the task definition that is told what to do. */
+  readonly container?: string
+}
+
+/** The name of the container in our task definition. */
+export const TASK_CONTAINER = 'coldframe'
+
+/**
+ * Each capacity in each subnet is one placement, capacities in the order given; a machine of one's own needs no subnet. ECS keeps a
+ * client token for 24 hours: the same start again gives the task that it made.
+ */
+export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & AwsPlace): Tasks {
+  const { clock, random, ...place } = patience
+  const { cluster } = settings
+  const client = new ECSClient(clientSettings(place))
+  const places = placesOf(settings)
+  assert(places.length > 0, 'tasks have at least one place to run in')
+  return {
+    placements: places.length,
+
+    async start(request, cancel) {
+      const where = places[request.placement]
+      assert(where !== undefined, `placement ${request.placement} is one of ${places.length}`)
+      const input = runTaskInput(request, { settings, place: where })
+      const answer = await callAws(
+        {
+          what: `start a task for ${nameOf(request.work)} in ${wordsOf(where)}`,
+          send: (options) => client.send(new RunTaskCommand(input), options),
+          translate: (code, error) => (code === 'ConflictException' ? tokenUsed(request, error) : null),
+        },
+        { clock, random },
+        cancel,
+      )
+      return { taskId: startedTask(answer, { request, place: where }) }
+    },
+
+    async find(request, cancel) {
+      const startedBy = startedByOf(request)
+      // The only filter that may be given beside the cluster; ECS then lists those that run or are about to.
+      const { taskArns = [] } = await callAws(
+        {
+          what: `look for the task of ${nameOf(request.work)}`,
+          send: (options) => client.send(new ListTasksCommand({ cluster, startedBy }), options),
+        },
+        { clock, random },
+        cancel,
+      )
+      return taskArns[0] ?? null
+    },
+
+    describe: (taskId, cancel) => describeTask(taskId, { client, settings, patience: { clock, random } }, cancel),
+    stop: (taskId, cancel) => stopTask(taskId, { client, settings, patience: { clock, random } }, cancel),
+  }
+}
+
+type Asked = {
+  readonly client: ECSClient
+  readonly settings: EcsTasksSettings
+  readonly patience: AwsPatience
+}
+
+async function describeTask(taskId: string, { client, settings, patience }: Asked, cancel: Cancel): Promise<TaskState> {
+  cancel.signal.throwIfAborted()
+  if (!isTaskId(taskId)) return { kind: 'unknown' }
+  const command = { cluster: settings.cluster, tasks: [taskId] }
+  const { tasks = [], failures = [] } = await callAws(
+    {
+      what: `look at task ${quote(taskId)}`,
+      send: (options) => client.send(new DescribeTasksCommand(command), options),
+    },
+    patience,
+    cancel,
+  )
+  const [task] = tasks
+  if (task !== undefined) return stateOf(task, settings.container ?? TASK_CONTAINER)
+  const reasons = failures.map(({ reason = 'no reason' }) => reason)
+  if (reasons.length > 0 && reasons.every((reason) => reason === 'MISSING')) return { kind: 'unknown' }
+  throw new BackupError(`Cannot look at task ${quote(taskId)}: ${reasons.join(', ') || 'ECS says nothing of it'}`, {
+    code: 'aws-failed',
+    retry: 'later',
+    facts: { taskId },
+  })
+}
+
+async function stopTask(taskId: string, { client, settings, patience }: Asked, cancel: Cancel): Promise<void> {
+  cancel.signal.throwIfAborted()
+  if (!isTaskId(taskId)) return
+  const command = { cluster: settings.cluster, task: taskId, reason: 'Coldframe asked it to stop' }
+  const send = async (options: { readonly abortSignal: AbortSignal }) => {
+    try {
+      await client.send(new StopTaskCommand(command), options)
+    } catch (error) {
+      // One that ECS has forgotten has stopped long ago.
+      if (!isNotFound(error)) throw error
+    }
+  }
+  await callAws({ what: `stop task ${quote(taskId)}`, send }, patience, cancel)
+}
+
+type Place = { readonly capacity: Capacity; readonly subnet: string | null }
+
+function placesOf({ capacity, subnets }: EcsTasksSettings): readonly Place[] {
+  return capacity.flatMap((one): readonly Place[] =>
+    one === 'EXTERNAL' ? [{ capacity: one, subnet: null }] : subnets.map((subnet) => ({ capacity: one, subnet })),
+  )
+}
+
+function runTaskInput(
+  request: TaskRequest,
+  { settings, place }: { readonly settings: EcsTasksSettings; readonly place: Place },
+): RunTaskCommandInput {
+  const { cluster, taskDefinition, securityGroups, container = TASK_CONTAINER } = settings
+  const command = [...argumentsOf(request.work)]
+  return {
+    ...{ cluster, taskDefinition, clientToken: request.clientToken, count: 1 },
+    ...(place.capacity === 'FARGATE_SPOT'
+      ? { capacityProviderStrategy: [{ capacityProvider: 'FARGATE_SPOT', weight: 1 }] }
+      : { launchType: place.capacity }),
+    ...(place.subnet === null
+      ? {}
+      : {
+          networkConfiguration: {
+            awsvpcConfiguration: {
+              subnets: [place.subnet],
+              securityGroups: [...securityGroups],
+              assignPublicIp: 'DISABLED',
+            },
+          },
+        }),
+    startedBy: startedByOf(request),
+    propagateTags: 'TASK_DEFINITION',
+    overrides: { containerOverrides: [{ name: container, command }] },
+  }
+}
+
+/**
+ * Failures come in a reply of success. With one, nothing was started: a task was asked for, and none is there.
+ * @throws BackupError `no-capacity`, or `task-refused` for reasons that another place would not mend
+ */
+function startedTask(
+  { tasks = [], failures = [] }: RunTaskCommandOutput,
+  { request, place }: { readonly request: TaskRequest; readonly place: Place },
+): string {
+  const taskArn = tasks[0]?.taskArn
+  if (taskArn !== undefined) return taskArn
+  const reasons = failures.map(({ reason, detail }) => [reason, detail].filter(Boolean).join(', '))
+  const what = `Cannot start a task for ${nameOf(request.work)} in ${wordsOf(place)}: ${reasons.join('; ') || 'ECS gives no reason'}`
+  const facts = { reasons, capacity: place.capacity, subnet: place.subnet }
+  if (failures.length > 0 && failures.every(({ reason = '' }) => isCapacity(reason))) {
+    const hint = 'Another place is tried, then the first again; more subnets and FARGATE_SPOT beside FARGATE help'
+    throw new BackupError(what, { code: 'no-capacity', retry: 'later', hint, facts })
+  }
+  const hint = "Look at the cluster, and at the task definition's size and attributes"
+  throw new BackupError(what, { code: 'task-refused', retry: 'later', hint, facts })
+}
+
+/**
+ * RESOURCE:* (memory, cpu, ENI, ports) and AGENT are said of machines of one's own, "Capacity is unavailable at this time …" of Fargate
+ * (Amazon ECS Developer Guide, "API failures messages"; repost.aws, "ecs-fargate-runtask-capacity").
+ */
+function isCapacity(reason: string): boolean {
+  return /^RESOURCE:|^AGENT$|^EMPTY CAPACITY PROVIDER$|capacity is unavailable|no container instances were found/i.test(
+    reason,
+  )
+}
+
+/** The token was used with other parameters: the stack was deployed anew between two tries of one start. */
+function tokenUsed(request: TaskRequest, cause: unknown): BackupError {
+  return new BackupError(
+    `Cannot start a task for ${nameOf(request.work)}: its client token was used for another start`,
+    {
+      code: 'task-token-used',
+      retry: 'later',
+      hint: 'The stack changed while the task was being started; the job is given up after a while, start it again',
+      facts: { clientToken: request.clientToken },
+      cause,
+    },
+  )
+}
+
+function stateOf({ lastStatus, containers = [], stoppedReason, stopCode }: Task, container: string): TaskState {
+  // DEPROVISIONING comes before: its containers have ended, but only STOPPED is the end.
+  if (lastStatus !== 'STOPPED') return { kind: 'running' }
+  const own = containers.find(({ name }) => name === container)
+  const words = [stoppedReason, own?.reason, stopCode === undefined ? undefined : `(${stopCode})`].filter(Boolean)
+  return { kind: 'stopped', exitCode: own?.exitCode ?? null, reason: words.join(' ') || 'ECS gives no reason' }
+}
+
+/** ARN or the last part of one: what has another form was never a task of ECS. */
+function isTaskId(taskId: string): boolean {
+  return /^(arn:aws[a-z-]*:ecs:[^\s]+\/)?[0-9a-f]{32,36}$/.test(taskId)
+}
+
+function isNotFound(error: unknown): boolean {
+  return (
+    error instanceof Error && error.name === 'InvalidParameterException' && /task was not found/i.test(error.message)
+  )
+}
+
+function nameOf(work: TaskWork): string {
+  return work.kind === 'move' ? `job "${work.jobId}"` : `operation "${work.operationId}"`
+}
+
+function wordsOf({ capacity, subnet }: Place): string {
+  return subnet === null ? capacity : `${capacity}, subnet "${subnet}"`
+}
