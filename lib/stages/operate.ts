@@ -17,6 +17,7 @@ import type { StageDeps } from './deps.ts'
 import { changeOperation, operateAgainIfOverdue, sendOperate } from './operation-record.ts'
 import { firstBackupError, outcomeOfError, START_AGAIN } from './outcome-of-error.ts'
 import { startOrFull, taskTokenOf } from './task-start.ts'
+import { tellOperation } from './tell.ts'
 
 /** What becomes of the record; it is sent on after delayMs unless it is done. */
 type Next = {
@@ -35,7 +36,8 @@ export async function operate(message: OperateMessage, deps: StageDeps, cancel: 
       code: 'operation-unknown',
     })
   const operation = found.value
-  if (operation.state === 'done') return
+  // Its task may have written the end.
+  if (operation.state === 'done') return tellOperation(operation, deps, cancel)
   if (operation.round !== round) {
     await operateAgainIfOverdue(id, deps, cancel)
     return
@@ -50,6 +52,7 @@ export async function operate(message: OperateMessage, deps: StageDeps, cancel: 
     { deps, cancel },
   )
   if (moved === null) return
+  if (moved.state !== operation.state || moved.attempt !== operation.attempt) await tellOperation(moved, deps, cancel)
   if (moved.state === 'done')
     return deps.log.info('operation.done', { operation: id, outcome: moved.outcome?.code ?? '' })
   await sendOperate(moved, deps, { delayMs, ...cancel })

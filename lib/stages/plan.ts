@@ -19,6 +19,7 @@ import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { planLater, sendNext, withWake } from './send.ts'
+import { tellRun } from './tell.ts'
 
 const WRITES_MAX = 10
 
@@ -53,6 +54,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
   const planned = await writePlanned(found, jobs, { deps, cancel })
   deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })
+  await tellRun(planned, deps, cancel)
   await sendWaiting(planned, deps, cancel)
 }
 
@@ -123,4 +125,5 @@ export async function refuseRun(found: Versioned<Run>, refusal: Outcome, { deps,
   const value = await changeRun(found, refuse, { deps, cancel })
   if (value.state !== 'refused') return
   deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })
+  await tellRun(value, deps, cancel)
 }

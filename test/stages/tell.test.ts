@@ -7,7 +7,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
 import { costOf, DEFAULT_PRICES } from '../../lib/model/prices.ts'
 import { addUsage } from '../../lib/model/usage.ts'
-import { backUpOne, expectRest } from './backups.ts'
+import { backUp, backUpOne, expectRest } from './backups.ts'
 import { newEngine } from './engine.ts'
 import { addVm, cancel, newWorld, type World } from './world.ts'
 
@@ -22,6 +22,13 @@ const MAIN_WAY = [
   'done',
 ].map((state) => `coldframe.job.${state}`)
 
+const OTHERS = [
+  'job.releasing',
+  'run.planned',
+  'run.refused',
+  ...['requested', 'started', 'running', 'done'].map((state) => `operation.${state}`),
+].map((name) => `coldframe.${name}`)
+
 async function worldWithVm() {
   const world = await newWorld()
   addVm(world)
@@ -34,8 +41,9 @@ describe('events of a job', () => {
   it('tell each state once, in its order, and what ended it', async () => {
     const { world, engine } = await worldWithVm()
     const job = await backUpOne(engine)
-    const told = world.events.published.map(({ type }) => type)
-    expect(told.filter((type) => type !== 'coldframe.job.releasing')).toEqual(MAIN_WAY)
+    const [first, ...rest] = world.events.published.map(({ type }) => type)
+    expect(first).toBe('coldframe.run.planned')
+    expect(rest.filter((type) => type !== 'coldframe.job.releasing')).toEqual(MAIN_WAY)
     const last = world.events.published.at(-1)
     expect(last).toMatchObject({ subject: job.id, data: { outcome: 'success', point: job.pointId, policy: 'default' } })
     expect(world.events.published.find(({ type }) => type === 'coldframe.job.committed')?.data).toMatchObject({
@@ -77,6 +85,16 @@ describe('events of a job', () => {
   })
 })
 
+describe('events of a run', () => {
+  it('tell why it was refused', async () => {
+    const { world, engine } = await worldWithVm()
+    await backUp(engine, { vms: ['db-9'] })
+    expect(world.events.published.map(({ type, data }) => [type, data['code']])).toEqual([
+      ['coldframe.run.refused', 'vm-not-found'],
+    ])
+  })
+})
+
 describe('what a job has used', () => {
   it('is what its stages and its movers have, and the last event says its price', async () => {
     const { world, engine } = await worldWithVm()
@@ -108,6 +126,6 @@ describe('what a job has used', () => {
 describe('docs/EVENTS.md', () => {
   it('names every state that is told', async () => {
     const text = await readFile(new URL('../../docs/EVENTS.md', import.meta.url), 'utf8')
-    for (const type of [...MAIN_WAY, 'coldframe.job.releasing']) expect(text).toContain(`\n| \`${type}\` |`)
+    for (const type of [...MAIN_WAY, ...OTHERS]) expect(text).toContain(`\n| \`${type}\` |`)
   })
 })
