@@ -131,7 +131,7 @@ export function claimsOf(engineId: string): StageDeps['isClaimLive'] {
 }
 
 /** What an ending engine leaves to the next: the stages before a backup's snapshot may exist. */
-const BEGINNINGS: ReadonlySet<StageMessage['kind']> = new Set(['plan', 'prepare'])
+const BEGINNINGS: ReadonlySet<StageMessage['kind']> = new Set(['alarm', 'plan', 'prepare'])
 
 type Taken = { readonly delivery: Delivery; readonly slot: Disposable }
 
@@ -238,6 +238,7 @@ async function pause({ deps, limits }: EngineParts, { signal }: Cancel, ms = lim
 
 function facts(message: StageMessage): Readonly<Record<string, string>> {
   if (message.kind === 'plan') return { stage: message.kind, run: message.runId }
+  if (message.kind === 'alarm') return { stage: message.kind, alarm: message.alarmId }
   if (message.kind === 'abandon') return { stage: message.kind, target: JSON.stringify(message.target) }
   if (message.kind === 'operate') return { stage: message.kind, operation: message.operationId }
   return { stage: message.kind, job: message.jobId }

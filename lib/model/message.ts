@@ -1,9 +1,10 @@
 // Stages and the messages that wake them. A message carries ids only: the job record is the authority.
 
-import type { JobId, OperationId, RunId } from './ids.ts'
+import type { AlarmId, JobId, OperationId, RunId } from './ids.ts'
 
 /** One stage is one name: message kind, queue, function, file. */
 export const STAGE_KINDS = [
+  'alarm',
   'plan',
   'prepare',
   'capture',
@@ -17,9 +18,11 @@ export const STAGE_KINDS = [
 export type StageKind = (typeof STAGE_KINDS)[number]
 
 /** The stages that work on one job. */
-export type JobStageKind = Exclude<StageKind, 'plan' | 'abandon' | 'operate'>
+export type JobStageKind = Exclude<StageKind, 'alarm' | 'plan' | 'abandon' | 'operate'>
 
 export type PlanMessage = { readonly v: 1; readonly kind: 'plan'; readonly runId: RunId }
+
+export type AlarmMessage = { readonly v: 1; readonly kind: 'alarm'; readonly alarmId: AlarmId }
 
 export type JobMessage = {
   readonly v: 1
@@ -39,7 +42,7 @@ export type OperateMessage = {
   readonly round: number
 }
 
-/** A job or a run whose message died, or whose mover stopped without an answer. */
+/** A job, a run, an operation or an alarm whose message died, or whose mover stopped without an answer. */
 export type AbandonMessage = {
   readonly v: 1
   readonly kind: 'abandon'
@@ -53,16 +56,19 @@ export type AbandonMessage = {
       }
     | { readonly kind: 'run'; readonly runId: RunId }
     | { readonly kind: 'operation'; readonly operationId: OperationId; readonly round: number }
+    | { readonly kind: 'alarm'; readonly alarmId: AlarmId }
   readonly reason: string
 }
 
-export type StageMessage = PlanMessage | JobMessage | AbandonMessage | OperateMessage
+export type StageMessage = AlarmMessage | PlanMessage | JobMessage | AbandonMessage | OperateMessage
 
 /** What becomes of a message that was delivered too often without success. */
 export function abandonOf(dead: StageMessage, reason: string): AbandonMessage {
   switch (dead.kind) {
     case 'abandon':
       return dead
+    case 'alarm':
+      return { v: 1, kind: 'abandon', target: { kind: 'alarm', alarmId: dead.alarmId }, reason }
     case 'plan':
       return { v: 1, kind: 'abandon', target: { kind: 'run', runId: dead.runId }, reason }
     case 'operate': {

@@ -1,7 +1,7 @@
 // What is remembered of a VM from one job to the next: a reset that is due, how long its snapshots took, what hunt tried.
 
 import type { GradeRecord } from './grade.ts'
-import type { JobId, PointId, VmId } from './ids.ts'
+import type { AlarmId, JobId, PointId, VmId } from './ids.ts'
 
 /** How one backup's snapshot weighed on its VM. */
 export type SnapshotTimes = {
@@ -44,12 +44,37 @@ export type VmHistory = {
     /** The name of a snapshot that the last try was to make; null when it made none. */
     readonly snapshot: string | null
   } | null
+  /** The last alarm that started a backup of it. */
+  readonly lastAlarm: { readonly at: string; readonly alarmId: AlarmId } | null
+  /** While it stands, every new point is marked as suspect. */
+  readonly quarantine: AlarmMark | null
+  /** While it stands, no point of the VM may be let go: whatever removes points must look here first. */
+  readonly retentionFreeze: AlarmMark | null
+  /** What was lifted, by whom and why; newest last, LIFTED_MAX at most. */
+  readonly lifted: readonly LiftedMark[]
+}
+
+/** What an alarm has put on a VM; people lift it. */
+export type AlarmMark = {
+  /** ISO 8601, UTC. */
+  readonly since: string
+  readonly alarmId: AlarmId
+  readonly alarmName: string
+}
+
+export type LiftedMark = AlarmMark & {
+  readonly what: 'quarantine' | 'retention-freeze'
+  readonly liftedAt: string
+  readonly by: string
+  readonly reason: string
 }
 
 export const SNAPSHOTS_MAX = 20
 
+const noMarks = { lastAlarm: null, quarantine: null, retentionFreeze: null, lifted: [] } as const
+
 export function newVmHistory({ vmId, name }: Pick<VmHistory, 'vmId' | 'name'>): VmHistory {
-  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], lastSuccess: null, hunt: null }
+  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], lastSuccess: null, hunt: null, ...noMarks }
 }
 
 /** What a reset is due for. A lie that was found is not lived with; what merely does not work may be as it is for good. */

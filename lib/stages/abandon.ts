@@ -8,6 +8,7 @@ import type { Job } from '../model/job.ts'
 import type { AbandonMessage } from '../model/message.ts'
 import { endOperation, nameOfOperation } from '../model/operation.ts'
 import type { Outcome } from '../model/outcome.ts'
+import { abandonAlarm } from './alarm.ts'
 import type { StageDeps } from './deps.ts'
 import { givingUp, hasFailedTooLong } from './giving-up.ts'
 import { changeOperation } from './operation-record.ts'
@@ -18,6 +19,7 @@ export async function abandon(message: AbandonMessage, deps: StageDeps, cancel: 
   const { target } = message
   if (target.kind === 'run') return abandonRun(target.runId, message.reason, { deps, cancel })
   if (target.kind === 'operation') return abandonOperation(target, message.reason, { deps, cancel })
+  if (target.kind === 'alarm') return abandonAlarm(target.alarmId, message.reason, { deps, cancel })
   const found = await deps.jobStore.jobs.get(target.jobId, cancel)
   if (found === null || !isMeant(found.value, target)) {
     deps.log.warn('abandon.nothing-to-do', { job: target.jobId, reason: message.reason })

@@ -44,7 +44,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   } catch (error) {
     return withoutInventory(error, found, { deps, cancel })
   }
-  const choice = chooseVms(run, vms)
+  const choice = chooseVms({ ...run, vms: stillThere(run, vms) }, vms)
   if ('refusal' in choice) return refuseRun(found, choice.refusal, { deps, cancel })
   const createdAt = isoTime(deps.clock.nowMs())
   const jobs = choice.vms.map((vm) => {
@@ -59,6 +59,14 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
 }
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+
+/** Alarms about many VMs go together in one run: one that was deleted meanwhile does not keep the others from their backup. */
+function stillThere({ door, vms }: Run, inventory: readonly VmSummary[]): Run['vms'] {
+  if (door !== 'alarm' || vms === null) return vms
+  const known = new Set<string>(inventory.map(({ vmId }) => vmId))
+  const there = vms.filter((vm) => known.has(vm))
+  return there.length === 0 ? vms : there
+}
 
 /** Whoever asks on demand waits for the answer and asks again; a schedule or an alarm does not. */
 async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, cancel }: Call): Promise<void> {

@@ -7,6 +7,7 @@ import { cancelledJob, isCancelled } from '../model/cancel.ts'
 import type { Job } from '../model/job.ts'
 import type { JobMessage, JobStageKind, StageMessage } from '../model/message.ts'
 import { abandon } from './abandon.ts'
+import { alarm } from './alarm.ts'
 import { capture } from './capture.ts'
 import { commit } from './commit.ts'
 import type { StageDeps } from './deps.ts'
@@ -38,6 +39,8 @@ export async function handleMessage(
   options: Cancel & { readonly invocation: string },
 ): Promise<void> {
   switch (message.kind) {
+    case 'alarm':
+      return alarm(message, deps, options)
     case 'plan':
       return plan(message, deps, options)
     case 'abandon':

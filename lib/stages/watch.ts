@@ -4,6 +4,7 @@
 import { messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
+import { alarmAgainIfOverdue } from './alarm.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import { resendOperations } from './operation-record.ts'
@@ -11,6 +12,7 @@ import { planAgainIfOverdue, sendAgainIfOverdue } from './send.ts'
 
 const JOBS_MAX = 100
 const RUNS_MAX = 100
+const ALARMS_MAX = 100
 /** How many guests one watch thaws side by side. */
 const THAWS_MAX = 20
 
@@ -36,6 +38,9 @@ export async function resend(deps: StageDeps, cancel: Cancel): Promise<number> {
   }
   for (const { value: run } of await deps.jobStore.dueRuns({ beforeMs: nowMs, limit: RUNS_MAX }, cancel)) {
     if (await planAgainIfOverdue(run.id, deps, cancel)) sent++
+  }
+  for (const { value } of await deps.jobStore.dueAlarms({ beforeMs: nowMs, limit: ALARMS_MAX }, cancel)) {
+    if (await alarmAgainIfOverdue(value.alarm.id, deps, cancel)) sent++
   }
   return sent + (await resendOperations(deps, cancel))
 }

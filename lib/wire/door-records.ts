@@ -63,6 +63,7 @@ const alarm = z.strictObject({
     source: z.enum(['vcf-operations', 'cloudevents', 'vcenter-script', 'snmp', 'vcenter-events']),
     vcenterId: z.string().nullable(),
     alarmName: z.string(),
+    state: z.enum(['raised', 'cleared', 'unknown']).default('unknown'),
     from: z.string().nullable(),
     to: z.string().nullable(),
     criticality: z.string().nullable(),
@@ -72,6 +73,7 @@ const alarm = z.strictObject({
       name: z.string().nullable(),
       kind: z.string().nullable(),
     }),
+    message: z.string().nullable().default(null),
     occurredAt: time.nullable(),
     receivedAt: time,
   }),
@@ -81,6 +83,7 @@ const alarm = z.strictObject({
       code: z.string(),
       message: z.string(),
       action: alarmAction.nullable(),
+      policy: policyName.nullable().default(null),
       runId: runId.nullable(),
       at: time,
     })
@@ -104,7 +107,22 @@ const pointEntry = z.strictObject({
 
 const door = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), at: time, keys: z.array(z.int()) }),
-  z.strictObject({ kind: z.literal('budget'), day: z.string(), spent: count }),
+  z.strictObject({
+    kind: z.literal('alarms'),
+    day: z.string(),
+    spent: count,
+    lastRunAtMs: z.number().nullable(),
+    dueAtMs: z.number().nullable(),
+    starting: z
+      .strictObject({
+        verdict: z.enum(['run', 'budget-spent', 'policy-removed']),
+        key: z.string(),
+        count,
+        atMs: z.number(),
+      })
+      .nullable(),
+    waiting: z.array(z.strictObject({ alarmId, vmId, rank: count, atMs: z.number() })),
+  }),
 ]) satisfies z.ZodType<DoorState>
 
 export const storedPolicyRecord: RecordCodec<StoredPolicy> = codec('policy', storedPolicy)

@@ -15,7 +15,7 @@ import { NO_JOB_USAGE, NO_USAGE } from '../model/usage.ts'
 import type { VmHistory } from '../model/vm-history.ts'
 import { gradeProof, guestState, guestTrust } from './guest-record.ts'
 import { grade, policyRecord } from './policy-record.ts'
-import { attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
+import { alarmId, attemptNumber, count, jobId, moref, parseJson, pointId, runId, time, vmId } from './scalars.ts'
 import { usage } from './usage.ts'
 import { powerState, vmConfig, vmDisk } from './vm.ts'
 
@@ -248,6 +248,8 @@ const resource = z.strictObject({
 
 const orNull = z.number().min(0).nullable()
 
+const alarmMark = z.strictObject({ since: time, alarmId, alarmName: z.string() })
+
 const vmHistory = z.strictObject({
   vmId,
   name: z.string(),
@@ -271,6 +273,20 @@ const vmHistory = z.strictObject({
   hunt: z
     .strictObject({ tries: count, triedAt: time, reason: z.string(), snapshot: z.string().nullable().default(null) })
     .nullable(),
+  // Histories of before alarms have none of these.
+  lastAlarm: z.strictObject({ at: time, alarmId }).nullable().default(null),
+  quarantine: alarmMark.nullable().default(null),
+  retentionFreeze: alarmMark.nullable().default(null),
+  lifted: z
+    .array(
+      alarmMark.extend({
+        what: z.enum(['quarantine', 'retention-freeze']),
+        liftedAt: time,
+        by: z.string(),
+        reason: z.string(),
+      }),
+    )
+    .default([]),
 }) satisfies z.ZodType<VmHistory>
 
 /** One kind of record: both ways through text. The text is `{"v":1,"value":…}`. */

@@ -2,8 +2,21 @@
 
 import * as z from 'zod'
 import { BackupError, quote } from '../base/errors.ts'
-import type { AbandonMessage, JobMessage, OperateMessage, PlanMessage, StageMessage } from '../model/message.ts'
-import { attemptNumber, count, jobId, operationId, parseJson, runId } from './scalars.ts'
+import type {
+  AbandonMessage,
+  AlarmMessage,
+  JobMessage,
+  OperateMessage,
+  PlanMessage,
+  StageMessage,
+} from '../model/message.ts'
+import { alarmId, attemptNumber, count, jobId, operationId, parseJson, runId } from './scalars.ts'
+
+const alarm = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal('alarm'),
+  alarmId,
+}) satisfies z.ZodType<AlarmMessage>
 
 const plan = z.strictObject({
   v: z.literal(1),
@@ -33,6 +46,7 @@ const abandon = z.strictObject({
     }),
     z.strictObject({ kind: z.literal('run'), runId }),
     z.strictObject({ kind: z.literal('operation'), operationId, round: count }),
+    z.strictObject({ kind: z.literal('alarm'), alarmId }),
   ]),
   reason: z.string().max(4000),
 }) satisfies z.ZodType<AbandonMessage>
@@ -46,6 +60,7 @@ const operate = z.strictObject({
 
 /** Exported for the JSON Schema of the queues; everybody else calls parseStageMessage(). */
 export const stageMessage = z.discriminatedUnion('kind', [
+  alarm,
   plan,
   job,
   abandon,

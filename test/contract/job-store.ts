@@ -15,6 +15,7 @@ import type { JobStore } from '../../lib/ports/job-store.ts'
 import {
   fullJob,
   sampleAlarm,
+  sampleAlarmQueue,
   sampleAttempt,
   sampleJob,
   sampleJobId,
@@ -238,20 +239,20 @@ export function jobStoreContract(
       await using opened = await open()
       const { policies, operations, alarms, doors } = opened.store
       const [policy, operation, alarm] = [sampleStoredPolicy(), sampleOperation(), sampleAlarm()]
-      const budget = { kind: 'budget', day: '2026-01-02', spent: 3 } as const
+      const queue = sampleAlarmQueue()
       const checkpoint = { kind: 'checkpoint', at: '2026-01-02T03:04:05.000Z', keys: [1, 2] } as const
       for (let write = 1; write <= 2; write++) {
         const told = write === 1 ? 'created' : 'exists'
         expect(await policies.create(policy.name, policy, cancel)).toBe(told)
         expect(await operations.create(operation.id, operation, cancel)).toBe(told)
         expect(await alarms.create(alarm.alarm.id, alarm, cancel)).toBe(told)
-        expect(await doors.create('budget:default', budget, cancel)).toBe(told)
+        expect(await doors.create('alarms:default', queue, cancel)).toBe(told)
       }
       await doors.create('pull:vc', checkpoint, cancel)
       expect(await policies.get(policy.name, cancel)).toEqual({ value: policy, version: 1 })
       expect(await operations.get(operation.id, cancel)).toEqual({ value: operation, version: 1 })
       expect(await alarms.get(alarm.alarm.id, cancel)).toEqual({ value: alarm, version: 1 })
-      expect(await doors.get('budget:default', cancel)).toEqual({ value: budget, version: 1 })
+      expect(await doors.get('alarms:default', cancel)).toEqual({ value: queue, version: 1 })
       expect(await doors.replace('pull:vc', { value: { ...checkpoint, keys: [3] }, version: 1 }, cancel)).toBe(
         'replaced',
       )

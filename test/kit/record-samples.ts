@@ -1,6 +1,7 @@
 // Complete state records for tests, each a plausible one; override what a test is about.
 
 import type { AlarmRecord } from '../../lib/model/alarm.ts'
+import type { AlarmQueue } from '../../lib/model/alarm-queue.ts'
 import {
   alarmIdOf,
   type JobId,
@@ -220,6 +221,7 @@ export function sampleResource(change: Partial<Resource> = {}): Resource {
 /** With every part filled. */
 export function sampleVmHistory(): VmHistory {
   const { vm, id } = sampleJob()
+  const mark = { since: at, alarmId: sampleAlarm().alarm.id, alarmName: 'Ransomware suspected' }
   return {
     ...newVmHistory(vm),
     trackingReset: { since: at, reason: 'An audit found a chunk that had changed' },
@@ -229,6 +231,10 @@ export function sampleVmHistory(): VmHistory {
     ],
     lastSuccess: { at, pointId: samplePointId, grade: 'filesystem', tookMs: 90_000 },
     hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation', snapshot: 'coldframe-hunt-x-1' },
+    lastAlarm: { at, alarmId: mark.alarmId },
+    quarantine: mark,
+    retentionFreeze: mark,
+    lifted: [{ ...mark, what: 'quarantine', liftedAt: at, by: 'somebody', reason: 'It was a test' }],
   }
 }
 
@@ -299,6 +305,19 @@ export function samplePointEntry(change: Partial<PointEntry> = {}): PointEntry {
   }
 }
 
+export function sampleAlarmQueue(): AlarmQueue {
+  const entry = { alarmId: sampleAlarm().alarm.id, vmId: sampleJob().vm.vmId, rank: 0, atMs: 1_760_000_000_000 }
+  return {
+    kind: 'alarms',
+    day: '2026-01-02',
+    spent: 3,
+    lastRunAtMs: 1_760_000_000_000,
+    dueAtMs: 1_760_000_060_000,
+    starting: { verdict: 'run', key: entry.alarmId, count: 1, atMs: 1_760_000_000_000 },
+    waiting: [entry],
+  }
+}
+
 export function sampleAlarm(change: Partial<AlarmRecord['alarm']> = {}): AlarmRecord {
   return {
     alarm: {
@@ -306,10 +325,12 @@ export function sampleAlarm(change: Partial<AlarmRecord['alarm']> = {}): AlarmRe
       source: 'vcf-operations',
       vcenterId: '5e3c9a1b-0000-4000-8000-000000000001',
       alarmName: 'Ransomware suspected',
+      state: 'raised',
       from: 'green',
       to: 'red',
       criticality: 'critical',
       target: { moref: 'vm-101', instanceUuid: null, name: 'db-1', kind: 'VirtualMachine' },
+      message: 'Many files were renamed',
       occurredAt: at,
       receivedAt: at,
       ...change,
@@ -319,6 +340,7 @@ export function sampleAlarm(change: Partial<AlarmRecord['alarm']> = {}): AlarmRe
       code: 'acted',
       message: 'A backup was started',
       action: 'backup+quarantine',
+      policy: defaultPolicy().name,
       runId: sampleRunId,
       at,
     },

@@ -4,6 +4,7 @@ import { attemptRecord, jobRecord, resourceRecord, runRecord } from '../../lib/w
 import { encodeStageMessage, parseStageMessage } from '../../lib/wire/message.ts'
 import {
   fullJob,
+  sampleAlarm,
   sampleAttempt,
   sampleJob,
   sampleOperation,
@@ -16,6 +17,7 @@ import {
 const jobId = sampleJob().id
 
 function messageOfKind(kind: (typeof STAGE_KINDS)[number]): StageMessage {
+  if (kind === 'alarm') return { v: 1, kind, alarmId: sampleAlarm().alarm.id }
   if (kind === 'plan') return { v: 1, kind, runId: sampleRunId }
   if (kind === 'abandon') return { v: 1, kind, target: { kind: 'job', jobId, attempt: 2 }, reason: 'The message died' }
   if (kind === 'operate') return { v: 1, kind, operationId: sampleOperation().id, round: 3 }
