@@ -11,25 +11,34 @@ export function rpoTickMs(rpoMs: number): number {
   return Math.min(TICK_MS_MAX, Math.max(1, minutes) * MINUTE_MS)
 }
 
-export type LastSuccess = Pick<VmHistory, 'lastSuccess'>
+export type Lately = Pick<VmHistory, 'lastSuccess' | 'failures'>
 
 /**
  * When a VM must be started so that its newest point never becomes older than the RPO: by then, less what its last backup took from start to
  * commit (half the RPO at most). Negative infinity for one that has no point.
  */
-export function dueByMs({ lastSuccess }: LastSuccess, rpoMs: number): number {
+export function dueByMs({ lastSuccess }: Pick<Lately, 'lastSuccess'>, rpoMs: number): number {
   if (lastSuccess === null) return Number.NEGATIVE_INFINITY
   const leadMs = Math.min(rpoMs / 2, lastSuccess.tookMs)
   return Date.parse(lastSuccess.at) + rpoMs - leadMs
 }
 
-/** Whether a VM is started at this look: it could not wait for the next one. */
-export function isDue(history: LastSuccess, rpoMs: number, nowMs: number): boolean {
-  return dueByMs(history, rpoMs) < nowMs + rpoTickMs(rpoMs)
+/**
+ * Whether a VM is started at this look: it could not wait for the next one. One whose backups fail is tried ever more rarely, up to once in
+ * an RPO: each try may stun it.
+ */
+export function isDue(history: Lately, rpoMs: number, nowMs: number): boolean {
+  const tickMs = rpoTickMs(rpoMs)
+  const { failures } = history
+  if (failures !== null) {
+    const pauseMs = Math.min(rpoMs, tickMs * 2 ** Math.min(failures.inRow, 20)) - tickMs
+    if (nowMs < Date.parse(failures.at) + pauseMs) return false
+  }
+  return dueByMs(history, rpoMs) < nowMs + tickMs
 }
 
 /** For how long the newest point has been older than the RPO; 0 while it is not, null where there is no point. */
-export function missedByMs({ lastSuccess }: LastSuccess, rpoMs: number, nowMs: number): number | null {
+export function missedByMs({ lastSuccess }: Pick<Lately, 'lastSuccess'>, rpoMs: number, nowMs: number): number | null {
   if (lastSuccess === null) return null
   return Math.max(0, nowMs - rpoMs - Date.parse(lastSuccess.at))
 }

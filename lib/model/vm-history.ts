@@ -36,6 +36,8 @@ export type VmHistory = {
     /** From the job's start to its commit. */
     readonly tookMs: number
   } | null
+  /** How many jobs in a row ended without a point, and when the last one did; null after a success. */
+  readonly failures: { readonly inRow: number; readonly at: string } | null
   /** The ladder that hunt climbs where disks do not consolidate; null where there is nothing to mend. */
   readonly hunt: {
     readonly tries: number
@@ -74,7 +76,17 @@ export const SNAPSHOTS_MAX = 20
 const noMarks = { lastAlarm: null, quarantine: null, retentionFreeze: null, lifted: [] } as const
 
 export function newVmHistory({ vmId, name }: Pick<VmHistory, 'vmId' | 'name'>): VmHistory {
-  return { vmId, name, trackingReset: null, lastReset: null, snapshots: [], lastSuccess: null, hunt: null, ...noMarks }
+  return {
+    vmId,
+    name,
+    trackingReset: null,
+    lastReset: null,
+    snapshots: [],
+    lastSuccess: null,
+    failures: null,
+    hunt: null,
+    ...noMarks,
+  }
 }
 
 /** What a reset is due for. A lie that was found is not lived with; what merely does not work may be as it is for good. */
@@ -102,5 +114,12 @@ export function withResetDone(history: VmHistory, at: string): VmHistory {
 export function withSuccess(history: VmHistory, success: NonNullable<VmHistory['lastSuccess']>): VmHistory {
   const { lastSuccess } = history
   if (lastSuccess !== null && Date.parse(lastSuccess.at) >= Date.parse(success.at)) return history
-  return { ...history, lastSuccess: success }
+  return { ...history, lastSuccess: success, failures: null }
+}
+
+export function withFailure(history: VmHistory, at: string): VmHistory {
+  const { failures } = history
+  // The same job may be asked to note it twice.
+  if (failures?.at === at) return history
+  return { ...history, failures: { inRow: (failures?.inRow ?? 0) + 1, at } }
 }

@@ -1,6 +1,7 @@
 // capture: freeze, snapshot, thaw in one invocation, and the record of what was frozen.
 
 import { isDeepStrictEqual } from 'node:util'
+import { closedWindow } from '../model/begin-before.ts'
 import { waitsForProducts } from '../model/foreign-snapshots.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import { endOfRun } from '../model/guest.ts'
@@ -33,6 +34,8 @@ export async function capture(hold: JobHold, deps: StageDeps, call: StageCall): 
     const job = await hold.update((each) => ({ ...each, attempt: each.attempt + 1 }), call)
     if (job.attempt > job.policy.attemptsMax) return movedBy({ kind: 'failed', outcome: interruptedTooOften(job) })
   }
+  const closed = closedWindow(hold.job(), deps.clock.nowMs())
+  if (closed !== null) return movedBy({ kind: 'failed', outcome: closed })
   await using session = await deps.vsphere.open(call)
 
   const { moref } = hold.job().vm

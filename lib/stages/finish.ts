@@ -9,7 +9,7 @@ import type { Notice } from '../model/outcome.ts'
 import { pointEntryOf } from '../model/point-entry.ts'
 import { costOf } from '../model/prices.ts'
 import { addUsage } from '../model/usage.ts'
-import { withSuccess } from '../model/vm-history.ts'
+import { withFailure, withSuccess } from '../model/vm-history.ts'
 import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
@@ -29,7 +29,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   await listPoint(hold.job(), deps, cancel)
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
-  await noteSuccess(hold.job(), { deps, cancel })
+  await noteEnd(hold.job(), { deps, cancel })
   const tasks = await tasksUsage(hold.job(), deps, cancel)
   const job = await hold.update((each) => ({ ...each, usage: { ...each.usage, tasks } }), cancel)
   const at = isoTime(deps.clock.nowMs())
@@ -73,12 +73,17 @@ async function listPoint(job: Job, { jobStore }: StageDeps, cancel: Cancel): Pro
 }
 
 /** What an RPO is measured by. */
-async function noteSuccess(
-  { vm, capture, pointId, times }: Job,
+async function noteEnd(
+  { vm, capture, pointId, times, outcome }: Job,
   call: { readonly deps: StageDeps; readonly cancel: Cancel },
 ): Promise<void> {
   const { committedAt, capturedAt } = times
-  if (committedAt === null || capture === null || pointId === null) return
+  if (committedAt === null || capture === null || pointId === null) {
+    // The time of its release is the same in every try of this stage.
+    const at = times.releasedAt ?? times.createdAt
+    if (outcome?.kind === 'failed') await rememberVm(vm, (history) => withFailure(history, at), call)
+    return
+  }
   const startedMs = Date.parse(times.startedAt ?? times.createdAt)
   const tookMs = Math.max(0, Date.parse(committedAt) - startedMs)
   const success = { at: capturedAt ?? capture.takenAt, pointId, grade: capture.grade.reached, tookMs }

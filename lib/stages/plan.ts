@@ -13,11 +13,13 @@ import type { PlanMessage } from '../model/message.ts'
 import { newJob } from '../model/new-job.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { policyForVm } from '../model/policy-for-vm.ts'
-import type { Run } from '../model/run.ts'
+import type { LeftOut, Run } from '../model/run.ts'
 import type { VmSummary } from '../model/vm.ts'
+import { windowClosesAtMs } from '../model/window.ts'
 import type { Versioned } from '../ports/job-store.ts'
 import type { StageDeps } from './deps.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
+import { chooseScheduled, type ScheduledChoice } from './plan-scheduled.ts'
 import { planLater, sendNext, withWake } from './send.ts'
 import { tellRun } from './tell.ts'
 
@@ -46,19 +48,42 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   }
   const choice = chooseVms({ ...run, vms: stillThere(run, vms) }, vms)
   if ('refusal' in choice) return refuseRun(found, choice.refusal, { deps, cancel })
+  const scheduled = await scheduledOf(run, choice.vms, { deps, cancel })
+  if (scheduled.kind === 'skip')
+    return refuseRun(found, scheduled.outcome, { deps, cancel, leftOut: scheduled.leftOut })
+  const { leftOut } = scheduled
   const createdAt = isoTime(deps.clock.nowMs())
-  const jobs = choice.vms.map((vm) => {
+  const beginBefore = run.door === 'schedule' ? beginBeforeOf(run, deps) : null
+  const jobs = scheduled.vms.map((vm) => {
     const ofVm = { ...run, policy: policyForVm(run.policy, vm) }
-    return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), beginBefore: null, createdAt }), deps, 0)
+    return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), beginBefore, createdAt }), deps, 0)
   })
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
-  const planned = await writePlanned(found, jobs, { deps, cancel })
+  const planned = await writePlanned(found, jobs, { deps, cancel, leftOut })
   deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })
   await tellRun(planned, deps, cancel)
   await sendWaiting(planned, deps, cancel)
 }
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+/** VMs that this plan leaves out; those of an earlier one stand as they are. */
+type LeavingOut = Call & { readonly leftOut?: readonly LeftOut[] }
+
+/** Only a schedule comes again by itself: what somebody asked for, or an alarm, is started for every VM. */
+async function scheduledOf(run: Run, vms: readonly VmSummary[], call: Call): Promise<ScheduledChoice> {
+  if (run.door !== 'schedule') return { kind: 'start', vms, leftOut: [] }
+  const choice = await chooseScheduled(run, vms, call)
+  for (const { code, count } of choice.leftOut) {
+    if (code === 'coalesced') call.deps.metrics.count('schedule.coalesced', count)
+    call.deps.log.info('run.left-out', { run: run.id, policy: run.policy.name, code, count })
+  }
+  return choice
+}
+
+function beginBeforeOf({ policy }: Run, { clock }: StageDeps): string | null {
+  const closesMs = windowClosesAtMs(policy, clock.nowMs())
+  return closesMs === null ? null : isoTime(closesMs)
+}
 
 /** Alarms about many VMs go together in one run: one that was deleted meanwhile does not keep the others from their backup. */
 function stillThere({ door, vms }: Run, inventory: readonly VmSummary[]): Run['vms'] {
@@ -84,12 +109,12 @@ async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, c
 }
 
 /** Two plans at once may have seen different inventories: the run has the jobs of both. */
-async function writePlanned(found: Versioned<Run>, jobs: readonly Job[], call: Call): Promise<Run> {
+async function writePlanned(found: Versioned<Run>, jobs: readonly Job[], call: LeavingOut): Promise<Run> {
   const made = await call.deps.jobStore.jobsOfRun(found.value.id, call.cancel)
   const ids = [...jobs, ...made].map((job) => job.id)
   const plan = (run: Run): Run => {
     const jobIds = [...new Set([...run.jobIds, ...ids])]
-    return { ...run, state: 'planned', wakeAtMs: null, jobIds, refusal: null }
+    return { ...run, state: 'planned', wakeAtMs: null, jobIds, refusal: null, leftOut: call.leftOut ?? run.leftOut }
   }
   return changeRun(found, plan, call)
 }
@@ -125,11 +150,17 @@ async function cancelToo(id: JobId, cancelRequestedAt: string, { deps, cancel }:
 }
 
 /** A run that has jobs already, of a plan that died half-way, is planned with those: they are at work. */
-export async function refuseRun(found: Versioned<Run>, refusal: Outcome, { deps, cancel }: Call): Promise<void> {
+export async function refuseRun(
+  found: Versioned<Run>,
+  refusal: Outcome,
+  { deps, cancel, leftOut }: LeavingOut,
+): Promise<void> {
   if ((await deps.jobStore.jobsOfRun(found.value.id, cancel)).length > 0)
     return sendWaiting(await writePlanned(found, [], { deps, cancel }), deps, cancel)
   const refuse = (run: Run): Run =>
-    run.state === 'requested' ? { ...run, state: 'refused', wakeAtMs: null, refusal } : run
+    run.state === 'requested'
+      ? { ...run, state: 'refused', wakeAtMs: null, refusal, leftOut: leftOut ?? run.leftOut }
+      : run
   const value = await changeRun(found, refuse, { deps, cancel })
   if (value.state !== 'refused') return
   deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })

@@ -3,6 +3,7 @@
 import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { advance } from '../model/advance.ts'
+import { closedWindow } from '../model/begin-before.ts'
 import { waitsForProducts } from '../model/foreign-snapshots.ts'
 import { ladderFor } from '../model/ladder.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -22,6 +23,8 @@ import { trackChanges } from './track-changes.ts'
 
 export async function prepare(hold: JobHold, deps: StageDeps, call: StageCall): Promise<Step> {
   const at = isoTime(deps.clock.nowMs())
+  const closed = closedWindow(hold.job(), deps.clock.nowMs())
+  if (closed !== null) return movedBy({ kind: 'skipped', outcome: closed, at })
   if (hold.job().state === 'waiting') {
     const started = await hold.update((job) => advance(job, { kind: 'prepare-started', at }), call)
     await tellState(started, deps, call)

@@ -270,6 +270,10 @@ const vmHistory = z.strictObject({
     .strictObject({ at: time, pointId, grade: gradeReached, tookMs: z.number().min(0) })
     .nullable()
     .default(null),
+  failures: z
+    .strictObject({ inRow: z.int().min(1), at: time })
+    .nullable()
+    .default(null),
   hunt: z
     .strictObject({ tries: count, triedAt: time, reason: z.string(), snapshot: z.string().nullable().default(null) })
     .nullable(),

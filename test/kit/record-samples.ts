@@ -230,6 +230,7 @@ export function sampleVmHistory(): VmHistory {
       { jobId: id, takenAt: at, freezeMs: 12, createMs: 900, removeMs: null, aliveMs: 60_000, growthBytes: 1 << 20 },
     ],
     lastSuccess: { at, pointId: samplePointId, grade: 'filesystem', tookMs: 90_000 },
+    failures: { inRow: 2, at },
     hunt: { tries: 1, triedAt: at, reason: 'Its disks need consolidation', snapshot: 'coldframe-hunt-x-1' },
     lastAlarm: { at, alarmId: mark.alarmId },
     quarantine: mark,
