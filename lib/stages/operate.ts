@@ -95,7 +95,7 @@ function isHeld({ heldUntilMs, failure, state }: Operation, { clock, limits }: S
 /** The token stands in the record before the start: whoever comes again starts the same task, not another. */
 async function startTask(operation: Operation, { deps, cancel }: Call): Promise<Next> {
   const { id, attempt, placement } = operation
-  const clientToken = taskTokenOf({ id, attempt, placement })
+  const clientToken = operation.clientToken ?? taskTokenOf({ id, attempt, placement, after: null })
   const isSame = (now: Operation) => now.attempt === attempt && now.placement === placement && now.state !== 'done'
   let isStill = false
   const note = (now: Operation): Operation => {
@@ -106,7 +106,7 @@ async function startTask(operation: Operation, { deps, cancel }: Call): Promise<
   if (!isStill) return { change: (now) => now, delayMs: deps.limits.pollMs, waitsFor: 'its task' }
   const work = { kind: 'operate', operationId: id, attempt } as const
   const answer = await startOrFull({ work, clientToken, placement }, deps, cancel)
-  if (answer === 'full') return inAnotherPlace(operation, deps)
+  if ('full' in answer) return inAnotherPlace(operation, { after: clientToken, deps })
   deps.log.info('operation.started', { taskId: answer.taskId, placement })
   return {
     change: (now) => (isSame(now) ? { ...now, taskId: answer.taskId, failingSinceMs: null } : now),
@@ -116,8 +116,11 @@ async function startTask(operation: Operation, { deps, cancel }: Call): Promise<
 }
 
 /** The places are tried in turn; when all were full it waits before the next turn, for a while. */
-function inAnotherPlace(operation: Operation, deps: StageDeps): Next {
-  const { attempt, attemptSinceMs } = operation
+function inAnotherPlace(
+  operation: Operation,
+  { after, deps }: { readonly after: string; readonly deps: StageDeps },
+): Next {
+  const { id, attempt, attemptSinceMs } = operation
   const nowMs = deps.clock.nowMs()
   if (nowMs - attemptSinceMs > deps.limits.busyMs) {
     const message = `${nameOfOperation(operation)} found no place for its task`
@@ -127,10 +130,11 @@ function inAnotherPlace(operation: Operation, deps: StageDeps): Next {
     )
   }
   const placement = (operation.placement + 1) % deps.tasks.placements
+  const clientToken = taskTokenOf({ id, attempt, placement, after })
   return {
     change: (now) =>
       now.attempt === attempt && now.taskId === null && now.state === 'started'
-        ? { ...now, state: 'requested', clientToken: null, placement }
+        ? { ...now, state: 'requested', clientToken, placement }
         : now,
     delayMs: placement === 0 ? deps.limits.pollMs : 0,
     waitsFor: 'a place for its task',

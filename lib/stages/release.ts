@@ -10,7 +10,7 @@ import type { VmState } from '../model/vm.ts'
 import { keepsLayer } from '../model/vm-layers.ts'
 import { waitsForTasks } from '../model/vm-task.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
-import { pay } from './debts.ts'
+import { amend, pay } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import type { JobHold } from './hold.ts'
@@ -19,6 +19,7 @@ import { lateSnapshot } from './late-snapshot.ts'
 import { giveBackPlaces } from './places.ts'
 import { noteRemoval, noteTimes } from './snapshot-times.ts'
 import { consolidated, removeSnapshots, snapshotsOfJob } from './snapshots.ts'
+import { startOf } from './start-mover.ts'
 import { movedBy, type Step } from './step.ts'
 
 /** Order: no mover reads any more, then what one left attached is detached, then the snapshots go, then others may have the VM. */
@@ -50,9 +51,13 @@ async function stopMover(
   debt: Extract<Debt, { kind: 'mover' }>,
   { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
 ): Promise<Step | null> {
-  const state = debt.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(debt.taskId, cancel)
-  if (state.kind === 'running') {
-    if (debt.taskId !== null) await deps.tasks.stop(debt.taskId, cancel)
+  // Whoever started it may have died before it heard of the task.
+  const start = startOf(hold.job(), { debt, placements: deps.tasks.placements })
+  const taskId = debt.taskId ?? (await deps.tasks.find(start, cancel))
+  const state = taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(taskId, cancel)
+  if (taskId !== null && state.kind === 'running') {
+    if (debt.taskId === null) await amend(hold, { ...debt, taskId }, cancel)
+    await deps.tasks.stop(taskId, cancel)
     return again(deps, 'the mover to stop')
   }
   const attempt = await deps.jobStore.attempts.get(sessionIdOf(hold.job().id, debt.attempt), cancel)

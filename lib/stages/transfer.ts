@@ -1,6 +1,5 @@
 // transfer: starts the mover, waits for its sealed candidate, and starts another when one dies.
 
-import { createHash } from 'node:crypto'
 import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -8,13 +7,12 @@ import { sessionIdOf } from '../model/ids.ts'
 import type { Attempt, Debt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
 import type { TaskState } from '../ports/tasks.ts'
-import { amend, owe } from './debts.ts'
 import type { StageDeps } from './deps.ts'
 import { guardSnapshot } from './growth-guard.ts'
 import type { JobHold } from './hold.ts'
-import { oweHotDisks } from './hot-disks.ts'
 import { changedDuringRead } from './last-look.ts'
 import { START_AGAIN } from './outcome-of-error.ts'
+import { startMover } from './start-mover.ts'
 import { movedBy, type Step } from './step.ts'
 
 export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
@@ -61,24 +59,6 @@ function isSilent(job: Job, attempt: Attempt | null, { clock, limits }: StageDep
 function describeEnd(state: TaskState): string {
   if (state.kind === 'stopped') return state.reason
   return state.kind === 'running' ? 'it runs but no longer holds its attempt, and was stopped' : 'nobody knows its task'
-}
-
-/** The token of an attempt: the same start twice is one task. */
-export function clientTokenOf(job: Pick<Job, 'id' | 'attempt'>): string {
-  return createHash('sha256').update(`${job.id}#${job.attempt}`).digest('hex').slice(0, 32)
-}
-
-async function startMover(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
-  const job = hold.job()
-  const clientToken = clientTokenOf(job)
-  await oweHotDisks(hold, deps, cancel)
-  const mover = { kind: 'mover', attempt: job.attempt, clientToken, placement: 0 } as const
-  await owe(hold, { ...mover, taskId: null }, cancel)
-  const work = { kind: 'move', jobId: job.id, attempt: job.attempt } as const
-  const { taskId } = await deps.tasks.start({ work, clientToken, placement: 0 }, cancel)
-  await amend(hold, { ...mover, taskId }, cancel)
-  deps.log.info('mover.started', { taskId })
-  return movedBy({ kind: 'transfer-started' })
 }
 
 function moverOf(job: Job): Extract<Debt, { kind: 'mover' }> {

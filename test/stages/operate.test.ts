@@ -118,8 +118,7 @@ describe('operate', () => {
     const operation = await ended(world, await ask(world))
     expect(operation.outcome).toMatchObject({ kind: 'failed', code: 'no-capacity' })
     expect(tried.slice(0, 4).map(([placement]) => placement)).toEqual([0, 1, 2, 0])
-    expect(new Set(tried.slice(0, 3).map(([, token]) => token)).size).toBe(3)
-    expect(tried[0]?.[1]).toBe(tried[3]?.[1])
+    expect(new Set(tried.map(([, token]) => token)).size).toBe(tried.length)
   })
 
   it('does not start a second task while nobody knows whether the first start took effect', async () => {

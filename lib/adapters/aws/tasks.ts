@@ -16,7 +16,7 @@ import { argumentsOf, type TaskWork } from '../../model/task-work.ts'
 import type { TaskRequest, TaskState, Tasks } from '../../ports/tasks.ts'
 import type { Capacity } from '../../wire/aws-settings.ts'
 import { startedByOf } from '../../wire/started-by.ts'
-import { type AwsPatience, type AwsPlace, callAws, clientSettings } from './call.ts'
+import { type AwsPatience, type AwsPlace, callAws, clientSettings, codeOf } from './call.ts'
 
 export type EcsTasksSettings = {
   readonly cluster: string
@@ -28,8 +28,8 @@ export type EcsTasksSettings = {
   readonly container?: string
 }
 
-/** The name of the container in our task definition. */
-export const TASK_CONTAINER = 'coldframe'
+/** The name of the container in our task definitions. */
+export const TASK_CONTAINER = 'task'
 
 /**
  * Each capacity in each subnet is one placement, capacities in the order given; a machine of one's own needs no subnet. ECS keeps a
@@ -37,8 +37,8 @@ export const TASK_CONTAINER = 'coldframe'
  */
 export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & AwsPlace): Tasks {
   const { clock, random, ...place } = patience
-  const { cluster } = settings
   const client = new ECSClient(clientSettings(place))
+  const asked: Asked = { client, settings, patience: { clock, random } }
   const places = placesOf(settings)
   assert(places.length > 0, 'tasks have at least one place to run in')
   return {
@@ -51,31 +51,28 @@ export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & Aws
       const answer = await callAws(
         {
           what: `start a task for ${nameOf(request.work)} in ${wordsOf(where)}`,
-          send: (options) => client.send(new RunTaskCommand(input), options),
-          translate: (code, error) => (code === 'ConflictException' ? tokenUsed(request, error) : null),
+          send: async (options) => {
+            try {
+              return await client.send(new RunTaskCommand(input), options)
+            } catch (error) {
+              if (codeOf(error) === 'ConflictException') return null
+              throw error
+            }
+          },
         },
-        { clock, random },
+        asked.patience,
         cancel,
       )
-      return { taskId: startedTask(answer, { request, place: where }) }
+      if (answer !== null) return { taskId: startedTask(answer, { request, place: where }) }
+      // The stack was deployed anew between two tries of one start: what the first one made is what was asked for.
+      const taskId = await findTask(request, asked, cancel)
+      if (taskId === null) throw tokenUsed(request)
+      return { taskId }
     },
 
-    async find(request, cancel) {
-      const startedBy = startedByOf(request)
-      // The only filter that may be given beside the cluster; ECS then lists those that run or are about to.
-      const { taskArns = [] } = await callAws(
-        {
-          what: `look for the task of ${nameOf(request.work)}`,
-          send: (options) => client.send(new ListTasksCommand({ cluster, startedBy }), options),
-        },
-        { clock, random },
-        cancel,
-      )
-      return taskArns[0] ?? null
-    },
-
-    describe: (taskId, cancel) => describeTask(taskId, { client, settings, patience: { clock, random } }, cancel),
-    stop: (taskId, cancel) => stopTask(taskId, { client, settings, patience: { clock, random } }, cancel),
+    find: (request, cancel) => findTask(request, asked, cancel),
+    describe: (taskId, cancel) => describeTask(taskId, asked, cancel),
+    stop: (taskId, cancel) => stopTask(taskId, asked, cancel),
   }
 }
 
@@ -83,6 +80,20 @@ type Asked = {
   readonly client: ECSClient
   readonly settings: EcsTasksSettings
   readonly patience: AwsPatience
+}
+
+async function findTask(request: TaskRequest, { client, settings, patience }: Asked, cancel: Cancel) {
+  // The only filter that may be given beside the cluster; ECS then lists those that run or are about to.
+  const command = { cluster: settings.cluster, startedBy: startedByOf(request) }
+  const { taskArns = [] } = await callAws(
+    {
+      what: `look for the task of ${nameOf(request.work)}`,
+      send: (options) => client.send(new ListTasksCommand(command), options),
+    },
+    patience,
+    cancel,
+  )
+  return taskArns[0] ?? null
 }
 
 async function describeTask(taskId: string, { client, settings, patience }: Asked, cancel: Cancel): Promise<TaskState> {
@@ -190,8 +201,8 @@ function isCapacity(reason: string): boolean {
   )
 }
 
-/** The token was used with other parameters: the stack was deployed anew between two tries of one start. */
-function tokenUsed(request: TaskRequest, cause: unknown): BackupError {
+/** Used with other parameters, and no task of it runs: nobody knows what became of the first start. */
+function tokenUsed(request: TaskRequest): BackupError {
   return new BackupError(
     `Cannot start a task for ${nameOf(request.work)}: its client token was used for another start`,
     {
@@ -199,7 +210,6 @@ function tokenUsed(request: TaskRequest, cause: unknown): BackupError {
       retry: 'later',
       hint: 'The stack changed while the task was being started; the job is given up after a while, start it again',
       facts: { clientToken: request.clientToken },
-      cause,
     },
   )
 }

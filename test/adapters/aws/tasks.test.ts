@@ -131,10 +131,16 @@ describe('tasks on ECS', () => {
     expect(ecs.tasks()).toHaveLength(1)
   })
 
-  it('whose token was used with other parameters are an error that leaves open what runs', async () => {
+  it('whose token was used with other parameters are the ones that run, or an error that leaves open what does', async () => {
     await using ecs = await open()
-    await tasksOf(ecs).start(request('a', 0), cancel)
-    await expect(tasksOf(ecs).start(request('a', 1), cancel)).rejects.toMatchObject({ code: 'task-token-used' })
+    const { taskId } = await tasksOf(ecs).start(request('a', 0), cancel)
+    expect(await tasksOf(ecs).start(request('a', 1), cancel)).toEqual({ taskId })
+    await tasksOf(ecs).stop(taskId, cancel)
+    await ecs.settled()
+    await expect(tasksOf(ecs).start(request('a', 1), cancel)).rejects.toMatchObject({
+      code: 'task-token-used',
+      retry: 'later',
+    })
     expect(ecs.tasks()).toHaveLength(1)
   })
 
