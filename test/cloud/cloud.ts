@@ -125,7 +125,7 @@ type Parts = Pick<
 >
 
 function cloudOf(parts: Parts, stack: AsyncDisposableStack): Cloud {
-  const { functions, agenda, invoker, sources, queues, time, targets, api } = parts
+  const { functions, agenda, invoker, sources, time, targets, api } = parts
   let holds = 0
   const isBusy = () =>
     holds + agenda.running + api.running() + sources.reduce((sum, { running }) => sum + running, 0) > 0
@@ -133,7 +133,7 @@ function cloudOf(parts: Parts, stack: AsyncDisposableStack): Cloud {
     agenda.tick()
     for (const source of sources) source.tick()
   }
-  const nextMs = () => Math.min(agenda.nextMs(), queues.nextShowMs(), ...sources.map((source) => source.nextMs()))
+  const nextMs = () => Math.min(agenda.nextMs(), ...sources.map((source) => source.nextMs()))
   return {
     ...parts,
     function: (name) => {

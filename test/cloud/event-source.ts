@@ -3,7 +3,7 @@
 
 import type { Random } from '../../lib/base/random.ts'
 import type { LambdaFunction } from './lambda-function.ts'
-import type { PeerQueue, Queues, ReceivedMessage } from './queues.ts'
+import { nextShowMs, type PeerQueue, type Queues, type ReceivedMessage } from './queues.ts'
 import type { Json, JsonObject } from './template.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -87,10 +87,11 @@ export class EventSource {
     }
   }
 
-  /** When tick() may find more to do, besides what the queue shows; Infinity: nothing is known of. */
+  /** When tick() may find more to do; Infinity: nothing is known of. */
   nextMs(): number {
-    const windowEnd = this.#waitingSinceMs === null ? Number.POSITIVE_INFINITY : this.#waitingSinceMs + this.#windowMs
-    return Math.min(windowEnd, ...this.#copies.map(({ atMs }) => atMs))
+    if (!this.#enabled) return Number.POSITIVE_INFINITY
+    const shown = this.#waitingSinceMs === null ? nextShowMs(this.queue) : this.#waitingSinceMs + this.#windowMs
+    return Math.min(shown, ...this.#copies.map(({ atMs }) => atMs))
   }
 
   #dueCopy(): readonly SqsRecord[] | null {
@@ -123,7 +124,7 @@ export class EventSource {
   }
 
   #deliverAgain(records: readonly SqsRecord[], { random, lateMs }: Mischief): void {
-    const afterMs = random.fraction() < 0.5 ? 0 : random.fraction() * lateMs
+    const afterMs = random.fraction() < 0.5 ? 0 : Math.round(random.fraction() * lateMs)
     const copies = records.map((record) => ({ ...record, receiptHandle: `copy of ${record.receiptHandle}` }))
     this.#copies.push({ atMs: this.#time.nowMs() + afterMs, records: copies })
     this.counts.duplicates += copies.length

@@ -74,6 +74,7 @@ export class LambdaFunction implements AsyncDisposable {
   readonly counts: FunctionCounts = { invocations: 0, errors: 0, timeouts: 0, deaths: 0, coldStarts: 0 }
   readonly #free: Instance[] = []
   readonly #all = new Set<Instance>()
+  #isClosed = false
   readonly description: FunctionDescription
   readonly #around: FunctionSurroundings
 
@@ -97,12 +98,14 @@ export class LambdaFunction implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#all].map((instance) => instance.end()))
   }
 
   async #invoke(event: Json): Promise<InvokeResult> {
     const size = Buffer.byteLength(JSON.stringify(event))
     if (size > PAYLOAD_BYTES_MAX) return failed('RequestTooLarge', `The event has ${size} bytes`)
+    if (this.#isClosed) return failed('Closed', 'The cloud has ended')
     const instance = this.#free.pop() ?? (await this.#start())
     const found = await instance.handle(event)
     switch (found.kind) {
@@ -131,6 +134,7 @@ export class LambdaFunction implements AsyncDisposable {
     this.counts.coldStarts++
     const instance = await Instance.start(this.description, this.#around, () => this.#all.delete(instance))
     this.#all.add(instance)
+    if (this.#isClosed) await instance.end()
     return instance
   }
 }
@@ -179,6 +183,7 @@ class Instance {
       execArgv: [],
       serialization: 'json',
     })
+    child.on('error', (error) => appendFileSync(join(logFolder, 'host.log'), `${description.name}: ${error.message}\n`))
     if (isKilled) child.kill('SIGKILL')
     const file = join(logFolder, `${description.name}.log`)
     for (const stream of [child.stdout, child.stderr]) {

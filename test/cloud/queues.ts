@@ -53,15 +53,16 @@ export interface Queues extends AsyncDisposable {
   byName(logicalName: string): PeerQueue
   byArn(arn: string): PeerQueue | undefined
   all(): readonly PeerQueue[]
-  /** When the next hidden or delayed message shows up; Infinity: there is none. */
-  nextShowMs(): number
   send(queue: PeerQueue, body: string): void
 }
 
 export async function openQueues(stack: Stack): Promise<Queues> {
   const { SqsStore } = await peerStore()
   const store = new SqsStore()
-  const app = buildApp({ stores: { sqsStore: store as never, snsStore: {} as never, s3Store: {} as never } })
+  const app = buildApp({
+    logger: false,
+    stores: { sqsStore: store as never, snsStore: {} as never, s3Store: {} as never },
+  })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   const made = new Map<string, PeerQueue>()
@@ -81,7 +82,6 @@ export async function openQueues(stack: Stack): Promise<Queues> {
       return queue
     },
     byArn: (arn) => store.getQueueByArn(arn),
-    nextShowMs: () => Math.min(...all().map(nextShowMs)),
     send: (queue, body) => queue.enqueue(SqsStore.createMessage(body)),
     [Symbol.asyncDispose]: async () => {
       app.server.closeAllConnections()
@@ -113,7 +113,8 @@ function attributesOf({ QueueName: _name, Tags: _tags, ...properties }: JsonObje
   )
 }
 
-function nextShowMs(queue: PeerQueue): number {
+/** When the next hidden or delayed message shows up; 0: one is there; Infinity: there is none. */
+export function nextShowMs(queue: PeerQueue): number {
   if (queue.messages.length > 0) return 0
   const times = [
     ...queue.delayedMessages.map(({ delayUntil = 0 }) => delayUntil),

@@ -14,12 +14,14 @@ export function inputOf(target: JsonObject, event: JsonObject): Json {
 
 function transformed(transformer: JsonObject, event: JsonObject): Json {
   const paths = isObject(transformer['InputPathsMap'] ?? null) ? (transformer['InputPathsMap'] as JsonObject) : {}
-  const text = String(transformer['InputTemplate']).replaceAll(/"?<([^>]+)>"?/g, (whole, name: string) => {
+  const template = String(transformer['InputTemplate'])
+  const text = template.replaceAll(/<([^<>]+)>/g, (_whole, name: string, index: number) => {
     const value = Object.hasOwn(paths, name) ? at(event, String(paths[name])) : undefined
-    if (value === undefined) return whole.startsWith('"') ? '""' : ''
-    if (whole.startsWith('"') && whole.endsWith('"'))
-      return JSON.stringify(typeof value === 'string' ? value : JSON.stringify(value))
-    return typeof value === 'string' && !whole.startsWith('"') ? value : JSON.stringify(value)
+    const json = JSON.stringify(value ?? '')
+    const isWithinText = (template.slice(0, index).match(/(?<!\\)"/g) ?? []).length % 2 === 1
+    // Within a text a text stands without its quotes; whatever else stands as its JSON, escaped.
+    if (!isWithinText) return json
+    return (typeof value === 'string' || value === undefined ? json : JSON.stringify(json)).slice(1, -1)
   })
   try {
     return JSON.parse(text)
