@@ -1,6 +1,7 @@
 // What ECS refuses of a RunTask that its schema lets through.
 
 import { ApiError } from './api-error.ts'
+import { arnOf } from './identity.ts'
 
 export type RunTaskInput = {
   readonly cluster?: string
@@ -27,20 +28,21 @@ export type RunTaskInput = {
 }
 
 type Known = {
-  readonly taskDefinition: string
-  readonly taskDefinitionArn: string
+  /** "family:revision" each. */
+  readonly taskDefinitions: readonly string[]
   readonly container: string
   readonly subnets: readonly string[]
   readonly securityGroups: readonly string[]
 }
 
-/** @throws ApiError */
-export function checkRunTask(input: RunTaskInput, known: Known): void {
-  const [family = ''] = known.taskDefinition.split(':')
-  const definitions = [known.taskDefinition, known.taskDefinitionArn, family]
-  if (!definitions.includes(input.taskDefinition)) {
-    throw new ApiError('ClientException', 'Unable to describe task definition.')
-  }
+/** @returns the task definition that is meant, as "family:revision" @throws ApiError */
+export function checkRunTask(input: RunTaskInput, known: Known): string {
+  const meant = known.taskDefinitions.find((definition) =>
+    [definition, definition.split(':')[0], arnOf('ecs', `task-definition/${definition}`)].includes(
+      input.taskDefinition,
+    ),
+  )
+  if (meant === undefined) throw new ApiError('ClientException', 'Unable to describe task definition.')
   if (!/^[\x21-\x7e]{1,64}$/.test(input.clientToken ?? 'x')) throw invalid('Invalid client token.')
   if (!/^[A-Za-z0-9_/-]{1,128}$/.test(input.startedBy ?? 'x')) throw invalid('startedBy is invalid.')
   if ((input.count ?? 1) < 1 || (input.count ?? 1) > 10) throw invalid('Count must be in range [1, 10].')
@@ -52,6 +54,7 @@ export function checkRunTask(input: RunTaskInput, known: Known): void {
   if (JSON.stringify(input.overrides ?? {}).length > 8192)
     throw invalid('Container Overrides length must be at most 8192')
   checkPlace(input, known)
+  return meant
 }
 
 function checkPlace({ launchType, capacityProviderStrategy, networkConfiguration }: RunTaskInput, known: Known): void {

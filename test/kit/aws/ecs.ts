@@ -12,6 +12,8 @@ export type EcsOptions = {
   /** The one cluster's name, and the one task definition, "family:revision", with its one container. */
   readonly cluster: string
   readonly taskDefinition: string
+  /** More of them, with a container of the same name. */
+  readonly otherTaskDefinitions?: readonly string[]
   readonly container: string
   /** Those that exist; others are refused. */
   readonly subnets: readonly string[]
@@ -29,6 +31,7 @@ export type EcsOptions = {
 
 export type EcsRun = {
   readonly taskArn: string
+  readonly taskDefinitionArn: string
   readonly command: readonly string[]
   readonly environment: Readonly<Record<string, string>>
   /** Aborted by StopTask. */
@@ -50,6 +53,7 @@ export type EcsServer = ApiServer & {
 
 type Task = {
   readonly taskArn: string
+  readonly taskDefinitionArn: string
   readonly input: RunTaskInput
   readonly createdAt: Date
   readonly stopper: AbortController
@@ -110,7 +114,7 @@ class Cluster {
 
   runTask(input: RunTaskInput) {
     this.checkCluster(input.cluster)
-    checkRunTask(input, { ...this.options, taskDefinitionArn: this.taskDefinitionArn })
+    const taskDefinition = checkRunTask(input, { ...this.options, taskDefinitions: this.taskDefinitions() })
     const token = input.clientToken
     const earlier = token === undefined ? undefined : this.byToken.get(token)
     if (earlier !== undefined && !isDeepStrictEqual(earlier.input, input)) {
@@ -120,7 +124,7 @@ class Cluster {
     if (earlier !== undefined) return { tasks: [this.shapeOf(earlier.task)], failures: [] }
     const reason = this.options.refuses?.(placeOf(input)) ?? null
     if (reason !== null) return { tasks: [], failures: [{ reason }] }
-    const task = this.start(input)
+    const task = this.start(input, arnOf('ecs', `task-definition/${taskDefinition}`))
     if (token !== undefined) this.byToken.set(token, { input, task })
     return { tasks: [this.shapeOf(task)], failures: [] }
   }
@@ -159,10 +163,15 @@ class Cluster {
     return { task: this.shapeOf(task) }
   }
 
-  private start(input: RunTaskInput): Task {
+  private taskDefinitions(): readonly string[] {
+    return [this.options.taskDefinition, ...(this.options.otherTaskDefinitions ?? [])]
+  }
+
+  private start(input: RunTaskInput, taskDefinitionArn: string): Task {
     const id = crypto.randomUUID().replaceAll('-', '')
     const task: Task = {
       taskArn: arnOf('ecs', `task/${this.options.cluster}/${id}`),
+      taskDefinitionArn,
       input,
       createdAt: new Date(),
       stopper: new AbortController(),
@@ -187,7 +196,13 @@ class Cluster {
       this.move(task, 'RUNNING')
       const [override] = task.input.overrides?.containerOverrides ?? []
       const pairs = (override?.environment ?? []).map(({ name = '', value = '' }) => [name, value] as const)
-      const run = { taskArn: task.taskArn, command: override?.command ?? [], environment: Object.fromEntries(pairs) }
+      const { taskArn, taskDefinitionArn } = task
+      const run = {
+        taskArn,
+        taskDefinitionArn,
+        command: override?.command ?? [],
+        environment: Object.fromEntries(pairs),
+      }
       task.exitCode = await this.options.run({ ...run, stop: task.stopper.signal })
     }
     task.desiredStatus = 'STOPPED'
@@ -232,11 +247,12 @@ class Cluster {
   }
 
   private shapeOf(task: Task) {
-    const { taskArn, input, createdAt, lastStatus, desiredStatus, exitCode, stopCode, stoppedReason, version } = task
+    const { taskArn, taskDefinitionArn, input, createdAt, lastStatus, desiredStatus, exitCode } = task
+    const { stopCode, stoppedReason, version } = task
     const { launchType, startedBy, overrides } = input
     const container = { name: this.options.container, taskArn, lastStatus, exitCode }
     return {
-      ...{ taskArn, clusterArn: this.clusterArn, taskDefinitionArn: this.taskDefinitionArn, createdAt },
+      ...{ taskArn, clusterArn: this.clusterArn, taskDefinitionArn, createdAt },
       ...{ lastStatus, desiredStatus, stopCode, stoppedReason, version, launchType, startedBy, overrides },
       containers: [container],
     }
