@@ -177,7 +177,7 @@ describe('what is started by the clock and by events', () => {
     const { counts } = cloud.function('tell')
     await cloud.run(() => counts.invocations === 5, { limitMs: 6 * MINUTE_MS })
     expect(counts.errors).toBe(0)
-    cloud.fire({ arn: 'arn:aws:lambda:eu-central-1:000000000000:function:test-tell', input: { fail: true, n: 1 } })
+    cloud.fire({ arn: 'arn:aws:lambda:eu-central-1:111122223333:function:test-tell', input: { fail: true, n: 1 } })
     await cloud.run(() => bodies(cloud, 'Dead').length === 1, { limitMs: 10 * MINUTE_MS })
     expect(bodies(cloud, 'Dead')).toEqual(['{"fail":true,"n":1}'])
     expect(cloud.invoker.counts).toMatchObject({ retried: 2, deadLettered: 1, lost: 0 })

@@ -2,6 +2,7 @@
 // limit and wiring is the template's.
 
 import { mkdir } from 'node:fs/promises'
+import { TEST_ACCOUNT as ACCOUNT, TEST_REGION as REGION } from '../kit/aws/identity.ts'
 import { Agenda } from './agenda.ts'
 import { AsyncInvoker } from './async-invoker.ts'
 import { CallProxy } from './call-proxy.ts'
@@ -16,8 +17,6 @@ import type { Json, JsonObject, Template } from './template.ts'
 import { mayInvoke, putEvent, startSchedules, type Targets } from './timers.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
-export const REGION = 'eu-central-1'
-export const ACCOUNT = '000000000000'
 /** Stands in environments for the address of queues, which each process has another way to. */
 const QUEUE_BASE = 'http://queues.invalid'
 const API_BASE = 'http://api.invalid'

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { TEST_ACCOUNT } from '../kit/aws/identity.ts'
 import type { LambdaFunction } from './lambda-function.ts'
 import { isList, isObject, type Stack } from './resolve.ts'
 import type { Json, JsonObject } from './template.ts'
@@ -190,7 +191,7 @@ function eventOf(of: {
     headers,
     ...(query === '' ? {} : { queryStringParameters: asked }),
     requestContext: {
-      ...{ accountId: '000000000000', apiId: 'api', domainName: host, domainPrefix: host.split('.')[0] ?? '' },
+      ...{ accountId: TEST_ACCOUNT, apiId: 'api', domainName: host, domainPrefix: host.split('.')[0] ?? '' },
       http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: headers['user-agent'] ?? '' },
       ...{ requestId: randomUUID(), routeKey: route.key, stage: '$default' },
       ...{ time: new Date(of.nowMs).toUTCString(), timeEpoch: of.nowMs },

@@ -104,6 +104,14 @@ const NAMING: Readonly<Record<string, Naming>> = {
     ref: (id) => id.arn('ecs', `task-definition/${id.name}:1`),
     attributes: { TaskDefinitionArn: (id) => id.arn('ecs', `task-definition/${id.name}:1`) },
   },
+  'AWS::ECR::Repository': {
+    named: 'RepositoryName',
+    ref: name,
+    attributes: {
+      Arn: (id) => id.arn('ecr', `repository/${id.name}`),
+      RepositoryUri: ({ account, region, name: own }) => `${account}.dkr.ecr.${region}.amazonaws.com/${own}`,
+    },
+  },
   'AWS::Logs::LogGroup': {
     named: 'LogGroupName',
     ref: name,

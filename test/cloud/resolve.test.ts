@@ -20,7 +20,8 @@ const template: Template = {
     Subnets: { Type: 'List<AWS::EC2::Subnet::Id>', Default: 'subnet-1, subnet-2' },
     Nobody: { Type: 'CommaDelimitedList', Default: '' },
     Image: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/image' },
-    Missing: { Type: 'String' },
+    Missing: { Type: 'String', AllowedPattern: '[a-z]+' },
+    Few: { Type: 'String', AllowedValues: ['on', 'off'], Default: 'on' },
   },
   Mappings: { Sizes: { dev: { memory: 512, list: ['a'] } } },
   Conditions: {
@@ -94,6 +95,13 @@ describe('the resolver', () => {
     // Only the branch that is taken is looked at.
     expect(resolve(ifNot({ Ref: 'Absent' }, 'here'))).toBe('here')
     expect(() => resolve({ Ref: 'AWS::NoValue' })).toThrow('AWS::NoValue leaves no value here')
+  })
+
+  it('refuses values that a parameter does not allow, and parameters that are not there', () => {
+    expect(() => stackWith({ parameters: { Missing: 'a1' } })).toThrow('"Missing" may not be "a1"')
+    expect(() => stackWith({ parameters: { Few: 'maybe' } })).toThrow('"Few" may not be "maybe"')
+    expect(() => stackWith({ parameters: { Fewer: 'on' } })).toThrow('no parameter "Fewer"')
+    expect(stackWith({ parameters: { Missing: 'a' } }).resolve({ Ref: 'Missing' }, 'test')).toBe('a')
   })
 
   it('leaves what only looks like an intrinsic function: a policy has conditions of its own', () => {

@@ -34,6 +34,7 @@ const NOTHING = Symbol('AWS::NoValue')
 type Value = Json | typeof NOTHING
 
 export function openStack(template: Template, around: Surroundings): Stack {
+  checkParameters(template, around.parameters)
   const stack = new Resolver(template, around)
   return {
     resolve: (value, where) => stack.json(value, where),
@@ -46,6 +47,23 @@ export function openStack(template: Template, around: Surroundings): Stack {
         one.Type === type && stack.isMade(one) ? [name] : [],
       ),
     condition: (name) => stack.condition(name, name),
+  }
+}
+
+/** @throws Error as CloudFormation refuses values before it makes anything */
+function checkParameters({ Parameters: declared = {} }: Template, given: Surroundings['parameters']): void {
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(declared, name)) throw new Error(`There is no parameter "${name}" to be given`)
+  }
+  for (const [name, { Default, AllowedPattern, AllowedValues, MinValue, MaxValue }] of Object.entries(declared)) {
+    const value = given[name] ?? Default?.toString()
+    if (value === undefined) continue
+    const fits =
+      (AllowedPattern === undefined || new RegExp(`^(?:${AllowedPattern})$`).test(value)) &&
+      (AllowedValues === undefined || AllowedValues.some((allowed) => String(allowed) === value)) &&
+      (MinValue === undefined || Number(value) >= MinValue) &&
+      (MaxValue === undefined || Number(value) <= MaxValue)
+    if (!fits) throw new Error(`The parameter "${name}" may not be "${value}"`)
   }
 }
 

@@ -17,8 +17,17 @@ export type TemplateResource = {
   readonly Condition?: string
 }
 
+export type TemplateParameter = {
+  readonly Type: string
+  readonly Default?: string | number
+  readonly AllowedPattern?: string
+  readonly AllowedValues?: readonly (string | number)[]
+  readonly MinValue?: number
+  readonly MaxValue?: number
+}
+
 export type Template = {
-  readonly Parameters?: Readonly<Record<string, { readonly Type: string; readonly Default?: string | number }>>
+  readonly Parameters?: Readonly<Record<string, TemplateParameter>>
   readonly Mappings?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, Json>>>>>>
   readonly Conditions?: Readonly<Record<string, Json>>
   readonly Resources: Readonly<Record<string, TemplateResource>>
