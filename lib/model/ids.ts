@@ -80,6 +80,11 @@ export function runIdOf(cause: { readonly policy: PolicyName; readonly key: stri
   return parseRunId(digest(['run', cause.policy, cause.key]))
 }
 
+/** The run that a caller of the API asked for under a key of its own, whatever it asked for. */
+export function apiRunIdOf(cause: { readonly caller: string; readonly key: string }): RunId {
+  return parseRunId(digest(['run', 'api', cause.caller, cause.key]))
+}
+
 export function jobIdOf(run: RunId, vm: VmId): JobId {
   return parseJobId(digest(['job', run, vm]))
 }

@@ -1,7 +1,7 @@
 // A run as a door asks for it, before it is planned. Pure.
 
 import { isoTime } from '../base/clock.ts'
-import { runIdOf } from './ids.ts'
+import { type RunId, runIdOf } from './ids.ts'
 import type { Policy } from './policy.ts'
 import type { Door, Run } from './run.ts'
 
@@ -18,12 +18,14 @@ export type RunRequest = {
   readonly scheduledAt?: string
   /** Idempotency key: scheduled time, event id, or whatever the caller repeats. */
   readonly key: string
+  /** Left out: it follows from policy and key. */
+  readonly id?: RunId
 }
 
 /** @param times.overdueMs after this long without a plan the message counts as lost */
 export function newRun(request: RunRequest, times: { readonly nowMs: number; readonly overdueMs: number }): Run {
   return {
-    id: runIdOf({ policy: request.policy.name, key: request.key }),
+    id: request.id ?? runIdOf({ policy: request.policy.name, key: request.key }),
     door: request.door,
     policy: request.policy,
     vms: request.vms,
