@@ -4,12 +4,15 @@ import { BackupError, malformed } from '../../base/errors.ts'
 
 const form = 'must be 1 to 512 of a-z, A-Z, 0-9, ".", "_", "-", "#" and "/" without an empty, "." or ".." part'
 
-/** @throws BackupError `malformed` */
-export function checkObjectKey(key: string): string {
+export function isObjectKey(key: string): boolean {
   const parts = key.split('/')
   const whole = /^[a-zA-Z0-9._#/-]{1,512}$/.test(key)
-  if (!whole || parts.some((part) => part === '' || part === '.' || part === '..'))
-    throw malformed('object key', key, form)
+  return whole && !parts.some((part) => part === '' || part === '.' || part === '..')
+}
+
+/** @throws BackupError `malformed` */
+export function checkObjectKey(key: string): string {
+  if (!isObjectKey(key)) throw malformed('object key', key, form)
   return key
 }
 
