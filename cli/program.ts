@@ -11,7 +11,7 @@ Settings come from the environment, or from coldframe.yaml in the working folder
   COLDFRAME_VCENTER             https://host[:port]
   COLDFRAME_VCENTER_USER        and COLDFRAME_VCENTER_PASSWORD or ..._PASSWORD_FILE
   COLDFRAME_VCENTER_THUMBPRINT  SHA-256 of its certificate, or COLDFRAME_VCENTER_CA_FILE
-  COLDFRAME_REPOSITORY          file:DIR
+  COLDFRAME_REPOSITORY          file:DIR, or s3:BUCKET[/PREFIX] with AWS_REGION and AWS credentials
   COLDFRAME_PASSPHRASE          or ..._FILE; without it nothing can be restored
   COLDFRAME_HOME                state and logs (default: .coldframe)
   COLDFRAME_SECRETS             folder of secrets that policies name, a file each; or COLDFRAME_SECRET_NAME

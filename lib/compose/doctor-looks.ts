@@ -18,6 +18,7 @@ import {
   warning,
 } from '../operate/doctor/check.ts'
 import type { Look } from '../operate/doctor/deps.ts'
+import { placeName } from '../wire/repository-place.ts'
 import type { SecretReference, Settings } from '../wire/settings.ts'
 import { openLocalRepository } from './local-mover.ts'
 import { knownRepositoriesOf } from './local-places.ts'
@@ -35,7 +36,7 @@ export function machineLooks(settings: Settings, around: Surroundings): readonly
       ? []
       : [secretLook('passphrase', 'read the passphrase of the repository', passphrase, around)]),
     folderLook({ id: 'machine.home', about: ABOUT, tried: `look at its home ${quote(home)}` }, home),
-    ...repositoryLooks(settings, repository?.folder ?? null, around),
+    ...repositoryLooks(settings, repository, around),
   ]
 }
 
@@ -65,13 +66,13 @@ function folderLook(topic: Topic, path: string): Look {
   })
 }
 
-function repositoryLooks(settings: Settings, folder: string | null, around: Surroundings): readonly Look[] {
+function repositoryLooks(settings: Settings, place: Settings['repository'], around: Surroundings): readonly Look[] {
   const topic: Topic = { id: 'repository.open', about: 'repository', tried: 'open it' }
-  if (folder === null) {
+  if (place === null) {
     const next = 'Set COLDFRAME_REPOSITORY and COLDFRAME_PASSPHRASE_FILE before the first backup'
     return [look(topic, async () => ({ ...notChecked('COLDFRAME_REPOSITORY is not set'), next }))]
   }
-  const about = `repository ${quote(`file:${folder}`)}`
+  const about = `repository ${quote(placeName(place))}`
   const open = look({ ...topic, about }, async (cancel) => {
     if (settings.passphrase === null)
       return failed('COLDFRAME_PASSPHRASE or COLDFRAME_PASSPHRASE_FILE is not set', 'Set one of them', 'its passphrase')
@@ -80,13 +81,15 @@ function repositoryLooks(settings: Settings, folder: string | null, around: Surr
       return ok(`it is ${quote(id)}`)
     } catch (error) {
       if (!hasCode(error, 'repository-missing')) throw error
-      const before = knownRepositories(knownRepositoriesOf(settings.home)).find(`file:${folder}`)
+      const before = knownRepositories(knownRepositoriesOf(settings.home)).find(placeName(place))
       if (before === null) return ok('there is none yet: the first backup makes it')
-      const next = `Mount or bring back the folder; to begin a new repository there, remove "${before.file}"`
+      const next = `Bring back what was there; to begin a new repository there, remove "${before.file}"`
       const verdict = failed(`there is nothing where repository "${before.repositoryId}" was`, next)
       return { ...verdict, code: 'repository-missing' }
     }
   })
   // An object that is stored stays: nothing is put there to see whether it could be.
-  return [open, folderLook({ id: 'repository.write', about, tried: 'look at its folder (nothing is written)' }, folder)]
+  if (place.kind === 's3') return [open]
+  const tried = 'look at its folder (nothing is written)'
+  return [open, folderLook({ id: 'repository.write', about, tried }, place.folder)]
 }

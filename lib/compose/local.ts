@@ -26,6 +26,7 @@ import { createRepository, openForWriting } from '../repository/open-repository.
 import type { Repository } from '../repository/repository.ts'
 import { defaultStageLimits, type StageDeps, type StageLimits } from '../stages/deps.ts'
 import { parseGuestCredentials } from '../wire/guest-credentials.ts'
+import { placeName } from '../wire/repository-place.ts'
 import { type Settings, settingsVariables } from '../wire/settings.ts'
 import { claimsOf, defaultEngineLimits, type EngineParts } from './engine.ts'
 import {
@@ -101,7 +102,7 @@ export async function createLocalRepository(
   const wrapper = passphraseWrapper({ passphrase: await secrets.read('passphrase', cancel), random })
   const options = { store: openObjectStore(repository, around), wrappers: [wrapper], clock, random }
   const known = knownRepositories(knownRepositoriesOf(settings.home))
-  const place = `file:${repository.folder}`
+  const place = placeName(repository)
   const before = known.find(place)
   if (before !== null) {
     return await openForWriting(options, cancel).catch((error: unknown) => {
@@ -117,7 +118,7 @@ function goneFrom(place: string, { file, repositoryId }: { readonly file: string
   return new BackupError(`Cannot open repository "${repositoryId}": there is nothing at "${place}" where it was`, {
     code: 'repository-missing',
     kind: 'not-found',
-    hint: `Mount or bring back the folder; to begin a new repository there, remove "${file}"`,
+    hint: `Mount or bring back what was there; to begin a new repository there, remove "${file}"`,
     facts: { repositoryId, place },
   })
 }

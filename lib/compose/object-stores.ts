@@ -2,17 +2,17 @@
 
 import { folderStore } from '../adapters/local/folder-store.ts'
 import { retryingStore } from '../adapters/wrap/retrying-store.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Random } from '../base/random.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
+import type { RepositoryPlace } from '../wire/repository-place.ts'
+import { openBucket } from './bucket-store.ts'
+import type { Surroundings } from './vsphere-settings.ts'
 
-/** Plain data: structured clone carries it to a thread. */
-export type StoreSettings = { readonly kind: 'folder'; readonly folder: string }
+/** Plain data: structured clone carries it to a thread. Credentials are not in it: each thread finds its own. */
+export type StoreSettings = RepositoryPlace
 
-export function openObjectStore(
-  settings: StoreSettings,
-  { clock, random }: { readonly clock: Clock; readonly random: Random },
-): ObjectStore {
+export function openObjectStore(settings: StoreSettings, around: Surroundings): ObjectStore {
+  if (settings.kind === 's3') return openBucket(settings, around)
+  const { clock, random } = around
   const patience = { attemptsMax: 4, firstMs: 100, mostMs: 2_000 }
   return retryingStore(folderStore({ path: settings.folder }), { ...patience, clock, random })
 }

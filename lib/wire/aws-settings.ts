@@ -4,11 +4,9 @@
 import { BackupError, quote } from '../base/errors.ts'
 import { STAGE_KINDS, type StageKind } from '../model/message.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings, admissionSettingsOf } from './admission-settings.ts'
+import { type BucketPlace, bucketPlaceOf } from './repository-place.ts'
 import { thumbprintOf, vcenterUrlOf } from './vcenter-place.ts'
 import { VDDK_VARIABLES, type VddkSettings, vddkSettingsOf } from './vddk-settings.ts'
-
-/** A bucket, and what the keys of one repository in it start with: '' or ending in '/'. */
-export type BucketPlace = { readonly kind: 's3'; readonly bucket: string; readonly prefix: string }
 
 export type AwsVcenter = {
   /** "https://host[:port]/sdk" */
@@ -94,6 +92,7 @@ export function parseAwsSettings(environment: Environment): AwsSettings {
     return name === undefined || text === null ? undefined : { name, text }
   }
   const limits: Readonly<Record<string, { readonly variable: string }>> = ADMISSION_SETTINGS
+  const repository = given(VARIABLE_OF.repository)
   const settings: AwsSettings = {
     table: matching(
       read,
@@ -101,7 +100,7 @@ export function parseAwsSettings(environment: Environment): AwsSettings {
       faults,
     ),
     queues: queuesOf(read, faults),
-    repository: bucketPlaceOf(read(VARIABLE_OF.repository), faults),
+    repository: repository === undefined ? null : bucketPlaceOf(repository, { environment, faults }),
     kmsKey: arnOf(read, VARIABLE_OF.kmsKey, 'kms', faults),
     vcenter: vcenterOf(read, faults),
     tasks: tasksOf(read, faults),
@@ -152,17 +151,6 @@ function queuesOf(read: Read, faults: string[]): AwsSettings['queues'] {
     if (url !== null) queues[kind] = url
   }
   return queues
-}
-
-/** @returns null without a fault when `text` is null */
-function bucketPlaceOf(text: string | null, faults: string[]): BucketPlace | null {
-  if (text === null) return null
-  const match = /^s3:([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([A-Za-z0-9._/-]*?)\/?)?$/.exec(text)
-  const [, bucket, path = ''] = match ?? []
-  const isPath = path === '' || path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  if (bucket !== undefined && isPath) return { kind: 's3', bucket, prefix: path === '' ? '' : `${path}/` }
-  faults.push(`${VARIABLE_OF.repository} is ${quote(text)}: must be s3:BUCKET[/PREFIX]`)
-  return null
 }
 
 function vcenterOf(read: Read, faults: string[]): AwsVcenter | null {

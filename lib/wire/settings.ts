@@ -11,6 +11,7 @@ import {
   admissionSettingsOf,
   admissionVariables,
 } from './admission-settings.ts'
+import { type Given, placeVariables, type RepositoryPlace, repositoryPlaceOf } from './repository-place.ts'
 import { thumbprintOf, vcenterUrlOf } from './vcenter-place.ts'
 import { VDDK_VARIABLES, type VddkSettings, vddkFileSchema, vddkSettingsOf, vddkVariables } from './vddk-settings.ts'
 import { faultLines, readYaml } from './yaml-reader.ts'
@@ -39,8 +40,7 @@ export type Settings = {
   /** Absolute folder of state, queues and logs. */
   readonly home: string
   readonly vcenter: VcenterSettings | null
-  /** Absolute folder. */
-  readonly repository: { readonly kind: 'folder'; readonly folder: string } | null
+  readonly repository: RepositoryPlace | null
   readonly passphrase: SecretReference | null
   /** Absolute folder of secrets that policies name, a file each; null: such secrets come by variable only. */
   readonly secretsFolder: string | null
@@ -81,8 +81,6 @@ const fileSchema = z.strictObject({
   admission: z.exactOptional(admissionFileSchema),
 })
 
-/** A value and the name an operator knows it by. */
-type Given = { readonly name: string; readonly text: string }
 type Names = Readonly<Record<string, Given | undefined>>
 
 /**
@@ -95,7 +93,7 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
   const settings: Settings = {
     home: resolve(source.folder, given.home?.text ?? '.coldframe'),
     vcenter: vcenterOf(given, { faults, needed: needs.includes('vcenter'), folder: source.folder }),
-    repository: repositoryOf(given, { faults, needed: needs.includes('repository'), folder: source.folder }),
+    repository: repositoryOf(given, { faults, needed: needs.includes('repository'), ...source }),
     passphrase: secretOf(given, {
       faults,
       needed: needs.includes('repository'),
@@ -133,7 +131,7 @@ export function settingsVariables(settings: Settings): Readonly<Record<string, s
   const { vcenter, repository, passphrase } = settings
   return {
     COLDFRAME_HOME: settings.home,
-    ...(repository === null ? {} : { COLDFRAME_REPOSITORY: `file:${repository.folder}` }),
+    ...(repository === null ? {} : placeVariables(repository)),
     ...(passphrase?.kind === 'file' ? { COLDFRAME_PASSPHRASE_FILE: passphrase.path } : {}),
     ...(settings.secretsFolder === null ? {} : { COLDFRAME_SECRETS: settings.secretsFolder }),
     ...(vcenter === null ? {} : { COLDFRAME_VCENTER: vcenter.url, COLDFRAME_VCENTER_USER: vcenter.user }),
@@ -228,15 +226,15 @@ function trustOf(given: Names, { faults, folder }: Reading): VcenterTrust | null
   return sha256 === null ? null : { kind: 'thumbprint', sha256 }
 }
 
-function repositoryOf(given: Names, { faults, needed, folder }: Reading): Settings['repository'] {
+function repositoryOf(
+  given: Names,
+  { faults, needed, folder, environment }: Reading & Pick<SettingsSource, 'environment'>,
+): RepositoryPlace | null {
   const { repository } = given
-  if (repository === undefined) {
-    if (needed) faults.push('COLDFRAME_REPOSITORY is not set: where restore points are kept (file:DIR)')
-    return null
+  if (repository !== undefined) return repositoryPlaceOf(repository, { environment, folder, faults })
+  if (needed) {
+    faults.push('COLDFRAME_REPOSITORY is not set: where restore points are kept (file:DIR or s3:BUCKET[/PREFIX])')
   }
-  const match = /^file:(?:\/\/(?=\/))?(.+)$/.exec(repository.text)
-  if (match?.[1] !== undefined) return { kind: 'folder', folder: resolve(folder, match[1]) }
-  faults.push(`${repository.name} is ${quote(repository.text)}: must be file:DIR`)
   return null
 }
 

@@ -92,7 +92,7 @@ describe('settings', () => {
     const environment = { COLDFRAME_REPOSITORY: 's3:bucket', COLDFRAME_PASSPHRASE: 'a', COLDFRAME_PASSPHRASE_FILE: 'b' }
     const { exitCode, stderr } = await coldframe(['points'], { folder: folder.path, environment })
     expect(exitCode).toBe(2)
-    expect(stderr).toContain('COLDFRAME_REPOSITORY is "s3:bucket": must be file:DIR')
+    expect(stderr).toContain('AWS_REGION is not set: the region of the bucket in COLDFRAME_REPOSITORY')
     expect(stderr).toContain('COLDFRAME_PASSPHRASE and COLDFRAME_PASSPHRASE_FILE are both set')
   })
 })

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import type { S3Call } from './s3-server.ts'
+import type { S3Call } from './s3-server-calls.ts'
 import {
   badRequest,
   element,

@@ -1,8 +1,8 @@
 // Which request of the S3 server of the tests is which operation, and what it does not know: refused with 501.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import type { S3Call } from './s3-server.ts'
 import { deleteObjects, getBucketSetting, listObjectsV2, listVersions, putBucketSetting } from './s3-server-buckets.ts'
+import type { S3Call } from './s3-server-calls.ts'
 import { abortUpload, completeUpload, createUpload, listParts, uploadPart } from './s3-server-multipart.ts'
 import { getObject, getRetention, type ObjectCall, putObject, putRetention, removeObject } from './s3-server-objects.ts'
 import { emptyReply, notImplemented, S3Error, type S3Reply } from './s3-server-replies.ts'

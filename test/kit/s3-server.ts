@@ -2,49 +2,13 @@
 // conditions, retention), what it does not know it refuses with 501. Faults on request. Written from the S3 API Reference.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { S3Call, S3Fault } from './s3-server-calls.ts'
 import { badRequest, errorReply, notImplemented, S3Error, type S3Reply } from './s3-server-replies.ts'
 import { operationOf, refuseUnknown, runOperation } from './s3-server-routes.ts'
 import { type Bucket, newBucket } from './s3-server-state.ts'
 import { checkSigv4, type Sigv4Credentials, splitUrl } from './sigv4-check.ts'
-
-/** One request, as faults and counts see it. */
-export type S3Call = {
-  /** From 1. */
-  readonly number: number
-  readonly operation: string
-  readonly method: string
-  readonly bucket: string
-  readonly key: string
-  readonly query: ReadonlyMap<string, string>
-  readonly headers: IncomingHttpHeaders
-}
-
-/** What goes wrong with a request. */
-export type S3Fault =
-  /** Answered so, without any effect. */
-  | {
-      readonly kind: 'error'
-      readonly status: number
-      readonly code: string
-      readonly headers?: Record<string, string>
-    }
-  /** Answered so after it took effect. */
-  | { readonly kind: 'error-after'; readonly status: number; readonly code: string }
-  /** The connection goes when so much of the request's body has come; no effect. */
-  | { readonly kind: 'cut-request'; readonly afterBytes: number }
-  /** It takes effect, and the connection goes without an answer. */
-  | { readonly kind: 'cut-answer' }
-  /** The answer's head is right, its body ends early with the connection. */
-  | { readonly kind: 'cut-body'; readonly afterBytes: number }
-  /** A bit of the answer's body is wrong. */
-  | { readonly kind: 'damage' }
-  | { readonly kind: 'slow'; readonly ms: number }
-  /** Never answered. */
-  | { readonly kind: 'silent' }
-
-export const slowDown: S3Fault = { kind: 'error', status: 503, code: 'SlowDown' }
 
 export type S3ServerOptions = {
   readonly region?: string

@@ -4,6 +4,7 @@ import { STAGE_KINDS } from '../../lib/model/message.ts'
 import { needed, neededQueue, parseAwsSettings, queueVariable } from '../../lib/wire/aws-settings.ts'
 
 const whole = {
+  AWS_REGION: 'eu-central-1',
   COLDFRAME_TABLE: 'coldframe-dev-state',
   ...Object.fromEntries(
     STAGE_KINDS.map((kind) => [queueVariable(kind), `https://sqs.eu-central-1.amazonaws.com/123456789012/${kind}`]),
@@ -82,7 +83,7 @@ describe('parseAwsSettings()', () => {
   it('takes a bucket alone as the place of a repository, and FARGATE as capacity', () => {
     const { COLDFRAME_CAPACITY: _, ...rest } = whole
     const settings = parseAwsSettings({ ...rest, COLDFRAME_REPOSITORY: 's3:backups' })
-    expect(settings.repository).toEqual({ kind: 's3', bucket: 'backups', prefix: '' })
+    expect(settings.repository).toMatchObject({ kind: 's3', bucket: 'backups', prefix: '', region: 'eu-central-1' })
     expect(settings.tasks?.capacity).toEqual(['FARGATE'])
   })
 

@@ -113,7 +113,7 @@ describe('parseSettings()', () => {
       COLDFRAME_VCENTER_PASSWORD: 'hunter2',
       COLDFRAME_VCENTER_PASSWORD_FILE: '/x',
       COLDFRAME_VCENTER_THUMBPRINT: 'ab'.repeat(20),
-      COLDFRAME_REPOSITORY: 's3://bucket',
+      COLDFRAME_REPOSITORY: 'ftp://bucket',
       COLDFRAME_PASSPHRASE: 'p',
       COLDFRAME_ENGINE: 'aws:prod',
     })

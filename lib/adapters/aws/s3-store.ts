@@ -17,7 +17,7 @@ import { type OldestVersions, oldestVersions } from './s3-versions.ts'
 
 export type S3StoreOptions = {
   readonly client: S3Client
-  /** '' or "folder/…" without a slash at the end. */
+  /** '' or ending in '/'. */
   readonly prefix: string
   /** Object Lock of each object; null: none of ours. */
   readonly lock: S3Lock | null
@@ -47,7 +47,7 @@ type Parts = { readonly client: S3Client; readonly base: string; readonly versio
 
 export function s3Store(options: S3StoreOptions): ObjectStore {
   const { client } = options
-  const base = options.prefix === '' ? '' : `${options.prefix}/`
+  const base = options.prefix
   const parts: Parts = { client, base, versions: oldestVersions({ client, base }) }
   return {
     putIfAbsent: async ({ key, bytes }, cancel) => {

@@ -8,7 +8,8 @@ import { hexOf } from '../../../lib/base/bytes.ts'
 import { systemClock } from '../../../lib/base/clock.ts'
 import { systemRandom } from '../../../lib/base/random.ts'
 import { objectStoreContract } from '../../contract/object-store.ts'
-import { type S3Fault, type S3ServerOptions, slowDown, startS3Server } from '../../kit/s3-server.ts'
+import { type S3ServerOptions, startS3Server } from '../../kit/s3-server.ts'
+import { type S3Fault, slowDown } from '../../kit/s3-server-calls.ts'
 import { QUICK, type StoreChoices, storeOn } from '../../kit/s3-stores.ts'
 
 type Case = {
@@ -24,7 +25,7 @@ const cases: Readonly<Record<string, Case>> = {
   'S3, a versioned bucket, pages of three keys': { bucket: { versioning: true }, server: { pageKeysMax: 3 } },
   'S3, a bucket with Object Lock, below a prefix': {
     bucket: { objectLock: true },
-    store: { prefix: 'a/b', lock: { mode: 'COMPLIANCE', days: 3, except: ['s/'] } },
+    store: { prefix: 'a/b/', lock: { mode: 'COMPLIANCE', days: 3, except: ['s/'] } },
   },
   'S3, every third request is told to slow down': { fault: (number) => (number % 3 === 0 ? slowDown : null) },
   // What was stored must be told as stored by the one who stored it, whose answer was lost.
@@ -64,8 +65,15 @@ if (real !== undefined && real !== '') {
       limitMs: 60_000,
     })
     // Nothing is removed there: each run has a place of its own.
-    const place = [...prefix, `contract-${hexOf(systemRandom.bytes(8))}`].filter((part) => part !== '').join('/')
-    const store = s3Store({ client, prefix: place, lock: null, kmsKey: null, clock: systemClock, random: systemRandom })
+    const place = [...prefix, `contract-${hexOf(systemRandom.bytes(8))}`].filter((part) => part !== '')
+    const store = s3Store({
+      client,
+      prefix: `${place.join('/')}/`,
+      lock: null,
+      kmsKey: null,
+      clock: systemClock,
+      random: systemRandom,
+    })
     return { store, [Symbol.asyncDispose]: async () => {} }
   })
 }
