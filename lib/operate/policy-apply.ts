@@ -211,9 +211,8 @@ async function settleSchedule(name: PolicyName, { deps, cancel }: Call): Promise
     const before = await deps.jobStore.policies.get(name, cancel)
     const schedule = before?.value.state === 'active' ? scheduleFor(before.value.policy) : null
     if (schedule === null) {
-      const there = (await deps.schedules.list(cancel)).some(({ policy }) => policy === name)
-      await deps.schedules.remove(name, cancel)
-      answer = there ? 'removed' : 'none'
+      const removed = await deps.schedules.remove(name, cancel)
+      if (turn === 1 || removed !== 'none') answer = removed
     } else {
       const put = await deps.schedules.put(schedule, cancel)
       if (turn === 1 || put !== 'same') answer = put

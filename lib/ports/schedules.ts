@@ -18,6 +18,7 @@ export interface Schedules {
   /** Makes it, or changes it to be so. @throws BackupError `schedule-refused` when the scheduler cannot express it */
   put(schedule: Schedule, cancel: Cancel): Promise<'created' | 'changed' | 'same'>
   /** One that is absent is no error. */
-  remove(policy: PolicyName, cancel: Cancel): Promise<void>
-  list(cancel: Cancel): Promise<readonly Schedule[]>
+  remove(policy: PolicyName, cancel: Cancel): Promise<'removed' | 'none'>
+  /** The policies that it starts; schedules of others are not among them. */
+  list(cancel: Cancel): Promise<readonly PolicyName[]>
 }

@@ -3,34 +3,14 @@
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
+import { type MemorySchedules, memorySchedules } from '../../lib/adapters/memory/schedules.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
-import type { PolicyName } from '../../lib/model/ids.ts'
 import type { ApplyDeps, WantedPolicy } from '../../lib/operate/policy-apply.ts'
 import type { JobStore } from '../../lib/ports/job-store.ts'
-import type { Schedule, Schedules } from '../../lib/ports/schedules.ts'
 import { parsePolicy } from '../../lib/wire/policy.ts'
 
 export const cancel = { signal: new AbortController().signal }
-
-export type Keeper = Schedules & { readonly kept: Map<PolicyName, Schedule> }
-
-export function schedulesInMemory(): Keeper {
-  const kept = new Map<PolicyName, Schedule>()
-  return {
-    kept,
-    put: async (schedule) => {
-      const before = kept.get(schedule.policy)
-      kept.set(schedule.policy, schedule)
-      if (before === undefined) return 'created'
-      return JSON.stringify(before) === JSON.stringify(schedule) ? 'same' : 'changed'
-    },
-    remove: async (policy) => {
-      kept.delete(policy)
-    },
-    list: async () => [...kept.values()],
-  }
-}
 
 export function wanted(text: string): WantedPolicy {
   return { policy: parsePolicy(text, 'p.yaml'), text }
@@ -38,7 +18,7 @@ export function wanted(text: string): WantedPolicy {
 
 export type PolicyWorld = ApplyDeps & {
   readonly jobStore: JobStore
-  readonly schedules: Keeper
+  readonly schedules: MemorySchedules
   readonly clock: ReturnType<typeof manualClock>
 }
 
@@ -47,7 +27,7 @@ export function policyWorld(): PolicyWorld {
   return {
     clock,
     jobStore: memoryJobStore(),
-    schedules: schedulesInMemory(),
+    schedules: memorySchedules(),
     scripts: memoryObjectStore({ clock }),
     log: memoryLog(),
   }

@@ -58,6 +58,15 @@ export async function callAws<Answer>(
   }
 }
 
+/** One entry of a call that succeeded as a whole. */
+export class EntryRefused extends Error {
+  override readonly name: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.name = code
+  }
+}
+
 /** The API's own name of an error, for example "ThrottlingException"; of the network's, its code. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'

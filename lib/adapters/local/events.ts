@@ -1,5 +1,6 @@
 // Domain events of one machine: lines of JSON in a file that others may follow.
 
+import { cloudEventOf } from '../../model/cloud-event.ts'
 import type { Events } from '../../ports/log.ts'
 
 /** @param write takes one whole line; must not throw */
@@ -7,7 +8,7 @@ export function lineEvents(write: (line: string) => void): Events {
   return {
     async publish(event, { signal }) {
       signal.throwIfAborted()
-      write(`${JSON.stringify(event)}\n`)
+      write(`${JSON.stringify(cloudEventOf(event))}\n`)
     },
   }
 }

@@ -4,12 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { lineEvents } from '../../../lib/adapters/local/events.ts'
 import { fileLines, lineLog } from '../../../lib/adapters/local/log.ts'
+import { lineNotifier } from '../../../lib/adapters/local/notifier.ts'
 import { localSecrets } from '../../../lib/adapters/local/secrets.ts'
 import { manualClock, systemClock } from '../../../lib/base/clock.ts'
 import { BackupError } from '../../../lib/base/errors.ts'
 import { clockContract } from '../../contract/clock.ts'
 import { eventsContract } from '../../contract/events.ts'
+import { notifierContract } from '../../contract/notifier.ts'
 import { secretsContract } from '../../contract/secrets.ts'
+import { domainEventOf } from '../../kit/cloud-events.ts'
 import { temporaryFolder } from '../../kit/local-state.ts'
 
 secretsContract('environment', async () => ({
@@ -40,9 +43,18 @@ eventsContract('file', async () => {
       return text
         .split('\n')
         .filter((line) => line !== '')
-        .map((line) => JSON.parse(line))
+        .map(domainEventOf)
     },
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  }
+})
+
+notifierContract('line', async () => {
+  const lines: string[] = []
+  return {
+    notifier: lineNotifier((line) => lines.push(line), { clock: systemClock }),
+    told: async () => lines,
+    [Symbol.asyncDispose]: async () => {},
   }
 })
 
