@@ -35,6 +35,10 @@ const packages = [
   ['fish', '/usr/bin/fish'],
   ['busybox', '/usr/bin/busybox'],
   ['openssl', '/usr/bin/openssl'],
+  ['curl', '/usr/bin/curl'],
+  ['jq', '/usr/bin/jq'],
+  ['snmp', '/usr/bin/snmptrap'],
+  ['snmptrapd', '/usr/sbin/snmptrapd'],
 ]
 
 if (process.env.COLDFRAME_REAL !== 'skip') {

@@ -26,6 +26,12 @@ export type Alarm = {
   readonly receivedAt: string
 }
 
+/** An alarm in a source's words: what a door's parser makes of a request. */
+export type ToldAlarm = Omit<Alarm, 'id' | 'receivedAt'> & {
+  /** What the source repeats when it tells the same alarm again; null: it has nothing of the kind, and what it says tells it. */
+  readonly key: string | null
+}
+
 export type AlarmTarget = {
   readonly moref: string | null
   readonly instanceUuid: string | null

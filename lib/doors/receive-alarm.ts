@@ -1,0 +1,63 @@
+// An alarm comes in: its record is written, then its message is sent. The same alarm told again is the same record.
+
+import type { Clock } from '../base/clock.ts'
+import { isoTime } from '../base/clock.ts'
+import { BackupError } from '../base/errors.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { Alarm, AlarmRecord, ToldAlarm } from '../model/alarm.ts'
+import { type AlarmId, alarmIdOf } from '../model/ids.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { MessageSender } from '../ports/queue.ts'
+
+/** After this long without a decision the message counts as lost, and watch sends another. */
+const ALARM_OVERDUE_MS = 60_000
+const WRITES_MAX = 10
+
+export type ReceiveDeps = {
+  readonly clock: Clock
+  readonly jobStore: Pick<JobStore, 'alarms'>
+  readonly sender: MessageSender
+}
+
+/**
+ * Whoever was told and not answered tells again: then the message is sent again, unless the alarm is decided. An alarm that was heard of
+ * only as being over, and is now told as raised, came out of order: it is acted on as if it had been told first.
+ * @param told.key or, where the source has none, what the caller takes for one
+ */
+export async function receiveAlarm(
+  { key, ...told }: ToldAlarm & { readonly key: string },
+  deps: ReceiveDeps,
+  cancel: Cancel,
+): Promise<AlarmId> {
+  const nowMs = deps.clock.nowMs()
+  const id = alarmIdOf({ source: told.source, key })
+  const wakeAtMs = nowMs + ALARM_OVERDUE_MS
+  const alarm: Alarm = { ...told, id, receivedAt: isoTime(nowMs) }
+  if ((await deps.jobStore.alarms.create(id, { alarm, decision: null, wakeAtMs }, cancel)) === 'exists') {
+    const record = await toldAgain(alarm, { wakeAtMs }, deps, cancel)
+    if (record.decision !== null) return id
+  }
+  await deps.sender.send({ v: 1, kind: 'alarm', alarmId: id }, { delayMs: 0 }, cancel)
+  return id
+}
+
+async function toldAgain(
+  alarm: Alarm,
+  { wakeAtMs }: { readonly wakeAtMs: number },
+  { jobStore }: ReceiveDeps,
+  cancel: Cancel,
+): Promise<AlarmRecord> {
+  for (let write = 1; write <= WRITES_MAX; write++) {
+    const found = await jobStore.alarms.get(alarm.id, cancel)
+    if (found === null) break
+    const before = found.value.alarm
+    if (before.state !== 'cleared' || alarm.state !== 'raised') return found.value
+    const value = { alarm: { ...alarm, receivedAt: before.receivedAt }, decision: null, wakeAtMs }
+    if ((await jobStore.alarms.replace(alarm.id, { value, version: found.version }, cancel)) === 'replaced')
+      return value
+  }
+  throw new BackupError(`Cannot write alarm "${alarm.id}": others write it all the time`, {
+    code: 'alarm-contended',
+    retry: 'later',
+  })
+}
