@@ -31,7 +31,7 @@ function bundle(timeout: typeof shortTimeout) {
       .string()
       .regex(SCRIPT_ENTRY, 'must be a path inside the bundle that ends in .sh, .ps1, .cmd, .bat or .exe')
       .meta({
-        pattern: '\\.(sh|ps1|cmd|bat|exe|SH|PS1|CMD|BAT|EXE)$',
+        pattern: '\\.[A-Za-z0-9]+$',
         description: 'The script, as a path inside the bundle',
       }),
     timeout,

@@ -57,7 +57,7 @@ const vss = z
 
 export const policyText = z
   .strictObject({
-    name: policyName,
+    name: policyName.meta({ description: 'What the policy is known by' }),
     select: z.exactOptional(selection),
     disks: z.exactOptional(disks),
     schedule: z.exactOptional(schedule),
@@ -73,35 +73,55 @@ export const policyText = z
           path: ['require'],
           error: 'asks for more than want does',
           when: ({ value }) => typeof value === 'object' && value !== null,
-        }),
+        })
+        .meta({ description: 'How consistent a restore point should be, and at least must be' }),
     ),
     guest: z.exactOptional(guest),
     scripts: z.exactOptional(scripts),
     transport: z.exactOptional(
-      z.array(transportName).min(1, 'needs at least one').refine(isSet, { error: 'names one twice' }),
+      z
+        .array(transportName)
+        .min(1, 'needs at least one')
+        .refine(isSet, { error: 'names one twice' })
+        .meta({ description: 'Ways to read disks, tried in this order' }),
     ),
-    changeTracking: z.exactOptional(z.strictObject({ audit: z.number().min(0).max(100).default(2) })),
+    changeTracking: z.exactOptional(
+      z
+        .strictObject({ audit: z.number().min(0).max(100).default(2) })
+        .meta({ description: 'Percent of what tracking calls unchanged that each backup reads again' }),
+    ),
     snapshot: z.exactOptional(
-      z.strictObject({
-        ageMax: duration({ leastMs: 10 * MINUTE, mostMs: 7 * DAY, words: '10 m to 7 d' }).default(DAY),
-        growthMax: z.exactOptional(size),
-      }),
+      z
+        .strictObject({
+          ageMax: duration({ leastMs: 10 * MINUTE, mostMs: 7 * DAY, words: '10 m to 7 d' }).default(DAY),
+          growthMax: z.exactOptional(size),
+        })
+        .meta({ description: 'Beyond either the read ends and the snapshot goes' }),
     ),
     antiAffinity: z.exactOptional(
-      z.strictObject({ policy: z.boolean().default(false), tagCategories: z.array(pattern).default([]) }),
+      z
+        .strictObject({ policy: z.boolean().default(false), tagCategories: z.array(pattern).default([]) })
+        .meta({ description: 'VMs that never have a snapshot of ours at once' }),
     ),
     retention: z.exactOptional(
-      z.strictObject({
-        last: kept.default(0),
-        daily: kept.default(0),
-        weekly: kept.default(0),
-        monthly: kept.default(0),
-        yearly: kept.default(0),
-        timeZone: timeZone.default('UTC'),
-      }),
+      z
+        .strictObject({
+          last: kept.default(0),
+          daily: kept.default(0),
+          weekly: kept.default(0),
+          monthly: kept.default(0),
+          yearly: kept.default(0),
+          timeZone: timeZone.default('UTC'),
+        })
+        .meta({
+          description:
+            'Which points the keep rules keep: the newest, and those of the newest days, weeks, months, years',
+        }),
     ),
-    compressionLevel: z.exactOptional(z.int().min(1).max(19)),
-    attempts: z.exactOptional(z.int().min(1).max(20)),
+    compressionLevel: z.exactOptional(z.int().min(1).max(19).meta({ description: 'zstd level for what is new' })),
+    attempts: z.exactOptional(
+      z.int().min(1).max(20).meta({ description: 'How often a job may capture anew after a failure that may pass' }),
+    ),
   })
   .refine((policy) => policy.scripts === undefined || policy.guest?.credentials !== undefined, {
     path: ['guest'],
