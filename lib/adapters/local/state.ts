@@ -11,7 +11,7 @@ import { retry } from '../../base/retry.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 
 /** Raised with every change of SCHEMA; a program refuses a file of a newer one. */
-const SCHEMA_VERSION = 6
+const SCHEMA_VERSION = 7
 /** "CFst": tells our file from another program's (SQLite's header, offset 68). */
 const APPLICATION_ID = 0x43467374
 /** How long a transaction waits for another process's; each holds the file for milliseconds. */
@@ -40,6 +40,7 @@ const ADDED = [
                         vm_id TEXT NOT NULL) STRICT;
    CREATE INDEX points_by_age ON points (created_at);
    CREATE INDEX points_by_vm ON points (vm_id, created_at);`,
+  `CREATE TABLE schedules (policy TEXT PRIMARY KEY, body TEXT NOT NULL, anchor_ms REAL NOT NULL, done_ms REAL NOT NULL) STRICT;`,
 ]
 
 const SCHEMA = `
