@@ -16,6 +16,7 @@ const packages = [
   ['golang-go', '/usr/bin/go'],
   ['golang-github-vmware-govmomi-dev', '/usr/share/gocode/src/github.com/vmware/govmomi/simulator'],
   ['python3-pyvmomi', '/usr/lib/python3/dist-packages/pyVmomi'],
+  ['python3-boto3', '/usr/lib/python3/dist-packages/boto3'],
   ['python3-winrm', '/usr/lib/python3/dist-packages/winrm'],
   ['python3-gssapi', '/usr/lib/python3/dist-packages/gssapi'],
   ['gss-ntlmssp', '/etc/gss/mech.d/mech.ntlmssp.conf'],

@@ -11,6 +11,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export type PeerName =
+  | 'boto3'
   | 'busybox'
   | 'curl'
   | 'e2fsck'
@@ -90,6 +91,8 @@ function locate(name: PeerName): string | undefined {
       return existsSync(vddkPluginPath) ? vddkPluginPath : undefined
     case 'pyvmomi':
       return pythonWith('import pyVmomi')
+    case 'boto3':
+      return pythonWith('import boto3')
     case 'pywinrm':
       return pythonWith('import winrm, requests_ntlm')
     case 'gss-ntlmssp':
