@@ -1,5 +1,5 @@
-// The long-running program of a task: one mover. Ends with its parent, and within seconds of SIGTERM.
-// usage: main.ts move --job ID --attempt N
+// The long-running program of a task: one mover, or one restore or check. Ends with its parent, and within seconds of SIGTERM.
+// usage: main.ts move --job ID --attempt N | main.ts operate --operation ID --attempt N
 
 import { randomUUID } from 'node:crypto'
 import { fstatSync, readFileSync } from 'node:fs'
@@ -9,54 +9,94 @@ import { watchParent } from '../lib/adapters/local/parent-watch.ts'
 import { systemClock } from '../lib/base/clock.ts'
 import { BackupError, exitCodeOf, messageOf } from '../lib/base/errors.ts'
 import { systemRandom } from '../lib/base/random.ts'
-import { isAbort } from '../lib/base/time-limit.ts'
+import { type Cancel, isAbort } from '../lib/base/time-limit.ts'
 import { runLocalMover } from '../lib/compose/local-mover.ts'
+import { runLocalOperation } from '../lib/compose/local-operation.ts'
 import { siblingEntry } from '../lib/compose/sibling-entry.ts'
-import { parseJobId } from '../lib/model/ids.ts'
-import { parseSettings } from '../lib/wire/settings.ts'
+import { parseJobId, parseOperationId } from '../lib/model/ids.ts'
+import { parseSettings, type Settings, type SettingsNeed } from '../lib/wire/settings.ts'
 
-const usage = 'usage: main move --job ID --attempt N'
+const usage = 'usage: main move --job ID --attempt N | main operate --operation ID --attempt N'
 /** Everything must have ended so long after it was told to. */
 const stopMs = 8_000
 const log = lineLog((line) => process.stdout.write(line), { clock: systemClock })
 
+const around = { environment: process.env, clock: systemClock, random: systemRandom }
+
 async function main(): Promise<number> {
+  const work = workOf()
+  const cancel = { signal: stopSignal() }
+  return work.kind === 'move' ? move(work, cancel) : operate(work, cancel)
+}
+
+type Work = ReturnType<typeof workOf>
+
+/** What the command line says. */
+function workOf() {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { job: { type: 'string' }, attempt: { type: 'string' }, workers: { type: 'string' } },
+    options: {
+      job: { type: 'string' },
+      operation: { type: 'string' },
+      attempt: { type: 'string' },
+      workers: { type: 'string' },
+    },
   })
   const attempt = Number(values.attempt)
-  if (positionals.join(' ') !== 'move' || values.job === undefined || !Number.isInteger(attempt) || attempt < 1) {
-    throw new BackupError(usage, { code: 'usage', kind: 'usage' })
+  const workers = values.workers === undefined ? null : Number(values.workers)
+  const kind = positionals.join(' ')
+  if (Number.isInteger(attempt) && attempt >= 1) {
+    if (kind === 'move' && values.job !== undefined)
+      return { kind, jobId: parseJobId(values.job), attempt, workers } as const
+    if (kind === 'operate' && values.operation !== undefined)
+      return { kind, operationId: parseOperationId(values.operation), attempt } as const
   }
-  const settings = parseSettings({ environment: process.env, file: null, folder: process.cwd() }, [
-    'vcenter',
-    'repository',
-  ])
+  throw new BackupError(usage, { code: 'usage', kind: 'usage' })
+}
+
+async function move({ jobId, attempt, workers }: Extract<Work, { kind: 'move' }>, cancel: Cancel): Promise<number> {
+  const result = await runLocalMover(
+    { jobId, attempt, holder: randomUUID() },
+    {
+      settings: settingsWith(['vcenter', 'repository']),
+      around,
+      workerEntry: siblingEntry(import.meta.url, 'worker'),
+      workersMax: workers,
+      writer: writerOf(),
+      log,
+    },
+    cancel,
+  )
+  return result.kind === 'sealed' ? 0 : 1
+}
+
+async function operate(work: Extract<Work, { kind: 'operate' }>, cancel: Cancel): Promise<number> {
+  const { operationId, attempt } = work
+  const settings = settingsWith(['repository'])
+  const readerEntry = siblingEntry(import.meta.url, 'restore-worker')
+  const request = { operationId, attempt, holder: randomUUID() }
+  const outcome = await runLocalOperation(request, { settings, around, readerEntry, log }, cancel)
+  return outcome?.kind === 'success' || outcome?.kind === 'warning' ? 0 : 1
+}
+
+function settingsWith(needs: readonly SettingsNeed[]): Settings {
+  return parseSettings({ environment: process.env, file: null, folder: process.cwd() }, needs)
+}
+
+/** Aborted when the task is to stop; it then has stopMs to do so. */
+function stopSignal(): AbortSignal {
   const stop = new AbortController()
   const stopBy = (reason: string) => {
-    log.warn('mover.stopping', { reason })
+    log.warn('task.stopping', { reason })
     stop.abort(
-      new BackupError(`The mover was stopped: ${reason}`, { code: 'interrupted', kind: 'interrupted', retry: 'later' }),
+      new BackupError(`The task was stopped: ${reason}`, { code: 'interrupted', kind: 'interrupted', retry: 'later' }),
     )
     setTimeout(() => process.exit(130), stopMs).unref()
   }
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopBy(name))
   if (isChild())
     watchParent(process.stdin).signal.addEventListener('abort', () => stopBy('its parent has ended'), { once: true })
-  const result = await runLocalMover(
-    { jobId: parseJobId(values.job), attempt, holder: randomUUID() },
-    {
-      settings,
-      around: { environment: process.env, clock: systemClock, random: systemRandom },
-      workerEntry: siblingEntry(import.meta.url, 'worker'),
-      workersMax: values.workers === undefined ? null : Number(values.workers),
-      writer: writerOf(),
-      log,
-    },
-    { signal: stop.signal },
-  )
-  return result.kind === 'sealed' ? 0 : 1
+  return stop.signal
 }
 
 /** An engine starts us with a pipe as standard input; a container or a terminal has none, and nobody to wait for. */
@@ -75,7 +115,7 @@ function writerOf(): string {
 try {
   process.exitCode = await main()
 } catch (error) {
-  log.error('mover.ended-badly', error)
+  log.error('task.ended-badly', error)
   const kind = error instanceof BackupError ? error.kind : isAbort(error) ? 'interrupted' : 'failed'
   if (kind === 'usage') process.stderr.write(`${messageOf(error)}\n`)
   process.exitCode = exitCodeOf(kind)

@@ -3,11 +3,11 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import type { OperationTarget } from '../model/operation.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { MessageSender } from '../ports/queue.ts'
 import type { ApiAccess, Caller } from '../wire/api/access.ts'
-import type { AllowedTarget } from '../wire/restore-targets.ts'
 
 export type ApiDeps = {
   readonly clock: Clock
@@ -16,7 +16,7 @@ export type ApiDeps = {
   readonly jobStore: JobStore
   readonly sender: MessageSender
   readonly access: ApiAccess
-  readonly targets: readonly AllowedTarget[]
+  readonly targets: readonly OperationTarget[]
   readonly version: string
 }
 

@@ -88,7 +88,8 @@ export async function openLocalRepository(
   return openRepository({ store, wrappers: [passphraseWrapper({ passphrase, random: around.random })] }, cancel)
 }
 
-function storeOf({ repository }: Settings): MoverTask['store'] {
+/** Where the repository of these settings lies. @throws BackupError `settings-faulty` */
+export function storeOf({ repository }: Settings): MoverTask['store'] {
   if (repository === null) throw missing('COLDFRAME_REPOSITORY')
   return repository
 }

@@ -77,7 +77,7 @@ export function documentOfOperation(operation: Operation) {
     kind: request.kind,
     point: request.point,
     resolved,
-    target: request.kind === 'restore' ? targetText(request.target) : null,
+    target: request.kind === 'restore' ? targetWords(request.target) : null,
     disks: request.kind !== 'restore' || request.disks === null ? null : [...request.disks],
     deep: request.kind === 'verify' ? request.deep : null,
     state,
@@ -93,8 +93,8 @@ export function documentOfOperation(operation: Operation) {
   }
 }
 
-export function targetText(target: OperationTarget): string {
-  return target.kind === 'bucket' ? `s3://${target.bucket}/${target.prefix}` : target.folder
+function targetWords(target: OperationTarget): string {
+  return target.kind === 'bucket' ? `s3://${target.bucket}/${target.prefix}` : `file://${target.folder}`
 }
 
 export function documentOfPolicy({ name, state, sha256, appliedAt, appliedBy }: StoredPolicy) {

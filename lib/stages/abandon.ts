@@ -73,7 +73,11 @@ async function abandonOperation(
       if (operation.round !== round) return operation
       const message = `${nameOfOperation(operation)} was given up: ${reason}`
       const hint = 'The log of operate tells more; ask for it again'
-      return endOperation(operation, { outcome: { kind: 'failed', code: 'abandoned', message, hint }, result: [], at })
+      return endOperation(operation, {
+        outcome: { kind: 'failed', code: 'abandoned', message, hint },
+        result: operation.result,
+        at,
+      })
     },
     { deps, cancel },
   )

@@ -157,7 +157,7 @@ function afterDeath(operation: Operation, state: TaskState, deps: StageDeps): Ne
     change: (now) => {
       if (now.attempt !== attempt || isHeld(now, deps)) return now
       if (attempt < OPERATION_ATTEMPTS_MAX) return nextAttempt(now, { failure, nowMs })
-      return endOperation(now, { outcome: failure, result: [], at: isoTime(nowMs) })
+      return endOperation(now, { outcome: failure, result: now.result, at: isoTime(nowMs) })
     },
     delayMs: deps.limits.againFirstMs,
     waitsFor: `another try: ${failure.message}`,
@@ -196,7 +196,7 @@ function tookTooLong(operation: Operation): Outcome {
 
 function ending(outcome: Outcome, deps: StageDeps): Next {
   const at = isoTime(deps.clock.nowMs())
-  return { change: (now) => endOperation(now, { outcome, result: [], at }), delayMs: 0, waitsFor: '' }
+  return { change: (now) => endOperation(now, { outcome, result: now.result, at }), delayMs: 0, waitsFor: '' }
 }
 
 function poll({ round }: Operation, deps: StageDeps, waitsFor: string): Next {

@@ -2,52 +2,81 @@
 
 import { BackupError, quote } from '../base/errors.ts'
 import type { OperationTarget } from '../model/operation.ts'
-
-/** Prefixes end in '/': everything below them is meant, nothing beside them. */
-export type AllowedTarget = { readonly bucket: string; readonly prefix: string }
+import type { RepositoryPlace } from './repository-place.ts'
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
-const PREFIX_MAX = 400
+const PATH_MAX = 400
 
 /**
- * @param text s3://BUCKET/PREFIX/
+ * @param text s3://BUCKET/PREFIX/, or file:///FOLDER/ on a machine of one's own
+ * @returns with a prefix or folder that ends in '/': everything below it is meant, nothing beside it
  * @throws BackupError `target-malformed` (usage)
  */
-export function parseRestoreTarget(text: string): Extract<OperationTarget, { kind: 'bucket' }> {
-  const [, bucket = '', rest = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/s.exec(text) ?? []
-  const prefix = rest === '' || rest.endsWith('/') ? rest : `${rest}/`
-  const parts = prefix.split('/').slice(0, -1)
-  const isPlain = parts.every((part) => /^[A-Za-z0-9._=@+-]+$/.test(part) && part !== '.' && part !== '..')
-  if (BUCKET.test(bucket) && isPlain && prefix.length <= PREFIX_MAX) return { kind: 'bucket', bucket, prefix }
+export function parseRestoreTarget(text: string): OperationTarget {
+  const [, bucket = '', rest = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? []
+  if (BUCKET.test(bucket) && isPlainPath(rest)) return { kind: 'bucket', bucket, prefix: ended(rest) }
+  const [, path = ''] = /^file:\/\/\/(.+)$/s.exec(text) ?? []
+  if (path !== '' && isPlainPath(path)) return { kind: 'folder', folder: `/${ended(path)}` }
   throw new BackupError(`Cannot restore to ${quote(text)}: it must be s3://BUCKET/PREFIX/`, {
     code: 'target-malformed',
     kind: 'usage',
-    hint: 'A prefix is of letters, digits and ".", "_", "=", "@", "+", "-", parted by "/"',
+    hint: 'A prefix is of letters, digits and ".", "_", "=", "@", "+", "-", parted by "/"; file:///FOLDER/ needs a machine of one\'s own',
   })
 }
 
+function isPlainPath(path: string): boolean {
+  const parts = ended(path).split('/').slice(0, -1)
+  return path.length <= PATH_MAX && parts.every((part) => /^[A-Za-z0-9._=@+-]+$/.test(part) && !/^\.+$/.test(part))
+}
+
+function ended(path: string): string {
+  return path === '' || path.endsWith('/') ? path : `${path}/`
+}
+
 /**
- * The setting COLDFRAME_RESTORE_TARGETS: s3://BUCKET[/PREFIX/], several between commas. Nothing is allowed where it is not set.
+ * The setting COLDFRAME_RESTORE_TARGETS: several between commas. Nothing is allowed where it is not set.
  * @throws BackupError `target-malformed` (usage)
  */
-export function parseAllowedTargets(text: string | undefined): readonly AllowedTarget[] {
+export function parseAllowedTargets(text: string | undefined): readonly OperationTarget[] {
   const words = (text ?? '').split(',').map((word) => word.trim())
   return words.filter((word) => word !== '').map(parseRestoreTarget)
 }
 
 /** @throws BackupError `target-not-allowed` (refused) */
-export function refuseOtherTargets(
-  target: Extract<OperationTarget, { kind: 'bucket' }>,
-  allowed: readonly AllowedTarget[],
-): void {
-  if (allowed.some(({ bucket, prefix }) => bucket === target.bucket && target.prefix.startsWith(prefix))) return
-  const names = allowed.map(({ bucket, prefix }) => `s3://${bucket}/${prefix}`)
-  throw new BackupError(`Cannot restore to "s3://${target.bucket}/${target.prefix}": restores may not write there`, {
+export function refuseOtherTargets(target: OperationTarget, allowed: readonly OperationTarget[]): void {
+  if (allowed.some((one) => isBelow(target, one))) return
+  throw new BackupError(`Cannot restore to "${targetText(target)}": restores may not write there`, {
     code: 'target-not-allowed',
     kind: 'refused',
     hint:
-      names.length === 0
+      allowed.length === 0
         ? 'No place is allowed yet: whoever runs the stack names some in COLDFRAME_RESTORE_TARGETS'
-        : `They may write below ${names.join(', ')}`,
+        : `They may write below ${allowed.map(targetText).join(', ')}`,
   })
+}
+
+/**
+ * Images beside packs would be taken for damage, and keep rules might let them go.
+ * @throws BackupError `target-is-repository` (refused) where the repository holds the place
+ */
+export function refuseRepository(target: OperationTarget, place: RepositoryPlace): void {
+  const own: OperationTarget =
+    place.kind === 's3'
+      ? { kind: 'bucket', bucket: place.bucket, prefix: place.prefix }
+      : { kind: 'folder', folder: ended(place.folder) }
+  if (!isBelow(target, own)) return
+  throw new BackupError(`Cannot restore to "${targetText(target)}": the repository lies there`, {
+    code: 'target-is-repository',
+    kind: 'refused',
+    hint: 'Name a place that does not lie in the repository',
+  })
+}
+
+export function targetText(target: OperationTarget): string {
+  return target.kind === 'bucket' ? `s3://${target.bucket}/${target.prefix}` : `file://${target.folder}`
+}
+
+function isBelow(target: OperationTarget, allowed: OperationTarget): boolean {
+  if (target.kind === 'folder') return allowed.kind === 'folder' && target.folder.startsWith(allowed.folder)
+  return allowed.kind === 'bucket' && target.bucket === allowed.bucket && target.prefix.startsWith(allowed.prefix)
 }

@@ -176,7 +176,7 @@ describe('restores and checks', () => {
     ['s3://restored/vms/../secret/', 400],
     ['s3://restored/vms//x/', 400],
     ['s3://RESTORED/vms/', 400],
-    ['file:///etc/', 400],
+    ['file:///etc/', 403],
     ['/var/lib', 400],
     ['s3://restored/vms/a/', 202],
     ['s3://restored/vms', 202],

@@ -32,7 +32,7 @@ export function testApi(change: Partial<ApiDeps> = {}): TestApi {
     jobStore: memoryJobStore(),
     sender: memoryQueue({ clock, receivesMax: 5 }),
     access: { kind: 'jwt', scopePrefix: 'coldframe/' },
-    targets: [{ bucket: 'restored', prefix: 'vms/' }],
+    targets: [{ kind: 'bucket', bucket: 'restored', prefix: 'vms/' }],
     version: '0.0.0',
     ...change,
   }
