@@ -58,7 +58,8 @@ describe('a repository in a bucket', () => {
     const reader = inBucket(other, server)
     const points = await pointsOf(reader)
     expect(points.map(({ vm, sequence }) => `${vm}@${sequence}`).toSorted()).toEqual(['app-01@1', 'app-01@2'])
-    for (const point of points) expect(await differencesOf(reader, point, sim)).toEqual([])
+    const last = points.find(({ sequence }) => sequence === 2)
+    expect(last === undefined ? 'no point' : await differencesOf(reader, last, sim)).toEqual([])
     server.faults = () => null
     expect(await damagedPoints(reader)).toEqual([])
     // Every object was put once, below the prefix, and is locked but for the working papers.

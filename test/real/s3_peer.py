@@ -42,7 +42,7 @@ large = hashlib.sha256(b"seed").digest() * (400 * 1024)
 config = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20, max_concurrency=3)
 s3.upload_fileobj(io.BytesIO(large), bucket, "large", Config=config)
 seen["multipart"] = s3.get_object(Bucket=bucket, Key="large")["Body"].read() == large
-seen["multipart etag"] = s3.head_object(Bucket=bucket, Key="large")["ETag"].rsplit("-", 1)[-1]
+seen["multipart etag"] = s3.head_object(Bucket=bucket, Key="large")["ETag"].strip(chr(34)).rsplit("-", 1)[-1]
 
 for number in range(25):
     s3.put_object(Bucket=bucket, Key=f"list/{number // 10}/{number}", Body=b"")
