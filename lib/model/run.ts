@@ -36,7 +36,7 @@ export type Run = {
   readonly state: 'requested' | 'planned' | 'refused'
   /** When its plan message counts as lost; null once it is planned or refused. */
   readonly wakeAtMs: number | null
-  /** Fixed by plan, in the inventory's order. */
+  /** Named by plan before it makes them, in the inventory's order; once it is planned, those that were made. */
   readonly jobIds: readonly JobId[]
   /** Why nothing was planned; null unless refused. */
   readonly refusal: Outcome | null

@@ -48,6 +48,7 @@ export interface JobStore {
   readonly points: Records<PointId, PointEntry>
   /** By name, see DoorState. */
   readonly doors: Records<string, DoorState>
+  /** Every job that was made before, if the run named it before it was made; others may lag behind their writes. */
   jobsOfRun(run: RunId, cancel: Cancel): Promise<readonly Job[]>
   /** Jobs that are not done and whose dueAtMs() is at or before `beforeMs`, most overdue first. May lag behind writes. */
   dueJobs(query: DueQuery, cancel: Cancel): Promise<readonly Versioned<Job>[]>

@@ -34,8 +34,7 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
   if (found === null)
     throw new BackupError(`Cannot plan run "${message.runId}": there is no such run`, { code: 'run-unknown' })
   const run = found.value
-  if (run.state === 'refused') return
-  if (run.state === 'planned') return sendWaiting(run, deps, cancel)
+  if (run.state !== 'requested') return planOver(found, { deps, cancel })
   if (run.cancelRequestedAt !== null) return refuseRun(found, cancelledRun(run), { deps, cancel })
 
   let vms: readonly VmSummary[]
@@ -58,8 +57,10 @@ export async function plan(message: PlanMessage, deps: StageDeps, cancel: Cancel
     const ofVm = { ...run, policy: policyForVm(run.policy, vm) }
     return withWake(newJob({ run: ofVm, vm, groups: groupsOf(vm, ofVm.policy), beginBefore, createdAt }), deps, 0)
   })
+  const named = await nameJobs(found, jobs, { deps, cancel })
+  if (named.value.state === 'refused') return planOver(named, { deps, cancel })
   for (const job of jobs) await deps.jobStore.jobs.create(job.id, job, cancel)
-  const planned = await writePlanned(found, jobs, { deps, cancel, leftOut })
+  const planned = await writePlanned(named, jobs, { deps, cancel, leftOut })
   deps.log.info('run.planned', { run: run.id, jobs: planned.jobIds.length })
   await tellRun(planned, deps, cancel)
   await sendWaiting(planned, deps, cancel)
@@ -93,6 +94,24 @@ function stillThere({ door, vms }: Run, inventory: readonly VmSummary[]): Run['v
   return there.length === 0 ? vms : there
 }
 
+/** A copy that comes when the plan is over. Jobs of a plan that died before it could say so join the run. */
+async function planOver(found: Versioned<Run>, { deps, cancel }: Call): Promise<void> {
+  const { id, state, jobIds } = found.value
+  const made = await deps.jobStore.jobsOfRun(id, cancel)
+  if (state === 'refused' && made.length === 0) return
+  const isWhole = state === 'planned' && made.every((job) => jobIds.includes(job.id))
+  return sendWaiting(isWhole ? found.value : await writePlanned(found, [], { deps, cancel }), deps, cancel)
+}
+
+/** Names jobs in the run before they are made: whoever reads the run misses none of them, however late an index is. */
+async function nameJobs(found: Versioned<Run>, jobs: readonly Job[], call: Call): Promise<Versioned<Run>> {
+  const name = (run: Run): Run => {
+    const jobIds = [...new Set([...run.jobIds, ...jobs.map((job) => job.id)])]
+    return run.state === 'requested' ? { ...run, jobIds } : run
+  }
+  return await changeRun(found, async (run) => name(run), call)
+}
+
 /** Whoever asks on demand waits for the answer and asks again; a schedule or an alarm does not. */
 async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, cancel }: Call): Promise<void> {
   const { door, requestedAt, wakeAtMs } = found.value
@@ -108,24 +127,35 @@ async function withoutInventory(error: unknown, found: Versioned<Run>, { deps, c
   await planLater(found, deps, { delayMs: Math.min(againMostMs, Math.max(againFirstMs, ageMs)), ...cancel })
 }
 
-/** Two plans at once may have seen different inventories: the run has the jobs of both. */
-async function writePlanned(found: Versioned<Run>, jobs: readonly Job[], call: LeavingOut): Promise<Run> {
-  const made = await call.deps.jobStore.jobsOfRun(found.value.id, call.cancel)
-  const ids = [...jobs, ...made].map((job) => job.id)
-  const plan = (run: Run): Run => {
-    const jobIds = [...new Set([...run.jobIds, ...ids])]
+/**
+ * Two plans at once may have seen different inventories: the run has the jobs of both. What a plan named and did not make leaves
+ * the run; if that plan is still at work, it writes the run once more when it has made it.
+ * @param own that the caller has made: they belong to the run, whoever took their names out of it meanwhile
+ */
+async function writePlanned(found: Versioned<Run>, own: readonly Job[], call: LeavingOut): Promise<Run> {
+  // Asked anew for each version of the run: whoever wrote in between may have made more.
+  const plan = async (run: Run): Promise<Run> => {
+    const others = await call.deps.jobStore.jobsOfRun(run.id, call.cancel)
+    const made = new Set([...own, ...others].map((job) => job.id))
+    const jobIds = [...new Set([...run.jobIds.filter((id) => made.has(id)), ...made])]
     return { ...run, state: 'planned', wakeAtMs: null, jobIds, refusal: null, leftOut: call.leftOut ?? run.leftOut }
   }
-  return changeRun(found, plan, call)
+  return (await changeRun(found, plan, call)).value
 }
 
-/** Writes over what others wrote meanwhile, watch's wake-up for one. */
-async function changeRun(first: Versioned<Run>, change: (run: Run) => Run, { deps, cancel }: Call): Promise<Run> {
+/** Writes over what others wrote meanwhile, watch's wake-up for one. A change that leaves the run as it is writes nothing. */
+async function changeRun(
+  first: Versioned<Run>,
+  change: (run: Run) => Promise<Run>,
+  { deps, cancel }: Call,
+): Promise<Versioned<Run>> {
   const { id } = first.value
   let found = first
   for (let write = 1; write <= WRITES_MAX; write++) {
-    const value = change(found.value)
-    if ((await deps.jobStore.runs.replace(id, { value, version: found.version }, cancel)) === 'replaced') return value
+    const value = await change(found.value)
+    if (value === found.value) return found
+    if ((await deps.jobStore.runs.replace(id, { value, version: found.version }, cancel)) === 'replaced')
+      return { value, version: found.version + 1 }
     found = (await deps.jobStore.runs.get(id, cancel)) ?? found
   }
   throw new BackupError(`Cannot write run "${id}": others write it all the time`, {
@@ -157,11 +187,11 @@ export async function refuseRun(
 ): Promise<void> {
   if ((await deps.jobStore.jobsOfRun(found.value.id, cancel)).length > 0)
     return sendWaiting(await writePlanned(found, [], { deps, cancel }), deps, cancel)
-  const refuse = (run: Run): Run =>
+  const refuse = async (run: Run): Promise<Run> =>
     run.state === 'requested'
       ? { ...run, state: 'refused', wakeAtMs: null, refusal, leftOut: leftOut ?? run.leftOut }
       : run
-  const value = await changeRun(found, refuse, { deps, cancel })
+  const { value } = await changeRun(found, refuse, { deps, cancel })
   if (value.state !== 'refused') return
   deps.log.warn('run.refused', { run: value.id, code: refusal.code, message: refusal.message })
   await tellRun(value, deps, cancel)
