@@ -23,9 +23,9 @@ export interface MessageQueue extends MessageSender {
     options: { readonly max: number; readonly visibilityMs: number },
     cancel: Cancel,
   ): Promise<readonly Delivery[]>
-  /** Hides the message for visibilityMs from now; 0 shows it again. A lapsed receipt changes nothing. */
+  /** Hides the message for visibilityMs from now; 0 shows it again. A receipt of an earlier delivery changes nothing. */
   extend(delivery: Delivery, options: { readonly visibilityMs: number }, cancel: Cancel): Promise<void>
-  /** Removes it; with a lapsed receipt nothing happens. */
+  /** Removes it; with a receipt of an earlier delivery nothing happens. One that lapsed just now may still do. */
   remove(delivery: Delivery, cancel: Cancel): Promise<void>
   /** Messages that were received more often than allowed, each handed out once. */
   takeDead(cancel: Cancel): Promise<readonly StageMessage[]>

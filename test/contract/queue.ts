@@ -116,14 +116,12 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       expect(await queue.receive('capture', once, cancel)).toHaveLength(1)
     })
 
-    it('changes nothing for a lapsed receipt', async () => {
+    it('changes nothing for a receipt of an earlier delivery', async () => {
       await using opened = await open()
       const { queue } = opened
       await send(queue, 1)
       const lapsed = first(await queue.receive('capture', once, cancel))
       await opened.advance(30_000)
-      await queue.remove(lapsed, cancel)
-      await queue.extend(lapsed, { visibilityMs: 30_000 }, cancel)
 
       const again = first(await queue.receive('capture', once, cancel))
       await queue.remove(lapsed, cancel)

@@ -10,11 +10,10 @@ import {
   CreateTableCommand,
   type CreateTableCommandInput,
   DeleteTableCommand,
-  DynamoDBClient,
+  type DynamoDBClient,
 } from '@aws-sdk/client-dynamodb'
 import { parse } from 'yaml'
-import { clientSettings } from '../../lib/adapters/aws/calls.ts'
-import { type StateTable, stateTable } from '../../lib/adapters/aws/state-table.ts'
+import { dynamoClient, type StateTable, stateTable } from '../../lib/adapters/aws/state-table.ts'
 import type { Clock } from '../../lib/base/clock.ts'
 import { systemClock } from '../../lib/base/clock.ts'
 import { type Random, systemRandom } from '../../lib/base/random.ts'
@@ -55,8 +54,7 @@ export async function openTable({ mishaps, clock, random }: TableSettings = {}):
   const given = process.env['COLDFRAME_TEST_DYNAMODB_ENDPOINT']
   const direct = given ?? (await startDynalite(open))
   const endpoint = mishaps === undefined ? direct : open.use(await openHttpProxy(direct, mishaps)).endpoint
-  const connect = (to: string) =>
-    new DynamoDBClient({ ...clientSettings, endpoint: to, region: 'eu-central-1', credentials: PEER_CREDENTIALS })
+  const connect = (to: string) => dynamoClient({ endpoint: to, region: 'eu-central-1', credentials: PEER_CREDENTIALS })
   const [plain, client] = [connect(direct), connect(endpoint)]
   const name = `state-${process.pid}-${++tables}`
   open.defer(() => client.destroy())

@@ -14,18 +14,23 @@ export type AwsPlace = {
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
 }
 
-export type AwsPatience = { readonly clock: Clock; readonly random: Random }
+export type AwsPatience = {
+  readonly clock: Clock
+  readonly random: Random
+  /** For calls that answer sooner, or that are worth more tries, than most. */
+  readonly tries?: { readonly attemptsMax: number; readonly firstMs: number; readonly mostMs: number }
+}
 
 const CONNECT_MS = 3_000
 /** The longest that one try may take: none of the calls made here answers slowly. */
 const ANSWER_MS = 20_000
 const TRIES = { attemptsMax: 5, firstMs: 100, mostMs: 5_000 }
 
-/** What every client is made with. */
-export function clientSettings(place: AwsPlace) {
+/** What every client is made with: it keeps its connections, tries once, and neither a connect nor an answer hangs. */
+export function clientSettings(place: AwsPlace, { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {}) {
   const requestHandler = new NodeHttpHandler({
     connectionTimeout: CONNECT_MS,
-    requestTimeout: ANSWER_MS,
+    requestTimeout: answerMs,
     throwOnRequestTimeout: true,
   })
   return { ...place, maxAttempts: 1, requestHandler }
@@ -40,20 +45,22 @@ export function clientSettings(place: AwsPlace) {
 export async function callAws<Answer>(
   call: {
     readonly what: string
-    readonly send: (cancel: { readonly abortSignal: AbortSignal }) => Promise<Answer>
+    /** @param attempt from 1: a call that is made again may have been carried out before, with its answer lost */
+    readonly send: (cancel: { readonly abortSignal: AbortSignal }, attempt: number) => Promise<Answer>
     readonly translate?: (code: string, error: unknown) => BackupError | null
   },
-  { clock, random }: AwsPatience,
+  { clock, random, tries = TRIES }: AwsPatience,
   { signal }: Cancel,
 ): Promise<Answer> {
   signal.throwIfAborted()
   try {
-    return await retry(() => call.send({ abortSignal: signal }), {
-      ...{ ...TRIES, clock, random, signal },
+    return await retry((attempt) => call.send({ abortSignal: signal }, attempt), {
+      ...{ ...tries, clock, random, signal },
       retryable: mayPass,
     })
   } catch (error) {
     signal.throwIfAborted()
+    if (error instanceof BackupError) throw error
     throw call.translate?.(codeOf(error), error) ?? failure(call.what, error)
   }
 }
@@ -103,7 +110,10 @@ const REFUSALS = new Set([
   ...['SignatureDoesNotMatch', 'IncompleteSignature', 'AuthorizationErrorException', 'OptInRequired'],
 ])
 /** Credentials that are found, but no more, or not yet. */
-const EXPIRED = new Set(['ExpiredToken', 'ExpiredTokenException', 'CredentialsProviderError', 'RequestExpired'])
+const EXPIRED = new Set([
+  ...['ExpiredToken', 'ExpiredTokenException', 'CredentialsProviderError', 'RequestExpired'],
+  ...['RequestTimeTooSkewed', 'RequestInTheFuture'],
+])
 
 function failure(what: string, error: unknown): BackupError {
   const code = codeOf(error)

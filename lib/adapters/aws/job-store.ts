@@ -96,7 +96,7 @@ const RESOURCE = form({
 
 export type DynamoOptions = { readonly clock: Clock }
 
-/** Errors: `aws-unavailable` (retry later), `aws-refused`, `state-missing`, `state-malformed`, `state-record-too-large`. */
+/** Errors: `aws-unreachable` (retry later), `aws-refused`, `state-missing`, `state-malformed`, `state-record-too-large`. */
 export function dynamoJobStore(table: StateTable, options: DynamoOptions): JobStore {
   const of = <Value>(one: Form<Value>) => ({ table, form: one, ...options })
   return {

@@ -16,7 +16,7 @@ import { forEachBounded } from '../../base/concurrency.ts'
 import { assert, BackupError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Cancel } from '../../base/time-limit.ts'
-import { call, clientSettings, errorName } from './calls.ts'
+import { type AwsPlace, callAws, clientSettings, codeOf } from './call.ts'
 import {
   type Attributes,
   attributesOf,
@@ -28,6 +28,10 @@ import {
 } from './state-item.ts'
 
 export type TableOptions = { readonly table: string; readonly clock: Clock; readonly random: Random }
+
+/** The table answers in milliseconds, and a stage that cannot write loses its claim: asked sooner and more often than others. */
+const ANSWER_MS = 5_000
+const TRIES = { attemptsMax: 8, firstMs: 50, mostMs: 2_000 }
 
 /** A record's text and what it is found by. */
 export type Written = { readonly text: string; readonly by: SearchedBy }
@@ -56,9 +60,18 @@ const BATCH_KEYS_MAX = 100
 const BATCHES_AT_ONCE = 4
 
 /** One client a table; nothing is sent before the first call. */
-export function openStateTable(options: TableOptions): StateTable {
-  const client = new DynamoDBClient({ ...clientSettings, accountIdEndpointMode: 'disabled' })
-  return stateTable(client, options)
+export function openStateTable(options: TableOptions & AwsPlace): StateTable {
+  return stateTable(dynamoClient(options), options)
+}
+
+/** Of the region's own endpoint, which a gateway endpoint of a VPC knows; not of the account's. */
+export function dynamoClient({ endpoint, region, credentials }: AwsPlace): DynamoDBClient {
+  const place = {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
+  }
+  return new DynamoDBClient({ ...clientSettings(place, { answerMs: ANSWER_MS }), accountIdEndpointMode: 'disabled' })
 }
 
 export function stateTable(client: DynamoDBClient, options: TableOptions): StateTable {
@@ -157,16 +170,16 @@ type WriteAnswer = 'done' | 'refused' | 'refused-again'
 /** @returns 'refused-again' when an earlier try of the same write had no answer: it may have been the one that took place */
 async function write(
   send: (one: { readonly abortSignal: AbortSignal }) => Promise<unknown>,
-  options: Around & { readonly what: string },
+  options: Asking,
   cancel: Cancel,
 ): Promise<WriteAnswer> {
-  return await call(
-    async ({ attempt, abortSignal }): Promise<WriteAnswer> => {
+  return await asked(
+    async (one, attempt): Promise<WriteAnswer> => {
       try {
-        await send({ abortSignal })
+        await send(one)
         return 'done'
       } catch (error) {
-        if (errorName(error) !== 'ConditionalCheckFailedException') throw missingTable(error, options)
+        if (codeOf(error) !== 'ConditionalCheckFailedException') throw error
         return attempt === 1 ? 'refused' : 'refused-again'
       }
     },
@@ -261,33 +274,26 @@ async function query(asking: IndexQuery, around: Around, cancel: Cancel): Promis
 
 const QUERY_ITEMS_MAX = 1_000
 
+type Asking = Around & { readonly what: string }
+
 async function asked<Result>(
-  act: (one: { readonly abortSignal: AbortSignal }) => Promise<Result>,
-  options: Around & { readonly what: string },
+  send: (one: { readonly abortSignal: AbortSignal }, attempt: number) => Promise<Result>,
+  { what, table, clock, random }: Asking,
   cancel: Cancel,
 ): Promise<Result> {
-  return await call(
-    async (one) => {
-      try {
-        return await act(one)
-      } catch (error) {
-        throw missingTable(error, options)
-      }
-    },
-    options,
-    cancel,
-  )
+  const translate = (code: string, cause: unknown) =>
+    code === 'ResourceNotFoundException' ? missingTable({ what, table, cause }) : null
+  return await callAws({ what, send, translate }, { clock, random, tries: TRIES }, cancel)
 }
 
 /** A table that is not there has no records: that is no answer to a question about one. */
-function missingTable(error: unknown, { table, what }: Around & { readonly what: string }): unknown {
-  if (errorName(error) !== 'ResourceNotFoundException') return error
+function missingTable({ what, table, cause }: { what: string; table: string; cause: unknown }): BackupError {
   return new BackupError(`Cannot ${what}: there is no such table or index here`, {
     code: 'state-missing',
     kind: 'not-found',
     hint: 'Deploy the stack again; COLDFRAME_TABLE and the region must be those of its table',
     facts: { table },
-    cause: error,
+    cause,
   })
 }
 

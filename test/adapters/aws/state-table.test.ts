@@ -176,7 +176,7 @@ describe('a table that does not answer as it should', () => {
     for (const mishap of [refusal(500, 'InternalServerError'), refusal(503, 'x'), 'request-lost'] as const) {
       meet(() => mishap)
       calls.length = 0
-      await expect(store.resources.get('r', cancel)).rejects.toMatchObject({ code: 'aws-unavailable', retry: 'later' })
+      await expect(store.resources.get('r', cancel)).rejects.toMatchObject({ code: 'aws-unreachable', retry: 'later' })
       expect(calls).toHaveLength(8)
     }
     expect(Math.max(...clock.waits)).toBeLessThanOrEqual(2_000)
