@@ -7,6 +7,7 @@ import { localSecrets } from '../adapters/local/secrets.ts'
 import { openState } from '../adapters/local/state.ts'
 import { memoryMeter } from '../adapters/memory/meter.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
+import { meteredStore } from '../adapters/wrap/metered-store.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { defaultAdmissionLimits } from '../model/admission.ts'
@@ -46,7 +47,10 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
   if (vcenter === null) throw missing('COLDFRAME_VCENTER')
   using state = await openState({ path: statePathOf(settings.home), clock, random }, cancel)
 
-  const repository = await openLocalRepository(settings, around, cancel)
+  const meter = memoryMeter({ functionGb: 0 })
+  const opened = await openLocalRepository(settings, around, cancel)
+  const repository =
+    settings.repository?.kind === 's3' ? { ...opened, store: meteredStore(opened.store, meter) } : opened
   const task: MoverTask = { store: storeOf(settings), transports: transportSettingsOf(settings, vcenter) }
   const transports = await openTransports(task.transports, around, cancel)
   const vsphere = openVsphere(await vsphereSettingsOf(vcenter, around, cancel))
@@ -57,7 +61,7 @@ export async function runLocalMover(request: MoveRequest, mover: LocalMover, can
       vsphere,
       repository,
       transports,
-      meter: memoryMeter({ functionGb: 0 }),
+      meter,
       openWorker: fittingWorkers(mover.workerEntry, { task, transports, store: repository.store, random }),
       settings: {
         chunkLog2: repository.settings.chunkLog2,

@@ -2,7 +2,6 @@
 
 import { type MessagePort, threadId } from 'node:worker_threads'
 import { memoryMeter } from '../adapters/memory/meter.ts'
-import { meteredStore } from '../adapters/wrap/metered-store.ts'
 import { MiB } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -46,7 +45,7 @@ export async function serveMoverThread(
   await serveRegions(port, async (report, cancel: Cancel) => {
     const transports = await openTransports(task.transports, around, cancel)
     const meter = memoryMeter({ functionGb: 0 })
-    const store = meteredStore(openObjectStore(task.store, around), meter)
+    const store = openObjectStore(task.store, around, meter)
     return openRegionWorker(plan, { transports, store, usage: () => meter.total(), random: around.random, report })
   })
 }

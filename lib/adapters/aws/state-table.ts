@@ -16,7 +16,9 @@ import { forEachBounded } from '../../base/concurrency.ts'
 import { assert, BackupError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { Meter } from '../../ports/meter.ts'
 import { type AwsPlace, callAws, clientSettings, codeOf } from './call.ts'
+import { meterTable } from './metered-table.ts'
 import {
   type Attributes,
   attributesOf,
@@ -27,7 +29,13 @@ import {
   versionOf,
 } from './state-item.ts'
 
-export type TableOptions = { readonly table: string; readonly clock: Clock; readonly random: Random }
+export type TableOptions = {
+  readonly table: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Counts the capacity that is used; left out, nobody does. */
+  readonly meter?: Pick<Meter, 'add'>
+}
 
 /** The table answers in milliseconds, and a stage that cannot write loses its claim: asked sooner and more often than others. */
 const ANSWER_MS = 5_000
@@ -75,6 +83,7 @@ export function dynamoClient({ endpoint, region, credentials }: AwsPlace): Dynam
 }
 
 export function stateTable(client: DynamoDBClient, options: TableOptions): StateTable {
+  if (options.meter !== undefined) meterTable(client, options.meter)
   const around = { client, ...options }
   return {
     create: (key, next, cancel) => create({ key, next }, around, cancel),
