@@ -10,9 +10,10 @@ import type { HoldOperation } from '../restore/operation-hold.ts'
 import { runOperation } from '../restore/run-operation.ts'
 import { parseAllowedTargets } from '../wire/restore-targets.ts'
 import type { Settings } from '../wire/settings.ts'
+import { bucketImages } from './bucket-image.ts'
 import { openLocalRepository, storeOf } from './local-mover.ts'
 import { statePathOf } from './local-places.ts'
-import { openBucketImage, operationDeps } from './operation-task.ts'
+import { operationDeps } from './operation-task.ts'
 import { threadReaders } from './restore-threads.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
@@ -40,7 +41,7 @@ export async function runLocalOperation(
     repository,
     place: storeOf(settings),
     targets: parseAllowedTargets(environment['COLDFRAME_RESTORE_TARGETS']),
-    openBucketImage,
+    openBucketImage: bucketImages(around),
     readers: threadReaders(readerEntry, { store: storeOf(settings), count }),
     around,
     log,

@@ -18,10 +18,8 @@ import type { RangeReaders } from '../restore/restore-disk.ts'
 import type { CheckedPoint, MeantPoint, OperationDeps } from '../restore/run-operation.ts'
 import type { RepositoryPlace } from '../wire/repository-place.ts'
 import { refuseOtherTargets, refuseRepository, targetText } from '../wire/restore-targets.ts'
+import type { BucketImage } from './bucket-image.ts'
 import type { Surroundings } from './vsphere-settings.ts'
-
-/** Where a disk goes in a bucket. */
-export type BucketImage = { readonly bucket: string; readonly key: string; readonly capacityBytes: number }
 
 export type OperationTask = {
   readonly jobStore: Pick<JobStore, 'operations'>
@@ -68,15 +66,6 @@ export function operationDeps(task: OperationTask): OperationDeps {
     log,
     times: times ?? OPERATION_TIMES,
   }
-}
-
-/** Buckets of other accounts or regions are not written yet. */
-export async function openBucketImage({ bucket }: BucketImage): Promise<DiskTarget> {
-  throw new BackupError(`Cannot restore to bucket "${bucket}": this release writes images to folders only`, {
-    code: 'target-unsupported',
-    kind: 'refused',
-    hint: 'Name a folder: file:///FOLDER/',
-  })
 }
 
 async function meantPoint(text: string, repository: Repository, cancel: Cancel): Promise<MeantPoint> {

@@ -43,6 +43,11 @@ export interface DiskSource extends AsyncDisposable {
 export interface DiskTarget extends AsyncDisposable {
   readonly capacityBytes: number
   write(range: { readonly offsetBytes: number; readonly bytes: Uint8Array }, cancel: Cancel): Promise<void>
+  /**
+   * Says that nothing of a range is written any more: what was not, is zero. Whoever writes says it of every range in turn, so that a
+   * target which cannot go back may finish what lies behind; others have no use for it.
+   */
+  passed?(range: { readonly offsetBytes: number; readonly lengthBytes: number }, cancel: Cancel): Promise<void>
   /** Makes what was written durable and final; disposing without it leaves nothing that looks finished. */
   commit(cancel: Cancel): Promise<void>
 }

@@ -61,6 +61,7 @@ export async function restoreDisk(restore: RestoreDisk, cancel: Cancel): Promise
         await target.write(run, inner)
         writtenBytes += run.bytes.byteLength
       }
+      await target.passed?.(range, inner)
       free.push(reader)
       doneBytes += range.lengthBytes
       restore.onProgress(doneBytes)
