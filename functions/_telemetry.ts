@@ -16,6 +16,7 @@ export function openTelemetry(functionName: string): Telemetry {
   const powertoolsMetrics = new Metrics({ namespace: 'Coldframe', serviceName: product })
   return {
     logger,
+    environment: process.env,
     log: logOn(logger),
     metrics: {
       count: (name, value, dimensions = {}) => {

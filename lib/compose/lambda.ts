@@ -1,16 +1,19 @@
 // What the Lambda functions of a stack do, and what they act through. Not the engine of one machine.
 
-import { BackupError } from '../base/errors.ts'
+import { systemClock } from '../base/clock.ts'
+import { systemRandom } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { StageMessage } from '../model/message.ts'
+import { DEFAULT_PRICES } from '../model/prices.ts'
 import type { Log, Metrics } from '../ports/log.ts'
-import type { StageDeps } from '../stages/deps.ts'
+import { claimLivesUntilItsTime, defaultStageLimits, type StageDeps } from '../stages/deps.ts'
 import { HUNT_ALL, hunt } from '../stages/hunt.ts'
 import { handleMessage } from '../stages/run-stage.ts'
 import { watch } from '../stages/watch.ts'
+import { type Environment, openAwsPorts } from './aws.ts'
 
-/** What a function brings with it: where it writes its log and its metrics. */
-export type LambdaFrame = { readonly log: Log; readonly metrics: Metrics }
+/** What a function brings with it: where it writes its log and its metrics, and what it was told. */
+export type LambdaFrame = { readonly log: Log; readonly metrics: Metrics; readonly environment: Environment }
 
 export type LambdaEngine = {
   /** Handles one message; throwing means that it is to be delivered again. `invocation` is unique per call. */
@@ -21,7 +24,7 @@ export type LambdaEngine = {
   hunt(cancel: Cancel): Promise<number>
 }
 
-/** @throws BackupError `engine-not-available` */
+/** @throws BackupError `settings-faulty` (kind usage): a function without its table must not start */
 export function openLambdaEngine(frame: LambdaFrame): LambdaEngine {
   return lambdaEngine(openAwsDeps(frame))
 }
@@ -35,13 +38,28 @@ export function lambdaEngine(deps: StageDeps): LambdaEngine {
   }
 }
 
-/** The ports on AWS's side. Until they exist, functions must not start: a stage without state would lose jobs. */
-function openAwsDeps(frame: LambdaFrame): StageDeps {
-  const refusal = new BackupError('Cannot start the engine on AWS: this release has only the engine of one machine', {
-    code: 'engine-not-available',
-    kind: 'refused',
-    hint: 'Run "coldframe backup" on a machine of your own; remove the stack, its functions cannot work yet',
-  })
-  frame.log.error('engine.refused', refusal)
-  throw refusal
+/**
+ * Nothing is contacted. What a function was not given is missed by whoever needs it, by its variable's name.
+ * @throws BackupError `settings-faulty` (kind usage)
+ */
+export function openAwsDeps({ log, metrics, environment }: LambdaFrame): StageDeps {
+  const ports = openAwsPorts(environment)
+  const { settings, secrets } = ports
+  const { meter, events, jobStore, sender, vsphere, tasks, guests, repository } = ports
+  return {
+    ...{ log, metrics, meter, events, jobStore, sender, vsphere, tasks, guests, repository },
+    clock: systemClock,
+    random: systemRandom,
+    prices: DEFAULT_PRICES,
+    guestAccount: async (name, cancel) => {
+      const { parseGuestCredentials } = await import('../wire/guest-credentials.ts')
+      return parseGuestCredentials(await secrets.read(`${settings.secretPrefix}guest/${name}`, cancel), name)
+    },
+    limits: {
+      ...defaultStageLimits,
+      admission: { ...defaultStageLimits.admission, ...settings.admission },
+    },
+    moverVm: settings.vddk.moverVm,
+    isClaimLive: claimLivesUntilItsTime,
+  }
 }

@@ -125,6 +125,11 @@ export function needed<Part extends keyof AwsParts>(settings: AwsSettings, part:
   return value
 }
 
+/** In how many places a task may be started: each capacity in each subnet; a machine of one's own needs none. */
+export function placementsOf({ capacity, subnets }: AwsTasks): number {
+  return capacity.reduce((count, one) => count + (one === 'EXTERNAL' ? 1 : subnets.length), 0)
+}
+
 /** @throws BackupError `settings-faulty` (kind usage), naming the variable */
 export function neededQueue({ queues }: AwsSettings, kind: StageKind): string {
   const url = queues[kind]

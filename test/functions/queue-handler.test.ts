@@ -109,6 +109,9 @@ it.each([
   expect(ticks).toEqual([expected])
 })
 
-it('a handler of this release refuses to start, and says that there is no engine on AWS yet', async () => {
-  await expect(import('../../functions/plan/handler.ts')).rejects.toMatchObject({ code: 'engine-not-available' })
+it('a handler refuses to start without its table, and says which variable names it', async () => {
+  await expect(import('../../functions/plan/handler.ts')).rejects.toMatchObject({
+    code: 'settings-faulty',
+    message: expect.stringContaining('COLDFRAME_TABLE is not set'),
+  })
 })

@@ -128,17 +128,23 @@ describe('the bundles', () => {
     }
   })
 
-  it('load as they are, and refuse to work without an engine', () => {
+  it('load as they are where they are told their table, and refuse to start without it', () => {
     const handlers = functionNames.map((name) => join(root, 'build', 'functions', name, 'handler.mjs'))
     const script = `
       const codes = []
       for (const path of ${JSON.stringify(handlers)}) codes.push(await import(path).then(() => 'loaded', (error) => error.code))
       process.stderr.write(JSON.stringify(codes))`
-    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
-    expect(JSON.parse(stderr.slice(stderr.lastIndexOf('[')))).toEqual(functionNames.map(() => 'engine-not-available'))
+    const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|COLDFRAME_)/.test(name))
+    const codesWith = (environment: Readonly<Record<string, string>>): unknown => {
+      const env = { ...Object.fromEntries(kept), AWS_REGION: 'eu-central-1', ...environment }
+      const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env })
+      return JSON.parse(stderr.slice(stderr.lastIndexOf('[')))
+    }
+    expect(codesWith({ COLDFRAME_TABLE: 'coldframe-state' })).toEqual(functionNames.map(() => 'loaded'))
+    expect(codesWith({})).toEqual(functionNames.map(() => 'settings-faulty'))
   })
 
-  // The way into guests is in no function yet; ssh2 asks for its own folder while it is loaded.
+  // ssh2 asks for its own folder while it is loaded.
   it('may hold the packages that go into guests', async () => {
     const made = await bundle(root, { entries: ['lib/adapters/guest/network.ts'], folder: join(folder, 'guest') })
     expect(made).toMatchObject([{ entry: 'lib/adapters/guest/network.ts' }])
