@@ -26,9 +26,9 @@ if (import.meta.main) {
   }
 }
 
-/** Entry points: functions/<name>/handler.ts, task/main.ts, and each task/*-worker.ts; paths relative to the project. */
+/** Entry points: functions/<name>/handler.ts, task/main.ts, and each task/*worker.ts; paths relative to the project. */
 export function findEntries(root: string): readonly string[] {
-  return globSync(['functions/*/handler.ts', 'task/main.ts', 'task/*-worker.ts'], { cwd: root }).toSorted()
+  return globSync(['functions/*/handler.ts', 'task/main.ts', 'task/*worker.ts'], { cwd: root }).toSorted()
 }
 
 /** Empties build/functions and build/task first, so that nothing old is packaged. */
