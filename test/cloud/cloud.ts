@@ -41,6 +41,7 @@ export interface Cloud extends AsyncDisposable {
   readonly stack: Stack
   readonly time: VirtualTime
   readonly queues: Queues
+  readonly tables: { readonly address: string }
   readonly proxy: CallProxy
   readonly functions: ReadonlyMap<string, LambdaFunction>
   readonly sources: readonly EventSource[]
@@ -106,7 +107,7 @@ export async function openCloud(options: CloudOptions): Promise<Cloud> {
       functionOf: (name) => apiFunction(name, functions, stack),
     }),
   )
-  const parts = { stack, time, queues, proxy, functions, sources, agenda, invoker, api, targets }
+  const parts = { stack, time, queues, tables, proxy, functions, sources, agenda, invoker, api, targets }
   return cloudOf(parts, opening.move())
 }
 
@@ -120,7 +121,7 @@ function apiFunction(name: string, functions: ReadonlyMap<string, LambdaFunction
 
 type Parts = Pick<
   Cloud,
-  'stack' | 'time' | 'queues' | 'proxy' | 'functions' | 'sources' | 'agenda' | 'invoker' | 'api' | 'targets'
+  'stack' | 'time' | 'queues' | 'tables' | 'proxy' | 'functions' | 'sources' | 'agenda' | 'invoker' | 'api' | 'targets'
 >
 
 function cloudOf(parts: Parts, stack: AsyncDisposableStack): Cloud {

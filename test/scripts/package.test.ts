@@ -136,7 +136,9 @@ describe('the bundles', () => {
   it('are one for each function and each entry of the task', () => {
     const targets = bundles.map(({ target }) => target)
     expect(targets).toEqual(expect.arrayContaining(functionNames.map((name) => `build/functions/${name}/handler.mjs`)))
-    for (const entry of ['task/main.ts', 'task/worker.ts', 'task/restore-worker.ts'].filter((path) => existsSync(join(root, path)))) {
+    for (const entry of ['task/main.ts', 'task/worker.ts', 'task/restore-worker.ts'].filter((path) =>
+      existsSync(join(root, path)),
+    )) {
       expect(bundles.map((bundle) => bundle.entry)).toContain(entry)
     }
   })

@@ -15,6 +15,8 @@ export function runProcess(options: {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly stopMs: number
   readonly onOutput?: (text: string) => void
+  /** Aborted: the process is killed at once, as its host dies. */
+  readonly killed?: AbortSignal
 }): EcsOptions['run'] {
   return async ({ command, environment, stop }) => {
     const child = spawn(options.file, [...options.args, ...command], {
@@ -30,6 +32,7 @@ export function runProcess(options: {
       child.kill('SIGTERM')
       force = setTimeout(() => child.kill('SIGKILL'), options.stopMs)
     }
+    options.killed?.addEventListener('abort', () => child.kill('SIGKILL'), { once: true })
     stop.addEventListener('abort', onStop, { once: true })
     if (stop.aborted) onStop()
     const [code, signal] = await ended
