@@ -120,6 +120,7 @@ export function imageVsphere(image: string, changed: readonly Extent[]): Vsphere
       currentTime: refuse,
       readHost: refuse,
       readDatastores: refuse,
+      readAlarmEvents: refuse,
       readLatency: refuse,
       missingPrivileges: refuse,
       runningTasks: refuse,

@@ -9,7 +9,7 @@ import { deadlineOf } from './_deadline.ts'
 import { openTelemetry } from './_telemetry.ts'
 
 export type Tick = {
-  readonly name: 'watch' | 'hunt'
+  readonly name: 'watch' | 'hunt' | 'pull'
   /** @returns how many things it did, for the log */
   readonly work: (engine: LambdaEngine, cancel: Cancel) => Promise<number>
 }

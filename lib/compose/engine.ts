@@ -3,6 +3,7 @@
 import { type Budget, budget } from '../base/budget.ts'
 import { BackupError } from '../base/errors.ts'
 import { type Cancel, withTimeLimit } from '../base/time-limit.ts'
+import { pullAlarms } from '../doors/pull.ts'
 import { abandonOf, STAGE_KINDS, type StageMessage } from '../model/message.ts'
 import type { Delivery, MessageQueue } from '../ports/queue.ts'
 import type { StageDeps } from '../stages/deps.ts'
@@ -32,6 +33,8 @@ export type EngineLimits = {
   readonly watchMs: number
   /** How often what nobody is at work with is looked for; the first time is so long after the engine's start. */
   readonly huntMs: number
+  /** How often vCenter is asked what it says of alarms, the first time at once; nothing is asked while no policy has a rule for them. */
+  readonly pullMs: number
   /** The first wait before a failed message is shown again; doubles with every receipt, up to visibilityMs. */
   readonly againMs: number
 }
@@ -42,6 +45,7 @@ export const defaultEngineLimits: EngineLimits = {
   idleMs: 50,
   watchMs: 1_000,
   huntMs: 4 * 3_600_000,
+  pullMs: 60_000,
   againMs: 1_000,
 }
 
@@ -55,7 +59,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
   const thaws = thawKeeper(parts.deps)
   const backlog = backlogOf(parts)
   let watchAtMs = 0
-  let huntAtMs = parts.deps.clock.monotonicMs() + parts.limits.huntMs
+  const chores = choresOf(parts, { signal })
   let number = 0
   try {
     while (!signal.aborted) {
@@ -67,11 +71,7 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
           if (backlog.mayResend()) await resend(deps, { signal })
           await buryDead(parts, { signal })
         }
-        if (deps.clock.monotonicMs() >= huntAtMs) {
-          huntAtMs = deps.clock.monotonicMs() + limits.huntMs
-          const hunting = huntBeside(parts, { signal }).finally(() => working.delete(hunting))
-          working.add(hunting)
-        }
+        chores.look()
         const received = await receive(parts, slots, { signal })
         if (slots.free() > 0) backlog.drained()
         return received
@@ -88,16 +88,42 @@ export async function runEngine(parts: EngineParts, { signal }: Cancel): Promise
     }
   } finally {
     await Promise.all(working)
+    await chores.over()
     await thaws.over()
   }
 }
 
-/** Never throws: the next one comes. */
-async function huntBeside({ deps, limits }: EngineParts, { signal }: Cancel): Promise<void> {
-  try {
-    await hunt(HUNT_ALL, deps, { signal: withTimeLimit(signal, limits.handleMs) })
-  } catch (error) {
-    if (!signal.aborted) deps.log.error('hunt.failed', error)
+/** What is done now and then beside the messages. One that fails is done again at its next time; none runs twice at once. */
+function choresOf(parts: EngineParts, { signal }: Cancel): { look(): void; over(): Promise<void> } {
+  const { deps, limits } = parts
+  const nowMs = deps.clock.monotonicMs()
+  const hunting = { name: 'hunt', everyMs: limits.huntMs, dueMs: nowMs + limits.huntMs, isBeginning: false }
+  const pulling = { name: 'pull', everyMs: limits.pullMs, dueMs: nowMs, isBeginning: true }
+  const chores = [
+    { ...hunting, work: (cancel: Cancel) => hunt(HUNT_ALL, deps, cancel) },
+    { ...pulling, work: (cancel: Cancel) => pullAlarms(deps, cancel) },
+  ]
+  const running = new Map<string, Promise<void>>()
+  const begin = async ({ name, work }: (typeof chores)[number]): Promise<void> => {
+    try {
+      await work({ signal: withTimeLimit(signal, limits.handleMs) })
+    } catch (error) {
+      if (!signal.aborted) deps.log.error(`${name}.failed`, error)
+    } finally {
+      running.delete(name)
+    }
+  }
+  return {
+    look: () => {
+      for (const chore of chores) {
+        if (deps.clock.monotonicMs() < chore.dueMs || running.has(chore.name)) continue
+        chore.dueMs = deps.clock.monotonicMs() + chore.everyMs
+        if (!(chore.isBeginning && parts.isEnding())) running.set(chore.name, begin(chore))
+      }
+    },
+    over: async () => {
+      await Promise.all(running.values())
+    },
   }
 }
 

@@ -3,6 +3,7 @@
 import { systemClock } from '../base/clock.ts'
 import { systemRandom } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import { pullAlarms } from '../doors/pull.ts'
 import type { StageMessage } from '../model/message.ts'
 import { DEFAULT_PRICES } from '../model/prices.ts'
 import type { Log, Metrics } from '../ports/log.ts'
@@ -22,6 +23,8 @@ export type LambdaEngine = {
   watch(cancel: Cancel): Promise<number>
   /** Mends what nobody is at work with. @returns how many VMs it found something on */
   hunt(cancel: Cancel): Promise<number>
+  /** Reads what vCenter says of alarms. @returns how many came in */
+  pull(cancel: Cancel): Promise<number>
 }
 
 /** @throws BackupError `settings-faulty` (kind usage): a function without its table must not start */
@@ -35,6 +38,7 @@ export function lambdaEngine(deps: StageDeps): LambdaEngine {
     handle: (message, options) => handleMessage(message, deps, options),
     watch: (cancel) => watch(deps, cancel),
     hunt: async (cancel) => (await hunt(HUNT_ALL, deps, cancel)).findings.length,
+    pull: (cancel) => pullAlarms(deps, cancel),
   }
 }
 

@@ -1,7 +1,6 @@
 // An alarm comes in: its record is written, then its message is sent. The same alarm told again is the same record.
 
-import type { Clock } from '../base/clock.ts'
-import { isoTime } from '../base/clock.ts'
+import { type Clock, isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Alarm, AlarmRecord, ToldAlarm } from '../model/alarm.ts'

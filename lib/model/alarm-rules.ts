@@ -36,22 +36,25 @@ export function isStorageAlarm({ alarmName, target }: Pick<Alarm, 'alarmName' | 
   )
 }
 
+/** What rules look at. */
+type Worded = Pick<Alarm, 'alarmName' | 'criticality' | 'to' | 'target'>
+
 /** 'storage': the only rules that match would start a backup for an alarm of storage, and do not say that they may. */
 export type RuleMatch = { readonly rule: AlarmRule } | 'storage' | 'none'
 
 /** The first rule that matches. */
-export function ruleFor(alarm: Alarm, { alarms }: Pick<Policy, 'alarms'>): RuleMatch {
+export function ruleFor(alarm: Worded, { alarms }: Pick<Policy, 'alarms'>): RuleMatch {
   const matching = alarms.rules.filter((rule) => meets(alarm, rule))
   const rule = matching.find((each) => mayDecide(alarm, each))
   if (rule !== undefined) return { rule }
   return matching.length > 0 ? 'storage' : 'none'
 }
 
-function mayDecide(alarm: Alarm, { action, storage }: AlarmRule): boolean {
+function mayDecide(alarm: Worded, { action, storage }: AlarmRule): boolean {
   return storage === true || !startsBackup(action) || !isStorageAlarm(alarm)
 }
 
-function meets({ alarmName, criticality, to }: Alarm, rule: AlarmRule): boolean {
+function meets({ alarmName, criticality, to }: Worded, rule: AlarmRule): boolean {
   if (!matchesPattern(alarmName, rule.alarm)) return false
   if (rule.criticality === undefined) return true
   const told = [criticality, to].flatMap((word) => (word === null ? [] : [plainWord(word)]))

@@ -4,5 +4,5 @@ import type { AlarmQueue } from './alarm-queue.ts'
 
 /** By name: "pull:<vcenter>", "alarms:<policy>". */
 export type DoorState =
-  /** How far the events of a vCenter were read: the time of the newest, and the keys of those at that time. */
+  /** How far the events of a vCenter were read: since when to read on, and the keys of those that are known of what comes then. */
   { readonly kind: 'checkpoint'; readonly at: string; readonly keys: readonly number[] } | AlarmQueue

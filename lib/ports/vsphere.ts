@@ -2,6 +2,7 @@
 
 import type { Cancel } from '../base/time-limit.ts'
 import type { ReadLatency } from '../model/admission.ts'
+import type { AlarmEvent } from '../model/alarm-event.ts'
 import type { Extent } from '../model/extent.ts'
 import type { GuestFamily } from '../model/guest.ts'
 import type { Moref } from '../model/ids.ts'
@@ -159,6 +160,14 @@ export interface VsphereSession extends AsyncDisposable {
    * object may not even be seen
    */
   missingPrivileges(question: PrivilegeQuestion, cancel: Cancel): Promise<readonly string[]>
+  /**
+   * Changes of alarms since a time of the server's own clock (the time itself included), oldest first, `limit` at most; those whose keys
+   * are known are left out and count for nothing. Empty where the server has no event log.
+   */
+  readAlarmEvents(
+    query: { readonly since: string; readonly known: ReadonlySet<number>; readonly limit: number },
+    cancel: Cancel,
+  ): Promise<readonly AlarmEvent[]>
   /** Tasks that are queued or run on this VM now, whoever started them. */
   runningTasks(vm: Moref, cancel: Cancel): Promise<readonly VmTask[]>
 }

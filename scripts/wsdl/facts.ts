@@ -49,6 +49,9 @@ export const METHODS: readonly VimMethod[] = [
   method('RefreshStorageInfo', '', null),
   method('QueryChangedDiskAreas', 'snapshot?:moref deviceKey:int startOffset:long changeId:string', 'DiskChangeInfo'),
   method('CancelTask', '', null),
+  method('CreateCollectorForEvents', 'filter:EventFilterSpec', 'moref'),
+  method('ReadNextEvents', 'maxCount:int', 'Event[]'),
+  method('DestroyCollector', '', null),
   method('QueryPerf', 'querySpec:PerfQuerySpec[]', 'PerfEntityMetricBase[]'),
   method('ValidateCredentialsInGuest', guestCall(), null),
   method('CreateTemporaryDirectoryInGuest', guestCall('prefix:string suffix:string directoryPath?:string'), 'string'),
@@ -114,7 +117,7 @@ const session: readonly VimType[] = [
   type(
     'ServiceContent',
     'rootFolder:moref propertyCollector:moref viewManager?:moref about:AboutInfo sessionManager?:moref ' +
-      'authorizationManager?:moref perfManager?:moref taskManager?:moref searchIndex?:moref fileManager?:moref ' +
+      'authorizationManager?:moref perfManager?:moref eventManager?:moref taskManager?:moref searchIndex?:moref fileManager?:moref ' +
       'virtualDiskManager?:moref guestOperationsManager?:moref',
   ),
   type(
@@ -150,6 +153,21 @@ const performance: readonly VimType[] = [
   subtype('PerfEntityMetric', 'PerfEntityMetricBase', 'value?:PerfMetricSeries[]'),
   type('PerfMetricSeries', 'id:PerfMetricId'),
   subtype('PerfMetricIntSeries', 'PerfMetricSeries', 'value?:long[]'),
+]
+
+const events: readonly VimType[] = [
+  type('EventFilterSpec', 'time?:EventFilterSpecByTime eventTypeId?:string[]'),
+  type('EventFilterSpecByTime', 'beginTime?:dateTime'),
+  type('Event', 'key:int createdTime:dateTime fullFormattedMessage?:string'),
+  type('EntityEventArgument', 'name:string'),
+  subtype('ManagedEntityEventArgument', 'EntityEventArgument', 'entity:moref'),
+  subtype('AlarmEventArgument', 'EntityEventArgument', 'alarm:moref'),
+  subtype('AlarmEvent', 'Event', 'alarm:AlarmEventArgument'),
+  subtype(
+    'AlarmStatusChangedEvent',
+    'AlarmEvent',
+    'source:ManagedEntityEventArgument entity:ManagedEntityEventArgument from:string to:string',
+  ),
 ]
 
 const machine: readonly VimType[] = [
@@ -353,6 +371,7 @@ export const TYPES: readonly VimType[] = [
   ...faults,
   ...session,
   ...performance,
+  ...events,
   ...machine,
   ...device,
   ...backing,

@@ -15,6 +15,7 @@ import type { Call, Front, Handler } from './front.ts'
 import { answer, answerStatus, cookieOf, type Exchange, readBody } from './http.ts'
 import { collectorMethods } from './methods/collector.ts'
 import { createMachineMethods } from './methods/create-machine.ts'
+import { eventMethods } from './methods/events.ts'
 import { guestFileMethods } from './methods/guest-files.ts'
 import { guestProgramMethods } from './methods/guest-programs.ts'
 import { inventoryMethods } from './methods/inventory.ts'
@@ -39,6 +40,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map(
     ...machineMethods,
     ...leaseMethods,
     ...relocateMethods,
+    ...eventMethods,
     ...performanceMethods,
     ...createMachineMethods,
     ...guestFileMethods,

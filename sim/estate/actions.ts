@@ -102,6 +102,7 @@ function readWish(object: JsonObject, action: MachineAction): Wish {
     case 'list-late':
     case 'power-loss':
     case 'others-read':
+    case 'raise-alarm':
     case 'read-latency':
     case 'relocate':
     case 'task':

@@ -7,6 +7,7 @@ import { BackupError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
 import { type GuestsHome, openGuestsHome } from '../guest/guests-home.ts'
 import { PrivateGuest } from '../guest/private-guest.ts'
+import { AlarmLog } from '../machine/alarm-log.ts'
 import { AttachedDisks } from '../machine/attached-disks.ts'
 import { Datastore } from '../machine/datastore.ts'
 import { FrozenLedger } from '../machine/digest.ts'
@@ -54,6 +55,7 @@ export class Estate implements SimEstate, Disposable {
   readonly ledger = new FrozenLedger()
   readonly attached = new AttachedDisks()
   readonly peaks = new Peaks()
+  readonly alarms: AlarmLog
   #placed: readonly PlacedMachine[] = []
   #made = 0
   #tasks: SimForeignTasks | null = null
@@ -66,6 +68,7 @@ export class Estate implements SimEstate, Disposable {
     this.seed = description.seed
     this.datacenters = description.datacenters
     this.#clock = world.clock
+    this.alarms = new AlarmLog(world.clock)
     this.#stores = storeMaker(world.directory)
     this.#guests = world.guests ?? null
     this.#home = this.#guests === null ? null : openGuestsHome(this.#guests.directory)

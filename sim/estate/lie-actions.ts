@@ -10,7 +10,7 @@ import type { JsonObject } from './json.ts'
 
 export const LIE_ACTIONS = [
   ...(['change-tracking', 'fill-datastore', 'hold-consolidation', 'list-late', 'power-loss'] as const),
-  ...(['others-read', 'read-latency', 'relocate', 'task', 'end-tasks', 'write'] as const),
+  ...(['others-read', 'raise-alarm', 'read-latency', 'relocate', 'task', 'end-tasks', 'write'] as const),
 ] as const
 
 type LieAction = (typeof LIE_ACTIONS)[number]
@@ -22,6 +22,7 @@ export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   'list-late': ['ms'],
   'power-loss': [],
   'others-read': ['connections', 'bufferBytes'],
+  'raise-alarm': ['name', 'from', 'to', 'times'],
   'read-latency': ['datastore', 'readMs', 'missed'],
   relocate: ['host', 'datastore', 'changeTracking'],
   task: ['name', 'ms'],
@@ -29,6 +30,7 @@ export const LIE_ACTION_KEYS: Readonly<Record<LieAction, readonly string[]>> = {
   write: ['bytes'],
 }
 
+const COLOURS = ['gray', 'green', 'yellow', 'red'] as const
 const LONGEST_MS = 3_600_000
 const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-change-id'] as const
 
@@ -39,6 +41,7 @@ const TRACKING_LIES = ['forget', 'rewind', 'exaggerate', 'other-uuid', 'no-chang
  * fill-datastore {datastore?, freeBytes} (others' files leave so much free), hold-consolidation {ms, deaf?} (removals leave the disks unmerged for so long; deaf: tracking misses what is written meanwhile),
  * list-late {ms} (the tree shows the next snapshot so much later; 0 shows all that are there), power-loss {} (off, on, and tracking begins anew),
  * others-read {connections?, bufferBytes?} (other products use so much of the machine's host from now on; 0, as if not given, is nothing),
+ * raise-alarm {name, from?, to?, times?} (an alarm of the machine changes now, from green to red if not given),
  * read-latency {datastore?, readMs?, missed?} (what hosts measure of the datastore's reads from now on, the newest `missed` samples not taken; without readMs, or null,
  * they do not count them), relocate {host?, datastore?, changeTracking?: "kept" | "reset"}, task {name, ms} (another product's, on the machine), end-tasks {} (all on the machine are
  * cancelled),
@@ -77,6 +80,8 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
         if (placed !== undefined) estate.peaks.othersUse(placed.place.host, use)
       }
     }
+    case 'raise-alarm':
+      return readAlarm(object)
     case 'read-latency': {
       const name = object.textOrNull('datastore')
       const missed = object.wholeNumber('missed', { low: 0, high: 180, fallback: 0 })
@@ -103,6 +108,18 @@ export function readLieWish(object: JsonObject, action: LieAction): (machine: Ma
       const bytes = object.wholeNumber('bytes', { low: 0, high: 2 ** 40 })
       return (machine) => machine.guest.burst(bytes)
     }
+  }
+}
+
+function readAlarm(object: JsonObject): (machine: Machine, estate: Estate) => void {
+  const alarm = {
+    alarmName: object.text('name', {}),
+    from: object.choice('from', { of: COLOURS, fallback: 'green' }),
+    to: object.choice('to', { of: COLOURS, fallback: 'red' }),
+  }
+  const times = object.wholeNumber('times', { low: 1, high: 10_000, fallback: 1 })
+  return (machine, estate) => {
+    for (let time = 0; time < times; time++) estate.alarms.raise({ machine, ...alarm })
   }
 }
 

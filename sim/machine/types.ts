@@ -271,6 +271,10 @@ export type SimPlace = {
   readonly tags: readonly string[]
 }
 
+export type SimAlarmEvent = { readonly key: number; readonly atMs: number; readonly machine: SimMachine } & Readonly<
+  Record<'alarmName' | 'from' | 'to', string>
+>
+
 export interface SimEstate {
   readonly seed: number
   readonly datacenters: readonly {
@@ -289,6 +293,8 @@ export interface SimEstate {
     read(part: { readonly host: string; readonly lengthBytes: number }): Disposable
     countSnapshots(machines: readonly { readonly machine: SimMachine; readonly place: SimPlace }[]): void
   }
+  /** Changes of alarms of machines, in the order of their happening. */
+  readonly alarms: { events(): readonly SimAlarmEvent[] }
   /** What machines have attached of others' disks. */
   readonly attached: {
     of(machine: SimMachine): readonly (Omit<SimDisk, 'chain' | 'changeId' | 'content'> & {

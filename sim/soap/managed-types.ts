@@ -58,6 +58,17 @@ PerformanceManager(ManagedObject) description:PerformanceDescription historicalI
   perfCounter:PerfCounterInfo[]?
   .QueryPerf(querySpec:PerfQuerySpec[]) PerfEntityMetricBase[]? System.View
   .QueryPerfProviderSummary(entity:@ManagedObject) PerfProviderSummary System.View
+EventManager(ManagedObject) description:EventDescription latestEvent:Event? maxCollector:int
+  .QueryEvents(filter:EventFilterSpec) Event[]? System.View
+  .CreateCollectorForEvents(filter:EventFilterSpec) @EventHistoryCollector System.View
+HistoryCollector(ManagedObject) filter:anyType
+  .SetCollectorPageSize(maxCount:int) void System.View
+  .RewindCollector() void System.View
+  .ResetCollector() void System.View
+  .DestroyCollector() void System.View
+EventHistoryCollector(HistoryCollector) latestPage:Event[]?
+  .ReadNextEvents(maxCount:int) Event[]? System.View
+  .ReadPreviousEvents(maxCount:int) Event[]? System.View
 TaskManager(ManagedObject) recentTask:@Task[]? description:TaskDescription maxCollector:int
 Task(ExtensibleManagedObject) info:TaskInfo
   .CancelTask() void -

@@ -8,6 +8,7 @@ import { assert } from '../../lib/base/errors.ts'
 import { MANAGED_TYPES } from './managed-types.ts'
 import { CORE_TYPES } from './types-core.ts'
 import { DEVICE_TYPES } from './types-device.ts'
+import { EVENT_TYPES } from './types-events.ts'
 import { FAULT_TYPES } from './types-faults.ts'
 import { GUEST_TYPES } from './types-guest.ts'
 import { HOST_TYPES } from './types-host.ts'
@@ -60,7 +61,9 @@ const PRIMITIVES: ReadonlySet<string> = new Set([
 ])
 
 const dataTypes = readDataTypes(
-  [CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES, GUEST_TYPES, PERFORMANCE_TYPES].join('\n'),
+  [CORE_TYPES, MACHINE_TYPES, DEVICE_TYPES, HOST_TYPES, FAULT_TYPES, GUEST_TYPES, PERFORMANCE_TYPES, EVENT_TYPES].join(
+    '\n',
+  ),
 )
 const managedTypes = readManagedTypes(MANAGED_TYPES)
 

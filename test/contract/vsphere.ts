@@ -181,6 +181,12 @@ export function vsphereContract(name: string, traits: VcenterTraits, open: () =>
         await expect(session.readDatastores(noVm, cancel)).rejects.toMatchObject({ code: 'vm-not-found' })
       }))
 
+    it('tells no change of an alarm where there was none', () =>
+      withVm(async (session) => {
+        const query = { since: '2020-01-01T00:00:00.000Z', known: new Set<number>(), limit: 10 }
+        expect(await session.readAlarmEvents(query, cancel)).toEqual([])
+      }))
+
     it('misses no privilege of an account that has all', () =>
       withVm(async (session, { moref }) => {
         const ids = ['VirtualMachine.State.CreateSnapshot', 'VirtualMachine.Provisioning.DiskRandomRead']

@@ -35,6 +35,7 @@ function recordingEngine(fail: (message: StageMessage) => boolean = () => false)
     },
     watch: async () => 3,
     hunt: async () => 2,
+    pull: async () => 4,
   }
   return { seen, open: () => engine }
 }
@@ -97,6 +98,7 @@ it('abandon takes the dead letters of the other stages as jobs and runs to end',
 it.each([
   ['watch', 3],
   ['hunt', 2],
+  ['pull', 4],
 ] as const)('the schedule’s handler calls %s of the engine once a tick', async (name, expected) => {
   const ticks: number[] = []
   const work = async (engine: LambdaEngine) => {

@@ -188,6 +188,7 @@ function vsphereOf(changedAreas: (query: Query) => ChangedAreas): Vsphere {
       currentTime: unused,
       readHost: unused,
       readDatastores: unused,
+      readAlarmEvents: unused,
       readLatency: unused,
       missingPrivileges: unused,
       runningTasks: unused,

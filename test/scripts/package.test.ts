@@ -12,7 +12,7 @@ import { type Bundle, bundle, bundleAll } from '../../scripts/bundle.ts'
 type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
 
 const root = dirname(dirname(import.meta.dirname))
-const functionNames = [...STAGE_KINDS, 'watch', 'hunt']
+const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull']
 let folder = ''
 let bundles: readonly Bundle[] = []
 let resources: Readonly<Record<string, Resource>> = {}
@@ -60,7 +60,7 @@ function propertiesOf(name: string): Resource['Properties'] {
 }
 
 describe('the packaged stack', () => {
-  it('has a function for each stage, for watch and for hunt, on Node 24 and arm64, each with a package of its own', async () => {
+  it('has a function for each stage, for watch, for hunt and for pull, on Node 24 and arm64, each with a package of its own', async () => {
     const functions = new Map(ofType('AWS::Lambda::Function').map(([, one]) => [one['Handler'], one]))
     expect(functions.size).toBe(functionNames.length)
     for (const name of functionNames) {
@@ -111,12 +111,16 @@ describe('the packaged stack', () => {
     expect(table).toMatchObject({ KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }] })
   })
 
-  it('runs watch each minute and hunt every four hours, and lets stages that wait send to themselves', () => {
+  it('runs watch and pull each minute and hunt every four hours, and lets stages that wait send to themselves', () => {
     const schedules = ofType('AWS::Scheduler::Schedule').map(([, schedule]) => schedule)
-    expect(schedules.map((schedule) => schedule['ScheduleExpression'])).toEqual(['rate(1 minute)', 'rate(4 hours)'])
+    expect(schedules.map((schedule) => schedule['ScheduleExpression'])).toEqual([
+      'rate(1 minute)',
+      'rate(1 minute)',
+      'rate(4 hours)',
+    ])
     for (const schedule of schedules) expect(schedule).toMatchObject({ State: 'ENABLED' })
     for (const [, { Handler, RecursiveLoop }] of ofType('AWS::Lambda::Function')) {
-      expect(RecursiveLoop).toBe(/\/(watch|hunt)\//.test(String(Handler)) ? undefined : 'Allow')
+      expect(RecursiveLoop).toBe(/\/(watch|hunt|pull)\//.test(String(Handler)) ? undefined : 'Allow')
     }
   })
 

@@ -3,6 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { BackupError } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
+import type { AlarmEvent } from '../../model/alarm-event.ts'
 import type { Moref } from '../../model/ids.ts'
 import type { FrozenDisk, MemorySnapshot, MemoryVm } from './machine.ts'
 
@@ -11,6 +12,7 @@ export type Center = {
   readonly clock: Clock
   readonly frozen: Map<Moref, readonly FrozenDisk[]>
   readonly denied: readonly string[]
+  readonly alarms: readonly AlarmEvent[]
   readonly host: { readonly connectionState: string; readonly maintenance: boolean }
   readonly datastore: { readonly accessible: boolean; readonly maintenanceMode: string; readonly readMs: number | null }
   readonly call: <Result>(name: string, cancel: Cancel, act: () => Result | Promise<Result>) => Promise<Result>

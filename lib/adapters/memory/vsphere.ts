@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { BackupError } from '../../base/errors.ts'
+import type { AlarmEvent } from '../../model/alarm-event.ts'
 import { type Moref, parseMoref } from '../../model/ids.ts'
 import type { VmConfig, VmState, VmSummary } from '../../model/vm.ts'
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
@@ -27,6 +28,8 @@ export type MemoryVcenter = {
   frozenBytes(snapshot: Moref, key: number): Uint8Array | null
   /** What a file of a VM holds now; null when there is none. Reading by file name succeeds also on garbage. */
   fileBytes(vm: Moref, fileName: string): Uint8Array | null
+  /** An alarm of a VM changes now; @returns the event's key. */
+  raiseAlarm(vm: MemoryVm, alarm: { readonly name: string; readonly from?: string; readonly to?: string }): number
   /** Names of the calls so far, for counting and for asserting an order. */
   readonly calls: string[]
 }
@@ -55,7 +58,8 @@ export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
   const host = { connectionState: 'connected', maintenance: false }
   const datastore: MemoryVcenter['datastore'] = { accessible: true, maintenanceMode: 'normal', readMs: null }
   const denied: string[] = []
-  const center: Center = { vms, clock: options.clock, frozen, denied, host, datastore, call }
+  const alarms: AlarmEvent[] = []
+  const center: Center = { vms, clock: options.clock, frozen, denied, host, datastore, alarms, call }
   return {
     vms,
     calls,
@@ -69,6 +73,16 @@ export function memoryVcenter(options: MemoryVcenterOptions): MemoryVcenter {
       return vm
     },
     write: writeDisk,
+    raiseAlarm: (vm, { name, from = 'green', to = 'red' }) =>
+      alarms.push({
+        key: 1000 + alarms.length,
+        createdAt: new Date(options.clock.nowMs()).toISOString(),
+        alarmName: name,
+        from,
+        to,
+        entity: { moref: vm.moref, name: vm.name, kind: 'VirtualMachine' },
+        message: `Alarm '${name}' on ${vm.name} changed from ${from} to ${to}`,
+      }) + 999,
     frozenBytes: (moref, key) => frozen.get(moref)?.find((disk) => disk.key === key)?.bytes ?? null,
     fileBytes: (moref, fileName) => {
       const vm = vms.find((each) => each.moref === moref)
@@ -129,9 +143,12 @@ const DATASTORE = parseMoref('datastore-1')
 
 /** One host and one datastore carry everything. */
 function siteOf(
-  { call, clock, host, datastore, denied }: Center,
+  { call, clock, host, datastore, denied, alarms }: Center,
   find: (moref: Moref) => MemoryVm,
-): Pick<VsphereSession, 'currentTime' | 'readHost' | 'readDatastores' | 'readLatency' | 'missingPrivileges'> {
+): Pick<
+  VsphereSession,
+  'currentTime' | 'readHost' | 'readDatastores' | 'readLatency' | 'readAlarmEvents' | 'missingPrivileges'
+> {
   return {
     currentTime: (cancel) => call('currentTime', cancel, () => new Date(clock.nowMs()).toISOString()),
     readHost: (moref, cancel) =>
@@ -147,6 +164,10 @@ function siteOf(
       }),
     readLatency: ({ datastores }, cancel) =>
       call('readLatency', cancel, () => datastores.map(({ name }) => ({ datastore: name, readMs: datastore.readMs }))),
+    readAlarmEvents: ({ since, known, limit }, cancel) =>
+      call('readAlarmEvents', cancel, () =>
+        alarms.filter(({ key, createdAt }) => createdAt >= since && !known.has(key)).slice(0, limit),
+      ),
     missingPrivileges: ({ entity, ids }, cancel) =>
       call('missingPrivileges', cancel, () => {
         if (entity.kind === 'vm') find(entity.moref)

@@ -47,6 +47,7 @@ export type ServiceContent = {
   /** Null where the server tells nothing of rights. */
   readonly authorizationManager: Ref | null
   readonly perfManager: Ref | null
+  readonly eventManager: Ref | null
   /** Null where the server has no guest operations. */
   readonly guestOperationsManager: Ref | null
 }
@@ -290,6 +291,7 @@ function readServiceContent(content: VimRecord): ServiceContent & { readonly ses
     viewManager: at('viewManager'),
     authorizationManager: refAt(content, 'authorizationManager'),
     perfManager: refAt(content, 'perfManager'),
+    eventManager: refAt(content, 'eventManager'),
     guestOperationsManager: refAt(content, 'guestOperationsManager'),
     sessionManager: at('sessionManager'),
   }

@@ -1,6 +1,7 @@
 // The vSphere port made real: sessions of one vCenter or ESXi server over SOAP.
 
 import type { Vsphere, VsphereSession } from '../../ports/vsphere.ts'
+import { readAlarmEvents } from './alarm-events.ts'
 import { detachDisks } from './hot-disks.ts'
 import { listVms } from './inventory.ts'
 import { readLatency } from './latency.ts'
@@ -57,6 +58,7 @@ function sessionOf(session: VimSession): VsphereSession {
     readHost: (host, cancel) => readHost(session, host, cancel),
     readDatastores: (vm, cancel) => readDatastores(session, vm, cancel),
     readLatency: (query, cancel) => readLatency(session, query, cancel),
+    readAlarmEvents: (query, cancel) => readAlarmEvents(session, query, cancel),
     missingPrivileges: (question, cancel) => missingPrivileges(session, question, cancel),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   }

@@ -15,6 +15,7 @@ export const SINGLETONS = {
   search: ref('SearchIndex', 'SearchIndex'),
   authorization: ref('AuthorizationManager', 'AuthorizationManager'),
   tasks: ref('TaskManager', 'TaskManager'),
+  events: ref('EventManager', 'EventManager'),
   performance: ref('PerformanceManager', 'PerfMgr'),
   guests: ref('GuestOperationsManager', 'guestOperationsManager'),
   guestAuth: ref('GuestAuthManager', 'guestOperationsAuthManager'),
@@ -135,6 +136,8 @@ function propertiesOf(type: string, { front, session }: Reading): Readonly<Recor
         roleList: () => [role()],
         description: () => data('AuthorizationDescription', { privilege: [], privilegeGroup: [] }),
       }
+    case 'EventManager':
+      return { maxCollector: () => 32 }
     case 'PerformanceManager':
       return performanceProperties()
     case 'GuestOperationsManager':
@@ -157,6 +160,7 @@ export function serviceContent(front: Front): Data {
     sessionManager: SINGLETONS.sessions,
     authorizationManager: SINGLETONS.authorization,
     perfManager: SINGLETONS.performance,
+    eventManager: SINGLETONS.events,
     taskManager: SINGLETONS.tasks,
     searchIndex: SINGLETONS.search,
     guestOperationsManager: SINGLETONS.guests,
