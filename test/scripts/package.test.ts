@@ -12,7 +12,7 @@ import { type Bundle, bundle, bundleAll } from '../../scripts/bundle.ts'
 type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
 
 const root = dirname(dirname(import.meta.dirname))
-const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull']
+const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull', 'schedule']
 let folder = ''
 let bundles: readonly Bundle[] = []
 let resources: Readonly<Record<string, Resource>> = {}
@@ -60,7 +60,7 @@ function propertiesOf(name: string): Resource['Properties'] {
 }
 
 describe('the packaged stack', () => {
-  it('has a function for each stage, for watch, for hunt and for pull, on Node 24 and arm64, each with a package of its own', async () => {
+  it('has a function for each stage, for watch, hunt, pull and schedule, on Node 24 and arm64, each with a package of its own', async () => {
     const functions = new Map(ofType('AWS::Lambda::Function').map(([, one]) => [one['Handler'], one]))
     expect(functions.size).toBe(functionNames.length)
     for (const name of functionNames) {
@@ -120,7 +120,7 @@ describe('the packaged stack', () => {
     ])
     for (const schedule of schedules) expect(schedule).toMatchObject({ State: 'ENABLED' })
     for (const [, { Handler, RecursiveLoop }] of ofType('AWS::Lambda::Function')) {
-      expect(RecursiveLoop).toBe(/\/(watch|hunt|pull)\//.test(String(Handler)) ? undefined : 'Allow')
+      expect(RecursiveLoop).toBe(/\/(watch|hunt|pull|schedule)\//.test(String(Handler)) ? undefined : 'Allow')
     }
   })
 
