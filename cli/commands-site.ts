@@ -1,8 +1,13 @@
-// Commands about the site: what is left behind, whether backups will work, what they may do, scripts for guests, the simulator.
+// Commands about the site: its repository, what is left behind, whether backups will work, what they may do, scripts for guests, the simulator.
 
 import { spawnSync } from 'node:child_process'
 import { programPath } from '../lib/compose/programs.ts'
 import { type AddCommand, type CommandEnds, collect, type Json } from './option-values.ts'
+
+const initHelp = `
+The first backup does the same for a repository without a key of KMS. A repository always opens by its passphrase: one that only a
+key service could open would be lost with it. Nothing that is there is changed; a key is added beside the others.
+`
 
 const doctorHelp = `
 Makes no snapshot and writes nothing in vCenter, in guests or in the repository. For each VM it predicts grade, transport and time.
@@ -22,10 +27,21 @@ type PrivilegesFlags = {
 type DoctorFlags = { readonly vm?: readonly string[]; readonly policy?: string; readonly guest?: true }
 
 export function addSiteCommands(command: AddCommand, ends: CommandEnds): void {
+  addInit(command, ends)
   addHunt(command, ends)
   addDoctor(command, ends)
   addPrivileges(command, ends)
   addScriptAndSim(command, ends)
+}
+
+function addInit(command: AddCommand, { finish, world }: CommandEnds): void {
+  command('init', 'create the repository, prove that it opens, and look at how its bucket is set up')
+    .option('--kms-key <arn>', 'a key of AWS KMS that opens it, too; also for a repository that is there')
+    .addHelpText('after', initHelp)
+    .action(async ({ json, ...options }: Json & { readonly kmsKey?: string }) => {
+      const { init } = await import('./init.ts')
+      finish(await init(options, world), { json: json === true })
+    })
 }
 
 function addHunt(command: AddCommand, { finish, world }: CommandEnds): void {

@@ -40,6 +40,7 @@ import {
 } from './local-places.ts'
 import { openObjectStore } from './object-stores.ts'
 import { programPath } from './programs.ts'
+import { proveConditions } from './prove-conditions.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 /** A message that failed this often ends in abandon. */
@@ -109,6 +110,7 @@ export async function createLocalRepository(
       throw hasCode(error, 'repository-missing') ? goneFrom(place, before) : error
     })
   }
+  if (repository.kind === 's3') await proveConditions(options.store, random, cancel)
   const opened = await createRepository(options, cancel)
   known.remember(place, opened.id)
   return opened

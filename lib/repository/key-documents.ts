@@ -17,6 +17,9 @@ import { openOnce, sealOnce } from './seal.ts'
 
 export type OpenedKey = { readonly kid: string; readonly master: Uint8Array; readonly chunkIdRoot: Uint8Array }
 
+/** With what the document says, of which only the key is proven. */
+export type OpenedDocument = OpenedKey & { readonly json: KeysJson }
+
 const label = 'vmb1/chunk-ids'
 /** Wraps that open without any key service; a repository must have one, or losing the service loses everything. */
 const ownKinds = ['passphrase', 'recovery-key']
@@ -42,23 +45,29 @@ export async function writeKeys(
   const key = { kid: hexOf(random.bytes(8)), master: random.bytes(32), chunkIdRoot: random.bytes(32) }
   const context = { repositoryId, kid: key.kid }
   const wraps: KeysJson['wraps'] = []
-  for (const wrapper of write.wrappers) {
-    const blob = await wrapper.wrap(key.master, context, cancel)
-    const again = await wrapper.unwrap(blob, context, cancel)
-    if (again === null || !bytesEqual(again, key.master)) throw wrapFailed(wrapper.kind)
-    wraps.push({ kind: wrapper.kind, blob: Buffer.from(blob).toString('base64') })
-  }
+  for (const wrapper of write.wrappers) wraps.push(await provenWrap(wrapper, { master: key.master, context }, cancel))
   const salt = random.bytes(16)
   const sealed = sealOnce({ key: deriveKey(key.master, { salt, label }), aad: boundTo(context) }, key.chunkIdRoot)
-  const value: KeysJson & { document: 'keys' } = {
-    document: 'keys',
-    ...context,
-    wraps,
-    chunkIds: { salt: hexOf(salt), sealed: Buffer.from(sealed).toString('base64') },
-  }
-  const bytes = withCheck(value, { name: 'sha256', of: sha256 })
+  const chunkIds = { salt: hexOf(salt), sealed: Buffer.from(sealed).toString('base64') }
+  const bytes = encodeKeys({ ...context, wraps, chunkIds })
   await write.store.putIfAbsent({ key: `${keysPrefix(key.kid)}1.json`, bytes }, cancel)
   return key
+}
+
+/** Wraps the master key, and opens the wrap again. @throws BackupError `repository-key` when that gives another key */
+export async function provenWrap(
+  wrapper: KeyWrapper,
+  { master, context }: { readonly master: Uint8Array; readonly context: WrapContext },
+  cancel: Cancel,
+): Promise<KeysJson['wraps'][number]> {
+  const blob = await wrapper.wrap(master, context, cancel)
+  const again = await wrapper.unwrap(blob, context, cancel)
+  if (again === null || !bytesEqual(again, master)) throw wrapFailed(wrapper.kind)
+  return { kind: wrapper.kind, blob: Buffer.from(blob).toString('base64') }
+}
+
+export function encodeKeys(json: KeysJson): Uint8Array {
+  return withCheck({ document: 'keys', ...json }, { name: 'sha256', of: sha256 })
 }
 
 /**
@@ -109,7 +118,7 @@ export async function openKeys(
 type KeyDocument = { readonly kid: string; readonly number: number; readonly key: string }
 
 /** By descending number. */
-async function listKeyDocuments(store: ObjectStore, cancel: Cancel): Promise<readonly KeyDocument[]> {
+export async function listKeyDocuments(store: ObjectStore, cancel: Cancel): Promise<readonly KeyDocument[]> {
   const documents: KeyDocument[] = []
   for await (const { key } of store.list('keys/', cancel)) {
     const kid = /^keys\/([0-9a-f]{16})\//.exec(key)?.[1]
@@ -119,7 +128,8 @@ async function listKeyDocuments(store: ObjectStore, cancel: Cancel): Promise<rea
   return documents.toSorted((left, right) => right.number - left.number)
 }
 
-async function openDocument(
+/** @returns null when it is of another repository, or no wrapper fits; @throws BackupError `integrity`, `repository-version` */
+export async function openDocument(
   open: {
     readonly bytes: Uint8Array
     readonly wrappers: readonly KeyWrapper[]
@@ -128,7 +138,7 @@ async function openDocument(
     readonly key: string
   },
   cancel: Cancel,
-): Promise<OpenedKey | null> {
+): Promise<OpenedDocument | null> {
   const { bytes } = open
   const what = `the wrapped keys "${open.key}"`
   const unproven = unprovenJson(bytes, what)
@@ -147,7 +157,7 @@ async function openDocument(
   if (master === null) return null
   const key = deriveKey(master, { salt: bytesOfHexExactly(chunkIds.salt, 16), label })
   const chunkIdRoot = openOnce({ key, aad: boundTo(context), what }, Buffer.from(chunkIds.sealed, 'base64'))
-  return { kid, master: new Uint8Array(master), chunkIdRoot: new Uint8Array(chunkIdRoot) }
+  return { kid, master: new Uint8Array(master), chunkIdRoot: new Uint8Array(chunkIdRoot), json: json.data }
 }
 
 /** By any wrapper that fits. One that fails does not keep another from opening; when none opens, its failure is the answer. */
@@ -180,7 +190,7 @@ function sha256(bytes: Uint8Array): Uint8Array {
 }
 
 function wrapFailed(kind: string): BackupError {
-  return new BackupError(`Cannot create a repository: what "${kind}" wrapped, it does not unwrap`, {
+  return new BackupError(`Cannot keep the keys of the repository: what "${kind}" wrapped, it does not unwrap`, {
     code: 'repository-key',
     kind: 'refused',
   })

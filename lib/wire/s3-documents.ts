@@ -1,6 +1,7 @@
 // S3's XML <-> model: errors, listings, the documents of a multipart upload (Amazon S3 API Reference).
 
 import sax from 'sax'
+import * as z from 'zod'
 import { BackupError } from '../base/errors.ts'
 
 /** Listings of 1,000 keys are a few hundred KB. */
@@ -65,6 +66,30 @@ export function parseListing(bytes: Uint8Array): ListedPage {
 export function parseS3Field(bytes: Uint8Array, name: string): string | null {
   const root = readXml(bytes)
   return root.children.find((child) => child.name === name)?.text ?? null
+}
+
+/** Whether a bucket policy has a statement that denies everybody everything without TLS. Other forms are not recognized. */
+export function deniesPlainHttp(bytes: Uint8Array): boolean {
+  const parsed = policyJson.safeParse(jsonOf(new TextDecoder().decode(bytes)))
+  if (!parsed.success) return false
+  return [parsed.data.Statement].flat().some(({ Effect, Condition }) => {
+    const value = Condition?.Bool?.['aws:SecureTransport']
+    return Effect === 'Deny' && (value === 'false' || value === false)
+  })
+}
+
+const statementJson = z.object({
+  Effect: z.string(),
+  Condition: z.optional(z.object({ Bool: z.optional(z.record(z.string(), z.unknown())) })),
+})
+const policyJson = z.object({ Statement: z.union([statementJson, z.array(statementJson)]) })
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }
 
 export function encodeParts(

@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
+import { TEST_CREDENTIALS, TEST_REGION } from './aws/identity.ts'
 import type { S3Call, S3Fault } from './s3-server-calls.ts'
 import { badRequest, errorReply, notImplemented, S3Error, type S3Reply } from './s3-server-replies.ts'
 import { operationOf, refuseUnknown, runOperation } from './s3-server-routes.ts'
@@ -38,17 +39,12 @@ export interface S3Server extends AsyncDisposable {
   addBucket(name: string, options?: { readonly objectLock?: boolean; readonly versioning?: boolean }): Bucket
 }
 
-export const TEST_CREDENTIALS: Sigv4Credentials = {
-  accessKeyId: 'AKIACOLDFRAMETEST001',
-  secretAccessKey: 'test/secret+of/nobody0123456789abcdefghi',
-}
-
 type Settings = Required<S3ServerOptions>
 
 /** Starts the server. Disposing closes it and every connection. */
 export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
   const settings: Settings = {
-    region: 'eu-central-1',
+    region: TEST_REGION,
     credentials: [TEST_CREDENTIALS],
     nowMs: Date.now,
     pageKeysMax: 1000,
@@ -66,7 +62,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   const address = http.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  const credentials = settings.credentials[0] ?? TEST_CREDENTIALS
+  const credentials: Sigv4Credentials = settings.credentials[0] ?? TEST_CREDENTIALS
   const endpoint = `http://127.0.0.1:${port}`
   const server: S3Server = {
     endpoint,

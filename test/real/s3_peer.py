@@ -2,6 +2,7 @@
 import hashlib
 import io
 import json
+import os
 import sys
 from datetime import datetime, timedelta, timezone
 
@@ -80,6 +81,6 @@ def retain(days):
 
 seen["longer"] = retain(2)
 seen["shorter"] = retain(0.5)
-wrong = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id="AKIACOLDFRAMETEST001", aws_secret_access_key="wrong")
+wrong = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"], aws_secret_access_key="wrong")
 seen["signature"] = code(lambda: wrong.list_objects_v2(Bucket=bucket))
 print(json.dumps(seen))
