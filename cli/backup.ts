@@ -6,13 +6,13 @@ import { requestRun } from '../lib/doors/request-run.ts'
 import { defaultPolicy, type Policy } from '../lib/model/policy.ts'
 import { isOver, type RunView, viewRun } from '../lib/operate/follow-run.ts'
 import { faultOfRun, reportJob } from '../lib/operate/run-report.ts'
-import { parsePolicy } from '../lib/wire/policy.ts'
 import type { Answer } from './answer.ts'
 import { createRepository, openHome, work } from './context.ts'
 import { summaryOf } from './job-summary.ts'
+import { policyNamed, policyOfFile } from './policy-files.ts'
 import { openProgress } from './progress.ts'
 import { interruptedWork } from './resume.ts'
-import { readSettings, readText } from './settings.ts'
+import { readSettings } from './settings.ts'
 import { jobTeller } from './tell-jobs.ts'
 import type { World } from './world.ts'
 
@@ -37,12 +37,12 @@ export async function backup(options: BackupOptions, world: World): Promise<Answ
     throw new BackupError('Nothing says what to back up', {
       code: 'usage',
       kind: 'usage',
-      hint: 'Name VMs with --vm NAME, or give a policy that selects them with --policy FILE',
+      hint: 'Name VMs with --vm NAME, or give a policy that selects them with --policy, by name or file',
     })
   }
-  const policy =
-    options.policy === undefined ? defaultPolicy() : parsePolicy(await readText(options.policy), options.policy)
+  const given = options.policy === undefined ? defaultPolicy() : await policyOfFile(options.policy)
   const settings = await readSettings(world, ['vcenter', 'repository'])
+  const policy = given ?? (await policyNamed(options.policy ?? '', settings, world))
   const repository = await createRepository(settings, world)
   using state = await openHome(settings, world)
   using progress = openProgress({ stream: world.progress, clock: world.clock })

@@ -22,7 +22,7 @@ type BackupFlags = {
 export function addRunCommands(command: AddCommand, { finish, world }: CommandEnds): void {
   command('backup', 'back VMs up and wait for the end')
     .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
-    .option('--policy <file>', 'how, and without --vm also what, to back up')
+    .option('--policy <name>', 'how, and without --vm also what, to back up: a policy that was applied, or a file')
     .option('--full', 'read and store everything anew, for example after "verify" found damage')
     .option('--key <text>', 'the same key asks for the same run again instead of a new one')
     .addHelpText('after', backupHelp)

@@ -64,7 +64,7 @@ function addHunt(command: AddCommand, { finish, world }: CommandEnds): void {
 function addDoctor(command: AddCommand, { finish, world }: CommandEnds): void {
   command('doctor', 'look whether backups will work, what is missing and what to do; changes nothing')
     .option('--vm <name>', 'a VM by name, reference (vm-101) or instance uuid; repeatable', collect)
-    .option('--policy <file>', 'the policy to judge by, and without --vm also the VMs')
+    .option('--policy <name>', 'the policy to judge by, and without --vm also the VMs: one that was applied, or a file')
     .option('--guest', 'also log in to the guests that the policy would enter')
     .addHelpText('after', doctorHelp)
     .action(async ({ json, vm, guest, ...options }: Json & DoctorFlags) => {

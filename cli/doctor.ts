@@ -7,12 +7,12 @@ import type { Check } from '../lib/operate/doctor/check.ts'
 import { type DoctorReport, examine } from '../lib/operate/doctor/doctor.ts'
 import { rangeText } from '../lib/operate/doctor/predict.ts'
 import { stateText } from '../lib/operate/doctor/vm-report.ts'
-import { parsePolicy } from '../lib/wire/policy.ts'
 import type { Answer } from './answer.ts'
 import { defaultPolicyNote } from './backup.ts'
 import { openHomeIfThere } from './context.ts'
+import { policyNamed, policyOfFile } from './policy-files.ts'
 import { openProgress } from './progress.ts'
-import { readSettings, readText } from './settings.ts'
+import { readSettings } from './settings.ts'
 import { printable, table } from './terminal.ts'
 import type { World } from './world.ts'
 
@@ -24,9 +24,9 @@ export type DoctorOptions = {
 }
 
 export async function doctor(options: DoctorOptions, world: World): Promise<Answer> {
-  const policy =
-    options.policy === undefined ? defaultPolicy() : parsePolicy(await readText(options.policy), options.policy)
+  const given = options.policy === undefined ? defaultPolicy() : await policyOfFile(options.policy)
   const settings = await readSettings(world, ['vcenter'])
+  const policy = given ?? (await policyNamed(options.policy ?? '', settings, world))
   using state = await openHomeIfThere(settings, world)
   using progress = openProgress({ stream: world.progress, clock: world.clock })
 

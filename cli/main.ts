@@ -36,7 +36,7 @@ process.stdout.write('', () => process.exit())
 
 async function main(): Promise<void> {
   const program = coldframeProgram({ finish: (answer, options) => print(printAnswer(answer, options)), world })
-  for (const command of [program, ...program.commands]) throwInsteadOfExiting(command)
+  for (const command of withBelow(program)) throwInsteadOfExiting(command)
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
@@ -54,6 +54,11 @@ function usageError({ code, message }: CommanderError, program: Command): Backup
     code === 'commander.help' ? 'No command given' : `${first.slice(0, 1).toUpperCase()}${first.slice(1)}`
   const suggestion = more.join(' ').replace(/^\((.*)\)$/, '$1 ')
   return new BackupError(sentence, { code: 'usage', kind: 'usage', hint: `${suggestion}${usageHint(program)}` })
+}
+
+/** A command and all below it. */
+function withBelow(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withBelow)]
 }
 
 function throwInsteadOfExiting(command: Command): void {

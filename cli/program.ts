@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import { addPointCommands } from './commands-points.ts'
+import { addPolicyCommands } from './commands-policies.ts'
 import { addRunCommands } from './commands-runs.ts'
 import { addSiteCommands } from './commands-site.ts'
 import type { CommandEnds } from './option-values.ts'
@@ -32,5 +33,6 @@ export function coldframeProgram(ends: CommandEnds): Command {
   addRunCommands(command, ends)
   addPointCommands(command, ends)
   addSiteCommands(command, ends)
+  addPolicyCommands(command, ends)
   return program
 }

@@ -189,9 +189,22 @@ export function gradeSatisfies(reached: Grade | 'offline', needed: Grade): boole
 
 /** Whether `text` matches a pattern of '*' and '?', case not counted, whole text. */
 export function matchesPattern(text: string, pattern: string): boolean {
+  return compiled(pattern).test(text)
+}
+
+const compiledMax = 1_000
+const known = new Map<string, RegExp>()
+
+/** The same few patterns are asked about every VM. */
+function compiled(pattern: string): RegExp {
+  const before = known.get(pattern)
+  if (before !== undefined) return before
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')
     .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, 'is').test(text)
+  const made = new RegExp(`^${source}$`, 'is')
+  if (known.size >= compiledMax) known.clear()
+  known.set(pattern, made)
+  return made
 }

@@ -70,8 +70,10 @@ export function planPolicies({ policies, prune }: PlanRequest, seen: PlanSeen): 
 
   const before = membersOf(active, seen.vms)
   const then = membersOf(after, seen.vms)
+  const pointsOf = Map.groupBy(seen.points, ({ policyName }) => policyName)
+  const around: Around = { before, then, seen, pointsOf, newest: newestProven(seen.points) }
   const change = (name: PolicyName): PolicyChange =>
-    changeOf({ name, before: active.get(name) ?? null, after: after.get(name) ?? null }, { before, then, seen })
+    changeOf({ name, before: active.get(name) ?? null, after: after.get(name) ?? null }, around)
   const changes = [...wanted.keys(), ...removed].map(change)
   const protectedBefore = countPolicies(before)
   const protectedThen = countPolicies(then)
@@ -124,7 +126,14 @@ export function driftOf(policy: Policy | null, isScheduled: boolean): Drift {
 }
 
 type Sides = { readonly name: PolicyName; readonly before: Policy | null; readonly after: Policy | null }
-type Around = { readonly before: Members; readonly then: Members; readonly seen: PlanSeen }
+type Around = {
+  readonly before: Members
+  readonly then: Members
+  readonly seen: PlanSeen
+  readonly pointsOf: ReadonlyMap<string, readonly PlanPoint[]>
+  /** Each VM's newest proven point, whatever its policy. */
+  readonly newest: ReadonlySet<PlanPoint>
+}
 
 function changeOf({ name, before, after }: Sides, around: Around): PolicyChange {
   const { seen } = around
@@ -147,7 +156,7 @@ function changeOf({ name, before, after }: Sides, around: Around): PolicyChange 
       drift: before === null && after !== null ? null : driftOf(before, seen.scheduled.includes(name)),
     },
     alarms: { added: without(rulesAfter, rulesBefore), removed: without(rulesBefore, rulesAfter) },
-    letGo: letGoOf({ name, before, after }, seen.points),
+    letGo: letGoOf({ name, before, after }, around),
   }
 }
 
@@ -162,13 +171,13 @@ function without(rules: readonly AlarmRule[], others: readonly AlarmRule[]): rea
 }
 
 /** Points of a policy that is removed have nobody who would let them go. */
-function letGoOf({ name, before, after }: Sides, points: readonly PlanPoint[]): PolicyChange['letGo'] {
+function letGoOf({ name, before, after }: Sides, { pointsOf, newest }: Around): PolicyChange['letGo'] {
   if (after === null) return { count: 0, more: 0, vms: 0 }
-  const own = points.filter(({ policyName }) => policyName === name)
-  const newest = newestProven(points)
+  const own = pointsOf.get(name) ?? []
   const goes = (rules: Policy['retention']) => letGo(own, rules).filter((point) => !newest.has(point))
   const going = goes(after.retention)
-  const already = new Set(goes(before?.retention ?? null))
+  const isSame = isDeepStrictEqual(before?.retention ?? null, after.retention)
+  const already = new Set(isSame ? going : goes(before?.retention ?? null))
   return {
     count: going.length,
     more: going.filter((point) => !already.has(point)).length,
@@ -176,7 +185,6 @@ function letGoOf({ name, before, after }: Sides, points: readonly PlanPoint[]): 
   }
 }
 
-/** Each VM's newest proven point, whatever its policy. */
 function newestProven(points: readonly PlanPoint[]): ReadonlySet<PlanPoint> {
   const newest = new Map<VmId, PlanPoint>()
   for (const point of points) {

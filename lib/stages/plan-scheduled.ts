@@ -59,7 +59,7 @@ async function busyVms({ id, policy }: Run, { deps, cancel }: Call): Promise<Rea
 }
 
 /** VMs of which nothing is remembered are missing. */
-export async function readHistories(
+async function readHistories(
   vms: readonly Pick<VmSummary, 'vmId'>[],
   { deps, cancel }: { readonly deps: Pick<StageDeps, 'jobStore'>; readonly cancel: Cancel },
 ): Promise<ReadonlyMap<VmId, VmHistory>> {

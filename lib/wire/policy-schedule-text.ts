@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { parseCron, schedulerExpression, timeOfDay as timeOfDayOf } from '../model/cron.ts'
 import { cronFault, nextTimes } from '../model/cron-times.ts'
 import { defaultPolicy, type Policy } from '../model/policy.ts'
-import { isWindowOpen } from '../model/window.ts'
+import { isWindowOpen, minutesOf } from '../model/window.ts'
 import { alarmAction } from './policy-record.ts'
 import { DAY, duration, MINUTE, pattern, timeOfDay, timeZone, wholeMinutes } from './policy-scalars.ts'
 
@@ -135,6 +135,8 @@ function faultsBetween(given: ScheduleText): readonly Fault[] {
   } else if (window.open === undefined && (parsed === null || 'fault' in parsed || timeOfDayOf(parsed.cron) === null)) {
     const message = 'needs open: only a cron with one time of day says by itself when the window opens'
     faults.push({ path: ['window'], message })
+  } else if (given.rpo !== undefined && closedMs(window) >= given.rpo) {
+    faults.push({ path: ['window'], message: 'is closed for longer than rpo: it would be missed every day' })
   } else if (given.cron !== undefined) {
     const policy = { schedule: scheduleOf(given) }
     const starts = nextTimes({ fields: given.cron, timeZone: given.timeZone }, Date.UTC(2025, 0, 1), startsMax)
@@ -142,4 +144,11 @@ function faultsBetween(given: ScheduleText): readonly Fault[] {
       faults.push({ path: ['window'], message: 'is never open when cron starts a backup' })
   }
   return faults
+}
+
+/** How long a window is closed, once a day. */
+function closedMs({ open, close }: NonNullable<ScheduleText['window']>): number {
+  const opens = minutesOf(open ?? null) ?? 0
+  const closes = minutesOf(close) ?? 0
+  return ((opens - closes + 1_440) % 1_440) * MINUTE
 }

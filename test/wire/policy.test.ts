@@ -266,8 +266,8 @@ describe('parsePolicy() for schedules and alarms', () => {
       windowClose: null,
       jitterMs: 600_000,
     })
-    expect(scheduleOf('{rpo: 4h, timeZone: Europe/Berlin, window: {open: "20:00", close: "06:00"}}')).toMatchObject({
-      rpoMs: 4 * 3_600_000,
+    expect(scheduleOf('{rpo: 20h, timeZone: Europe/Berlin, window: {open: "20:00", close: "06:00"}}')).toMatchObject({
+      rpoMs: 20 * 3_600_000,
       timeZone: 'Europe/Berlin',
       windowOpen: '20:00',
       windowClose: '06:00',
@@ -283,6 +283,7 @@ describe('parsePolicy() for schedules and alarms', () => {
     ['{every: 1h, window: {close: "06:00"}}', /schedule.window: needs open/],
     ['{cron: "0 * * * *", window: {close: "06:00"}}', /schedule.window: needs open/],
     ['{every: 1h, window: {open: "06:00", close: "06:00"}}', /opens and closes at the same time/],
+    ['{rpo: 4h, window: {open: "20:00", close: "06:00"}}', /closed for longer than rpo/],
     ['{cron: "0 12 * * *", window: {open: "20:00", close: "06:00"}}', /never open when cron starts/],
     ['{cron: "0 22 1 * 1"}', /days of the month and weekdays at once/],
     ['{cron: "0 0 31 2 *"}', /never fires/],

@@ -1,0 +1,103 @@
+// What a plan and a report of policies are made from: inventory, state, scheduler, stored scripts, restore points. Only reads.
+
+import type { Clock } from '../base/clock.ts'
+import { forEachBounded } from '../base/concurrency.ts'
+import type { Cancel } from '../base/time-limit.ts'
+import type { VmId } from '../model/ids.ts'
+import type { Policy } from '../model/policy.ts'
+import type { VmSummary } from '../model/vm.ts'
+import type { VmHistory } from '../model/vm-history.ts'
+import type { JobStore } from '../ports/job-store.ts'
+import type { ObjectStore } from '../ports/object-store.ts'
+import type { Schedules } from '../ports/schedules.ts'
+import type { Vsphere } from '../ports/vsphere.ts'
+import type { Repository } from '../repository/repository.ts'
+import { readKnownPoints } from './known-points.ts'
+import { isProven } from './point-proof.ts'
+import type { PlanPoint, PlanSeen } from './policy-plan.ts'
+import type { ReportSeen } from './policy-report.ts'
+import { findScriptFaults } from './policy-scripts.ts'
+
+export type LookDeps = {
+  readonly clock: Clock
+  readonly vsphere: Vsphere
+  readonly jobStore: JobStore
+  readonly schedules: Schedules
+  readonly scripts: ObjectStore
+}
+
+const READS_MAX = 32
+/** More unfinished jobs than these are not looked at. */
+const OPEN_JOBS_MAX = 20_000
+
+/** @param repository its points are judged by the keep rules; null where there is no key to it: then none are */
+export async function lookForPlan(
+  wanted: { readonly policies: readonly Policy[]; readonly repository: Repository | null },
+  deps: LookDeps,
+  cancel: Cancel,
+): Promise<PlanSeen> {
+  return {
+    vms: await listVms(deps, cancel),
+    stored: await deps.jobStore.listPolicies(cancel),
+    scheduled: await deps.schedules.list(cancel),
+    points: wanted.repository === null ? [] : await pointsOf(wanted.repository, deps, cancel),
+    scripts: await findScriptFaults(wanted.policies, deps.scripts, cancel),
+  }
+}
+
+export async function lookForReport(deps: Omit<LookDeps, 'scripts'>, cancel: Cancel): Promise<ReportSeen> {
+  const vms = await listVms(deps, cancel)
+  const query = { beforeMs: Number.MAX_SAFE_INTEGER, limit: OPEN_JOBS_MAX }
+  return {
+    nowMs: deps.clock.nowMs(),
+    vms,
+    policies: await deps.jobStore.listPolicies(cancel),
+    scheduled: await deps.schedules.list(cancel),
+    histories: await historiesOf(vms, deps, cancel),
+    openJobs: (await deps.jobStore.dueJobs(query, cancel)).map(({ value }) => value),
+  }
+}
+
+async function listVms({ vsphere }: Pick<LookDeps, 'vsphere'>, cancel: Cancel): Promise<readonly VmSummary[]> {
+  await using session = await vsphere.open(cancel)
+
+  return await session.listVms(cancel)
+}
+
+/** What cannot be read is no point that rules could let go. */
+async function pointsOf(repository: Repository, deps: LookDeps, cancel: Cancel): Promise<readonly PlanPoint[]> {
+  const { points, proofs } = await readKnownPoints(repository, cancel)
+  const vms = [...new Set(points.map(({ envelope }) => envelope.vmId))].map((vmId) => ({ vmId }))
+  const histories = await historiesOf(vms, deps, cancel)
+  return points.map(({ envelope, body }) => {
+    const { pointId, vmId, sequence, capturedAt } = envelope
+    const proof = proofs.get(pointId)
+    const marks = histories.get(vmId)
+    const isHeld = marks !== undefined && (marks.quarantine !== null || marks.retentionFreeze !== null)
+    const { policyName } = body
+    return {
+      pointId,
+      vmId,
+      sequence,
+      takenAt: capturedAt,
+      policyName,
+      isProven: proof !== undefined && isProven(proof),
+      isHeld,
+    }
+  })
+}
+
+/** VMs of which nothing is remembered are missing. */
+async function historiesOf(
+  vms: readonly { readonly vmId: VmId }[],
+  { jobStore }: Pick<LookDeps, 'jobStore'>,
+  cancel: Cancel,
+): Promise<ReadonlyMap<VmId, VmHistory>> {
+  const histories = new Map<VmId, VmHistory>()
+  const readOne = async ({ vmId }: { readonly vmId: VmId }, within: Cancel) => {
+    const found = await jobStore.vms.get(vmId, within)
+    if (found !== null) histories.set(vmId, found.value)
+  }
+  await forEachBounded(vms, readOne, { runningMax: READS_MAX, ...cancel })
+  return histories
+}
