@@ -147,6 +147,13 @@ describe('the bundles', () => {
     }
   })
 
+  it('of functions are cut where something is loaded late', () => {
+    for (const { target, bytes, startBytes } of bundles.filter(({ entry }) => entry.startsWith('functions/'))) {
+      expect({ target, startBytes }).toMatchObject({ startBytes: expect.toSatisfy((size: number) => size < 1_200_000) })
+      expect(bytes).toBeGreaterThanOrEqual(startBytes)
+    }
+  })
+
   it('load as they are where they are told their table, and refuse to start without it', () => {
     const handlers = functionNames.map((name) => join(root, 'build', 'functions', name, 'handler.mjs'))
     const script = `
