@@ -41,8 +41,19 @@ const stages = ['Plan', 'Prepare', 'Capture', 'Transfer', 'Commit', 'Release', '
 const tasks = ['MoverTaskRole', 'OperateTaskRole']
 const keyHolders = ['PrepareRole', 'CommitRole', 'FinishRole', ...tasks, 'ReaderRole', 'SetupRole']
 const readers = ['CommitRole', 'FinishRole', ...tasks, 'ReaderRole']
-const vcenter = [...stages, 'WatchRole', 'HuntRole', 'AlarmRole', 'MoverTaskRole', 'PolicyRole']
+const vcenter = [...stages, 'WatchRole', 'HuntRole', 'AlarmRole', 'PullRole', 'MoverTaskRole', 'PolicyRole']
 const guests = ['PrepareRole', 'CaptureRole', 'ReleaseRole', 'FinishRole', 'WatchRole']
+
+const stateWriters = [
+  ...stages,
+  'AbandonRole',
+  'AlarmRole',
+  'PullRole',
+  'OperateRole',
+  'WatchRole',
+  'HuntRole',
+  ...tasks,
+]
 
 const matrix: readonly Row[] = [
   // What is backed up is never taken away.
@@ -136,7 +147,17 @@ const matrix: readonly Row[] = [
   [
     'write a job',
     () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('job#1') }),
-    [...stages, 'AbandonRole', 'AlarmRole', 'OperateRole', 'WatchRole', 'HuntRole', ...tasks],
+    stateWriters,
+  ],
+  [
+    'write a run',
+    () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('run#1') }),
+    [...stateWriters, 'StartRole'],
+  ],
+  [
+    'call the door of schedules',
+    () => ({ action: 'lambda:InvokeFunction', resource: policies.arn('ScheduleLambdaFunction') }),
+    ['ScheduleRole'],
   ],
   [
     'write a policy',
@@ -218,7 +239,7 @@ const matrix: readonly Row[] = [
   [
     'start a run',
     () => ({ action: 'sqs:SendMessage', resource: policies.arn('PlanQueue') }),
-    ['PlanRole', 'AbandonRole', 'AlarmRole', 'WatchRole'],
+    ['PlanRole', 'AbandonRole', 'AlarmRole', 'StartRole', 'WatchRole'],
   ],
   ['take what is for people', () => ({ action: 'sqs:ReceiveMessage', resource: policies.arn('BuriedQueue') }), []],
   ['empty a queue', () => ({ action: 'sqs:PurgeQueue', resource: policies.arn('CommitQueue') }), []],

@@ -1,0 +1,33 @@
+// The template that `serverless package` makes: offline, without credentials, into a folder of its own.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseTemplateJson, type Template } from './template.ts'
+
+export type Packaged = { readonly template: Template; readonly path: string }
+
+/**
+ * Needs the bundles (scripts/bundle.ts).
+ * @param folder what is made goes into its `package`; it also stands in for the home folder, so that no credentials are found
+ */
+export async function packageStack(root: string, folder: string): Promise<Packaged> {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
+  // A proxy that is not there: any call to the network fails.
+  const nowhere = { HOME: folder, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9', CI: 'true' }
+  const program = join(root, 'node_modules', 'serverless', 'bin', 'serverless.js')
+  const child = spawn(process.execPath, [program, 'package', '--package', join(folder, 'package')], {
+    cwd: root,
+    env: { ...Object.fromEntries(kept), ...nowhere },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output: string[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text))
+  const [code] = await once(child, 'close')
+  const said = output.join('')
+  if (code !== 0) throw new Error(`Cannot package the stack (exit code ${code}):\n${said}`)
+  if (/warning|deprecat/i.test(said)) throw new Error(`Packaging the stack says:\n${said}`)
+  const path = join(folder, 'package', 'cloudformation-template-update-stack.json')
+  return { path, template: parseTemplateJson(await readFile(path, 'utf8')) }
+}
