@@ -1,4 +1,5 @@
-// The long-running program of a task: one mover, or one restore or check. Ends with its parent, and within seconds of SIGTERM.
+// The long-running program of a task: one mover, or one restore or check; of one machine or, where the environment names a table, of a
+// stack. Ends with its parent, and within seconds of SIGTERM.
 // usage: main.ts move --job ID --attempt N | main.ts operate --operation ID --attempt N
 
 import { randomUUID } from 'node:crypto'
@@ -10,17 +11,22 @@ import { systemClock } from '../lib/base/clock.ts'
 import { BackupError, exitCodeOf, messageOf } from '../lib/base/errors.ts'
 import { systemRandom } from '../lib/base/random.ts'
 import { type Cancel, isAbort } from '../lib/base/time-limit.ts'
+import { runAwsMover } from '../lib/compose/aws-mover.ts'
+import { runAwsOperation } from '../lib/compose/aws-operation.ts'
 import { runLocalMover } from '../lib/compose/local-mover.ts'
 import { runLocalOperation } from '../lib/compose/local-operation.ts'
+import type { MoverProgram } from '../lib/compose/mover.ts'
 import { siblingEntry } from '../lib/compose/sibling-entry.ts'
 import { parseJobId, parseOperationId } from '../lib/model/ids.ts'
+import { parseAwsSettings } from '../lib/wire/aws-settings.ts'
 import { parseSettings, type Settings, type SettingsNeed } from '../lib/wire/settings.ts'
 
 const usage = 'usage: main move --job ID --attempt N | main operate --operation ID --attempt N'
-/** Everything must have ended so long after it was told to. */
-const stopMs = 8_000
+/** A container of a stack is told the name of its table. */
+const isOnAws = (process.env['COLDFRAME_TABLE'] ?? '') !== ''
+/** Everything must have ended so long after it was told to: an engine waits for its tasks, ECS gives a container 120 s. */
+const stopMs = isOnAws ? 100_000 : 8_000
 const log = lineLog((line) => process.stdout.write(line), { clock: systemClock })
-
 const around = { environment: process.env, clock: systemClock, random: systemRandom }
 
 async function main(): Promise<number> {
@@ -55,27 +61,22 @@ function workOf() {
 }
 
 async function move({ jobId, attempt, workers }: Extract<Work, { kind: 'move' }>, cancel: Cancel): Promise<number> {
-  const result = await runLocalMover(
-    { jobId, attempt, holder: randomUUID() },
-    {
-      settings: settingsWith(['vcenter', 'repository']),
-      around,
-      workerEntry: siblingEntry(import.meta.url, 'worker'),
-      workersMax: workers,
-      writer: writerOf(),
-      log,
-    },
-    cancel,
-  )
+  const request = { jobId, attempt, holder: randomUUID() }
+  const workerEntry = siblingEntry(import.meta.url, 'worker')
+  const program: MoverProgram = { around, workerEntry, workersMax: workers, writer: writerOf(), log }
+  const result = isOnAws
+    ? await runAwsMover(request, { settings: parseAwsSettings(process.env), program }, cancel)
+    : await runLocalMover(request, { settings: settingsWith(['vcenter', 'repository']), program }, cancel)
   return result.kind === 'sealed' ? 0 : 1
 }
 
 async function operate(work: Extract<Work, { kind: 'operate' }>, cancel: Cancel): Promise<number> {
   const { operationId, attempt } = work
-  const settings = settingsWith(['repository'])
-  const readerEntry = siblingEntry(import.meta.url, 'restore-worker')
   const request = { operationId, attempt, holder: randomUUID() }
-  const outcome = await runLocalOperation(request, { settings, around, readerEntry, log }, cancel)
+  const program = { around, readerEntry: siblingEntry(import.meta.url, 'restore-worker'), log }
+  const outcome = isOnAws
+    ? await runAwsOperation(request, { settings: parseAwsSettings(process.env), ...program }, cancel)
+    : await runLocalOperation(request, { settings: settingsWith(['repository']), ...program }, cancel)
   return outcome?.kind === 'success' || outcome?.kind === 'warning' ? 0 : 1
 }
 

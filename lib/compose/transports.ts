@@ -4,25 +4,24 @@ import { imageTransport } from '../adapters/disk/image-transport.ts'
 import { unreachable } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Transport } from '../ports/transport.ts'
-import type { Settings, VcenterSettings } from '../wire/settings.ts'
 import type { VddkSettings } from '../wire/vddk-settings.ts'
-import type { Surroundings } from './vsphere-settings.ts'
+import type { Surroundings, VcenterAccess } from './vsphere-settings.ts'
 
 /** Plain data: structured clone carries it to a thread. */
 export type TransportSettings =
   /** HTTPS ranges of flat files. */
-  | { readonly kind: 'datastore'; readonly vcenter: VcenterSettings }
+  | { readonly kind: 'datastore'; readonly vcenter: VcenterAccess }
   /** Exports of snapshots, as streams. */
-  | { readonly kind: 'lease'; readonly vcenter: VcenterSettings }
+  | { readonly kind: 'lease'; readonly vcenter: VcenterAccess }
   /** San, hotadd, nbdssl and nbd: through nbdkit and the user's VDDK. */
-  | { readonly kind: 'vddk'; readonly vcenter: VcenterSettings; readonly vddk: VddkSettings }
+  | { readonly kind: 'vddk'; readonly vcenter: VcenterAccess; readonly vddk: VddkSettings }
   /** Raw image files of this machine, named by the disks' file names. */
   | { readonly kind: 'image' }
 
 /** Every transport that the settings can have. */
 export function transportSettingsOf(
-  { vddk }: Pick<Settings, 'vddk'>,
-  vcenter: VcenterSettings,
+  { vddk }: { readonly vddk: VddkSettings },
+  vcenter: VcenterAccess,
 ): readonly TransportSettings[] {
   return [
     { kind: 'datastore', vcenter },

@@ -6,13 +6,12 @@ import { readServerCertificate } from '../adapters/vsphere/certificate.ts'
 import { openVsphere, type VsphereSettings } from '../adapters/vsphere/vsphere.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { DiskRequest, Transport } from '../ports/transport.ts'
-import type { VcenterSettings } from '../wire/settings.ts'
 import type { VddkSettings } from '../wire/vddk-settings.ts'
-import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
+import { type Surroundings, type VcenterAccess, vsphereSettingsOf } from './vsphere-settings.ts'
 
 /** Nothing is contacted and nothing started before a disk is opened. */
 export async function openVddkTransports(
-  { vcenter, vddk }: { readonly vcenter: VcenterSettings; readonly vddk: VddkSettings },
+  { vcenter, vddk }: { readonly vcenter: VcenterAccess; readonly vddk: VddkSettings },
   around: Surroundings,
   cancel: Cancel,
 ): Promise<readonly Transport[]> {

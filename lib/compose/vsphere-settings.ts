@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { BackupError, messageOf } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
+import type { AwsVcenter } from '../wire/aws-settings.ts'
 import type { VcenterSettings, VcenterTrust } from '../wire/settings.ts'
 
 export type Surroundings = {
@@ -16,12 +17,20 @@ export type Surroundings = {
   readonly random: Random
 }
 
-/** @throws BackupError `ca-file-unreadable` (kind usage) */
+/** Plain data, on one machine or of a stack: structured clone carries it to a thread, which finds the secret by itself. */
+export type VcenterAccess = VcenterSettings | AwsVcenter
+
+/** @throws BackupError `ca-file-unreadable` (kind usage); what the stack's secrets throw */
 export async function vsphereSettingsOf(
-  vcenter: VcenterSettings,
+  vcenter: VcenterAccess,
   around: Surroundings,
   cancel: Cancel,
 ): Promise<VsphereSettings> {
+  if ('secret' in vcenter) {
+    // Loaded only on AWS: a thread of one machine starts without AWS's client.
+    const { awsVsphereSettings } = await import('./aws-vcenter.ts')
+    return awsVsphereSettings(vcenter, around, cancel)
+  }
   const { environment, clock, random } = around
   const secrets = localSecrets({ references: { 'vcenter-password': vcenter.password }, environment })
   return {
