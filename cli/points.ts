@@ -31,9 +31,12 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
   const repository = await openRepository(settings, world)
   const known = await readKnownPoints(repository, world)
   const chosen = options.vm === undefined ? known : ofVm(options.vm, known)
-  const views = sortPoints(chosen.points.map((point) => viewPoint(point, proofOfPoint(point, known))))
+  const views = sortPoints(
+    chosen.points.map((point) => viewPoint(point, { proof: proofOfPoint(point, known), said: known.said })),
+  )
   const weighed = options.proof === true ? await timesOf(chosen.points, { settings, world }) : null
   const times = weighed?.times ?? null
+  const held = await heldOf(chosen.points, { settings, world })
   const unreadable = chosen.unreadable.map(viewUnreadable)
   const unreadableAnnotations = chosen.said.unreadable.map(viewUnreadableAnnotation)
   return {
@@ -44,6 +47,7 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
     },
     text: [
       views.length === 0 ? 'No restore points yet\n' : listText(views),
+      ...held.map((line) => `${printable(line)}\n`),
       ...(options.vm === undefined ? [] : newestWords(views)),
       ...(times === null ? [] : views.map((view) => proofText(view, times.get(view.id) ?? null))),
       ...(weighed === null || weighed.unknown === null
@@ -53,6 +57,29 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
       ...unreadableAnnotations.map(unreadableAnnotationLine),
     ].join(''),
     fault: faultOf([...unreadable, ...unreadableAnnotations], unreadable.length),
+  }
+}
+
+/** VMs of which no point is let go, as the state of this machine says. Points need no state: where it cannot be read, that is said. */
+async function heldOf(
+  points: readonly StoredPoint[],
+  { settings, world }: { readonly settings: Settings; readonly world: World },
+): Promise<readonly string[]> {
+  const names = new Map(points.map(({ envelope, body }) => [envelope.vmId, body.vmName]))
+  try {
+    using state = await openHomeIfThere(settings, world)
+
+    if (state === null) return []
+    const lines: string[] = []
+    for (const [vmId, name] of names) {
+      const freeze = (await state.jobStore.vms.get(vmId, world))?.value.retentionFreeze ?? null
+      if (freeze !== null)
+        lines.push(`${name}: HOLD: no restore point is let go since ${freeze.since}, for alarm "${freeze.alarmName}"`)
+    }
+    return lines
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    return [`Which VMs keep all their points is not known: ${error.message}`]
   }
 }
 
@@ -133,6 +160,7 @@ function listText(views: readonly PointView[]): string {
     formatBytes(point.storedBytes),
   ])
   const notes = views.flatMap((point) => [
+    ...(point.suspect === null ? [] : [`${point.vm}@${point.sequence}: SUSPECT: ${point.suspect}`]),
     ...(point.proven ? [] : [`${point.vm}@${point.sequence}: ${doubtWords(point.proof)}`]),
     ...point.notices.map(({ message }) => `${point.vm}@${point.sequence}: ${message}`),
   ])

@@ -1,6 +1,7 @@
 // The commands of the program, in groups. What they do is in a file each, loaded when it is asked for.
 
 import { Command } from 'commander'
+import { addAlarmCommands } from './commands-alarms.ts'
 import { addPointCommands } from './commands-points.ts'
 import { addPolicyCommands } from './commands-policies.ts'
 import { addRunCommands } from './commands-runs.ts'
@@ -34,5 +35,6 @@ export function coldframeProgram(ends: CommandEnds): Command {
   addPointCommands(command, ends)
   addSiteCommands(command, ends)
   addPolicyCommands(command, ends)
+  addAlarmCommands(command, ends)
   return program
 }

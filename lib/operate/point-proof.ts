@@ -87,7 +87,7 @@ function proofOf(
   const oldest = tracked.map(({ since }) => since)
   const sinceSequence = oldest.some((since) => since === null) ? null : Math.min(...oldest.flatMap((one) => one ?? []))
   const how = { auditedPercent, sinceSequence: tracked.length === 0 ? null : sinceSequence }
-  const doubts = facts.own.flatMap(({ said }) => (said === null ? [] : [said.reason]))
+  const doubts = facts.own.flatMap(({ said }) => (said?.kind === 'unproven' ? [said.reason] : []))
   if (doubts.length > 0) return { ...how, state: 'unproven', reason: [...new Set(doubts)].join('; ') }
   const unread = facts.unread[0]
   if (unread !== undefined) return { ...how, state: 'unknown', reason: unread.error.message }

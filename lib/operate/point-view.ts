@@ -1,10 +1,11 @@
 // A restore point as it is shown: the same facts for people and for scripts.
 
+import { suspicionsOf } from '../model/annotation.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { PointId, VmId } from '../model/ids.ts'
 import type { Notice } from '../model/outcome.ts'
 import type { DiskAudit, ExcludedDisk, ReadMode } from '../model/point.ts'
-import type { UnreadableAnnotation } from '../repository/annotations.ts'
+import type { AnnotationListing, UnreadableAnnotation } from '../repository/annotations.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
 import type { UnreadablePoint } from '../repository/points.ts'
 import { isProven, type PointProof } from './point-proof.ts'
@@ -36,6 +37,8 @@ export type PointView = {
   /** Whether nothing speaks against its bytes, and why that is believed. */
   readonly proven: boolean
   readonly proof: PointProof
+  /** Why what it holds is suspected, by alarms that nobody has cleared; null when it is not. */
+  readonly suspect: string | null
   /** What the grade rests on. */
   readonly consistency: GradeRecord
   readonly storedBytes: number
@@ -53,7 +56,13 @@ export type UnreadableView = {
   readonly message: string
 }
 
-export function viewPoint({ envelope, body }: StoredPoint, proof: PointProof): PointView {
+/** @param known how well it is proven, and what is said about points later */
+export function viewPoint(
+  { envelope, body }: StoredPoint,
+  { proof, said }: { readonly proof: PointProof; readonly said: AnnotationListing },
+): PointView {
+  const own = said.annotations.filter(({ pointId }) => pointId === envelope.pointId)
+  const suspicions = suspicionsOf(own.map((one) => one.said)).map(({ reason }) => reason)
   const chunkLog2 = new Map(envelope.disks.map((disk) => [disk.key, disk.chunkLog2]))
   return {
     id: envelope.pointId,
@@ -65,6 +74,7 @@ export function viewPoint({ envelope, body }: StoredPoint, proof: PointProof): P
     grade: body.grade.reached,
     proven: isProven(proof),
     proof,
+    suspect: suspicions.length === 0 ? null : suspicions.join('; '),
     consistency: body.grade,
     storedBytes: body.storedBytes,
     snapshotName: body.snapshotName,

@@ -5,9 +5,9 @@ import { type Clock, isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import type { Annotation, Unproven } from '../model/annotation.ts'
+import { type Annotation, isSameSaid, type Said } from '../model/annotation.ts'
 import type { PointEnvelope } from '../model/point.ts'
-import { type AnnotationJson, annotationJson, unprovenJson } from '../wire/repository/annotation.ts'
+import { type AnnotationJson, annotationJson, SAID_KINDS, saidJson } from '../wire/repository/annotation.ts'
 import { canonicalJson } from '../wire/repository/canonical-json.ts'
 import { corrupt } from '../wire/repository/corrupt.ts'
 import { bytesOfHexExactly } from '../wire/repository/record-ref.ts'
@@ -72,7 +72,7 @@ async function readOrNote(
 const TRIES_MAX = 20
 
 /**
- * Adds what is said to a point. Repeating it is harmless: a session says a thing of a point once.
+ * Adds what is said to a point. Repeating it is harmless: a session, or an alarm, says a thing of a point once.
  * @returns whether it was added now
  * @throws BackupError `repository-version` when a writer must know what this one does not
  */
@@ -80,7 +80,7 @@ export async function annotatePoint(
   annotate: {
     readonly repository: Repository
     readonly point: Pick<PointEnvelope, 'vmId' | 'sequence' | 'pointId'>
-    readonly said: Unproven
+    readonly said: Said
     readonly random: Random
     readonly clock: Clock
   },
@@ -91,7 +91,8 @@ export async function annotatePoint(
   await checkMayWrite(repository, cancel)
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const { annotations, unreadable } = await listAnnotations({ repository, of: { vmId, sequence } }, cancel)
-    if (annotations.some((one) => one.pointId === pointId && isSame(one.said, said))) return 'there'
+    if (annotations.some((one) => one.pointId === pointId && one.said !== null && isSameSaid(one.said, said)))
+      return 'there'
     const taken = [...annotations, ...unreadable.map(({ ref }) => ref)].map(({ number }) => number)
     const number = Math.max(0, ...taken) + 1
     const { keys, id } = repository
@@ -110,10 +111,6 @@ export async function annotatePoint(
     code: 'annotation-contended',
     retry: 'later',
   })
-}
-
-function isSame(one: Unproven | null, other: Unproven): boolean {
-  return one !== null && one.kind === other.kind && one.foundBy === other.foundBy
 }
 
 async function annotationRefs(
@@ -151,12 +148,21 @@ async function readAnnotation(repository: Repository, ref: AnnotationRef, cancel
   const { vmId, sequence, pointId, number, writtenAt, kind } = json
   const sealed = new Uint8Array(Buffer.from(json.sealed, 'base64'))
   const text = openOnce({ key: keyOf(keys, json), aad: aadOf(json), what }, sealed)
-  return { vmId, sequence, pointId, number, writtenAt, kind, said: kind === 'unproven' ? saidIn(text, what) : null }
+  return {
+    vmId,
+    sequence,
+    pointId,
+    number,
+    writtenAt,
+    kind,
+    said: SAID_KINDS.has(kind) ? saidIn(text, { kind, what }) : null,
+  }
 }
 
-function saidIn(text: Uint8Array, what: string): Unproven {
-  const parsed = unprovenJson.safeParse(JSON.parse(utf8Decode(text)))
-  if (parsed.success) return parsed.data
+function saidIn(text: Uint8Array, { kind, what }: { readonly kind: string; readonly what: string }): Said {
+  const parsed = saidJson.safeParse(JSON.parse(utf8Decode(text)))
+  if (parsed.success && parsed.data.kind === kind) return parsed.data
+  if (parsed.success) throw corrupt(`Cannot trust ${what}: it says that it is of another kind`)
   throw corrupt(`Cannot read ${what}: ${parsed.error.issues[0]?.message ?? 'a member is missing'}`)
 }
 

@@ -15,6 +15,7 @@ import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
 import { tasksUsage } from './job-usage.ts'
 import { giveBackPlaces } from './places.ts'
+import { markSuspect } from './quarantine.ts'
 import { movedBy, type Step } from './step.ts'
 import { markUnproven } from './unproven.ts'
 import { rememberVm } from './vm-history.ts'
@@ -26,6 +27,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   const { notices } = cleaned
   if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
   await markUnproven(hold, { deps, cancel })
+  await markSuspect(hold, { deps, cancel })
   await listPoint(hold.job(), deps, cancel)
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)

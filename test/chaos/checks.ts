@@ -67,7 +67,9 @@ async function bytesOf({ world, plan }: Play, points: readonly StoredPoint[]): P
   for (const point of points) {
     const { vmId, sequence, pointId } = point.envelope
     const isNewest = !points.some(({ envelope }) => envelope.vmId === vmId && envelope.sequence > sequence)
-    const said = annotations.filter((one) => one.pointId === pointId).flatMap((one) => one.said?.diskKeys ?? [])
+    const said = annotations
+      .filter((one) => one.pointId === pointId)
+      .flatMap((one) => (one.said?.kind === 'unproven' ? one.said.diskKeys : []))
     for (const key of await wrongDiskKeys(world, point)) {
       if (isUnseen(plan) && said.includes(key)) unproven++
       else if (mayMiss && !isNewest) unseen++

@@ -30,7 +30,7 @@ describe('the known points', () => {
     const { points, unreadable } = known
     expect(unreadable).toEqual([])
     expect(points.map(({ envelope }) => envelope.sequence)).toEqual([1, 2])
-    const views = points.map((point) => viewPoint(point, proofOfPoint(point, known)))
+    const views = points.map((point) => viewPoint(point, { proof: proofOfPoint(point, known), said: known.said }))
     expect(views[1]).toMatchObject({
       proven: true,
       proof: { state: 'whole' },

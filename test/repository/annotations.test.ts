@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import type { Unproven } from '../../lib/model/annotation.ts'
-import { parsePointId } from '../../lib/model/ids.ts'
+import { type Said, suspicionsOf, type Unproven } from '../../lib/model/annotation.ts'
+import { alarmIdOf, parsePointId } from '../../lib/model/ids.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import { annotatePoint, listAnnotations } from '../../lib/repository/annotations.ts'
 import { sealJson } from '../../lib/repository/authentic-json.ts'
@@ -48,6 +48,24 @@ describe('an annotation', () => {
     expect(unreadable).toEqual([])
   })
 
+  it('of an alarm is said once of it, and cleared by that alarm’s name alone', async () => {
+    const { repository } = await world()
+    const [first, second] = ['a', 'b'].map((key) => alarmIdOf({ source: 'snmp', key }))
+    if (first === undefined || second === undefined) throw new Error('two alarms')
+    const say = (more: Said) => annotatePoint({ repository, point, said: more, random: seededRandom(7), clock }, cancel)
+    expect(await say({ kind: 'suspect', reason: 'x', alarm: first })).toBe('added')
+    expect(await say({ kind: 'suspect', reason: 'said otherwise', alarm: first })).toBe('there')
+    expect(await say({ kind: 'suspect', reason: 'y', alarm: second })).toBe('added')
+    const suspected = async () => {
+      const { annotations, unreadable } = await listAnnotations({ repository, of: point }, cancel)
+      expect(unreadable).toEqual([])
+      return suspicionsOf(annotations.map((one) => one.said)).map(({ reason }) => reason)
+    }
+    expect(await suspected()).toEqual(['x', 'y'])
+    expect(await say({ kind: 'cleared', reason: 'looked', alarm: first, by: 'somebody' })).toBe('added')
+    expect(await suspected()).toEqual(['y'])
+  })
+
   it('is said once by a session, and beside those of others', async () => {
     const { repository } = await world()
     expect(await add(repository)).toBe('added')
@@ -64,7 +82,7 @@ describe('an annotation', () => {
     const finders = Array.from({ length: 12 }, (_, i) => ({ foundBy: sessionOf(`finder ${i % 6}`) }))
     await Promise.all(finders.map((one) => add(repository, one)))
     const { annotations } = await listAnnotations({ repository }, cancel)
-    expect(new Set(annotations.map((one) => one.said?.foundBy)).size).toBe(6)
+    expect(new Set(annotations.map((one) => JSON.stringify(one.said))).size).toBe(6)
     expect(annotations.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6])
   })
 

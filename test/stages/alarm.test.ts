@@ -2,7 +2,12 @@
 
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../../lib/base/bytes.ts'
+import { isoTime } from '../../lib/base/clock.ts'
+import { withMarksLifted } from '../../lib/model/vm-marks.ts'
+import { listAnnotations } from '../../lib/repository/annotations.ts'
+import { rememberVm } from '../../lib/stages/vm-history.ts'
 import { alarmAbout, alarmPolicy, applyPolicy, decisionOf, tellAlarm } from './alarms.ts'
+import { backUpOne } from './backups.ts'
 import { BLOWS, chaos, type Strike } from './chaos.ts'
 import { newEngine, turnFor, turnUntil } from './engine.ts'
 import { addVm, cancel, newWorld, type World } from './world.ts'
@@ -32,9 +37,9 @@ function isDecided(world: World, ids: readonly Parameters<typeof decisionOf>[1][
   }
 }
 
-async function jobsDone(world: World): Promise<boolean> {
+async function jobsDone(world: World, least = 1): Promise<boolean> {
   const jobs = await world.jobStore.recentJobs({ limit: 1000 }, cancel)
-  return jobs.length > 0 && jobs.every(({ state }) => state === 'done')
+  return jobs.length >= least && jobs.every(({ state }) => state === 'done')
 }
 
 describe('an alarm that a rule matches', () => {
@@ -79,6 +84,55 @@ describe('an alarm that a rule matches', () => {
     const history = vm === undefined ? null : (await world.jobStore.vms.get(vm.vmId, cancel))?.value
     expect(history).toMatchObject({ quarantine: null, retentionFreeze: { alarmId: id } })
     expect(await runsOf(world)).toEqual([])
+  })
+})
+
+describe('a VM in quarantine', () => {
+  const suspects = async ({ repository }: World) => {
+    const { annotations } = await listAnnotations({ repository }, cancel)
+    return annotations.map(({ sequence, said }) => [sequence, said?.kind])
+  }
+
+  it('has each point marked as suspect that is written after the alarm, until it is lifted', async () => {
+    const { world, engine } = await worldWith('db-1')
+    await backUpOne(engine)
+    await applyPolicy(world, alarmPolicy({ rules: [{ alarm: '*', action: 'backup+quarantine' }] }))
+    const alarm = await tellAlarm(world, alarmAbout(world, 'db-1'))
+    await turnUntil(engine, isDecided(world, [alarm]))
+    await turnUntil(engine, () => jobsDone(world, 2))
+    expect(await suspects(world)).toEqual([[2, 'suspect']])
+    expect((await backUpOne(engine)).outcome).toMatchObject({ kind: 'warning', code: 'point-suspect' })
+    const [vm] = world.vcenter.vms
+    if (vm === undefined) throw new Error('no VM')
+    const lift = { at: isoTime(world.clock.nowMs()), by: 'somebody', reason: 'a test' }
+    await rememberVm(vm, (history) => withMarksLifted(history, lift), { deps: world, cancel })
+    expect((await backUpOne(engine)).outcome?.kind).toBe('success')
+    expect(await suspects(world)).toEqual([
+      [2, 'suspect'],
+      [3, 'suspect'],
+    ])
+    const history = (await world.jobStore.vms.get(vm.vmId, cancel))?.value
+    expect(history?.lifted.map(({ what, by }) => `${what} ${by}`)).toEqual([
+      'quarantine somebody',
+      'retention-freeze somebody',
+    ])
+  })
+
+  it('has a point marked once, however often finish dies on the way', async () => {
+    for (const when of ['before', 'after'] as const) {
+      for (const blow of BLOWS) {
+        const { world, engine } = await worldWith('db-1')
+        await applyPolicy(world, alarmPolicy({ rules: [{ alarm: '*', action: 'backup+quarantine' }] }))
+        let struck = 0
+        world.chaos = chaos(({ process, name }) =>
+          process === 'finish' && name === 'store.putIfAbsent' && struck++ < 2 ? { when, blow } : null,
+        )
+        await tellAlarm(world, alarmAbout(world, 'db-1'))
+        await turnUntil(engine, () => jobsDone(world))
+        expect(struck).toBeGreaterThan(0)
+        expect(await suspects(world)).toEqual([[1, 'suspect']])
+      }
+    }
   })
 })
 

@@ -34,7 +34,11 @@ async function worldWithPoints(points: number) {
 async function said(world: World) {
   const { annotations, unreadable } = await listAnnotations({ repository: world.repository }, cancel)
   expect(unreadable).toEqual([])
-  return annotations.map(({ sequence, number, said: text }) => ({ sequence, number, diskKeys: text?.diskKeys }))
+  return annotations.map(({ sequence, number, said: text }) => ({
+    sequence,
+    number,
+    diskKeys: text?.kind === 'unproven' ? text.diskKeys : [],
+  }))
 }
 
 async function resetOf(world: World, job: Job) {
