@@ -6,13 +6,21 @@ import type { Queues } from './queues.ts'
 import { isObject, type Stack } from './resolve.ts'
 import type { Json, JsonObject } from './template.ts'
 
-export type AsyncCounts = { delivered: number; retried: number; deadLettered: number; lost: number }
+export type AsyncCounts = {
+  delivered: number
+  retried: number
+  deadLettered: number
+  /** Failures of functions that say that they are not to be tried again: ticks, which the next one makes good. */
+  dropped: number
+  /** Failures that nobody would hear of. */
+  lost: number
+}
 
 /** AWS Lambda guide, "Error handling for asynchronous invocations": one minute, then two. */
 const PAUSES_MS = [60_000, 120_000]
 
 export class AsyncInvoker {
-  readonly counts: AsyncCounts = { delivered: 0, retried: 0, deadLettered: 0, lost: 0 }
+  readonly counts: AsyncCounts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0, lost: 0 }
   readonly #stack: Stack
   readonly #queues: Queues
   readonly #agenda: Agenda
@@ -37,7 +45,8 @@ export class AsyncInvoker {
         this.#agenda.at(this.#agenda.nowMs() + (PAUSES_MS[tried] ?? 0), () => attempt(tried + 1))
         return
       }
-      this.#bury(target, event)
+      if (retriesMax === 0 && target === null) this.counts.dropped++
+      else this.#bury(target, event)
     }
     this.#agenda.at(this.#agenda.nowMs(), () => attempt(0))
   }

@@ -58,12 +58,20 @@ export type ComparedDisk = {
   readonly equal: boolean
 }
 
-/** Reads every disk of every point, and compares it with what the simulator froze for that point's snapshot. */
-export async function compareAll(site: Site, cancel: Cancel): Promise<readonly ComparedDisk[]> {
+/**
+ * Reads every disk of the points of these snapshots, and compares it with what the simulator froze for each.
+ * @param isMeant asked with the snapshot's name
+ */
+export async function compareSome(
+  site: Site,
+  isMeant: (snapshot: string) => boolean,
+  cancel: Cancel,
+): Promise<readonly ComparedDisk[]> {
   const repository = await repositoryOf(site, cancel)
   const frozen = await site.simulator.frozen(cancel)
   const compared: ComparedDisk[] = []
   for (const { envelope, body } of await keptPoints(repository, cancel)) {
+    if (!isMeant(body.snapshotName)) continue
     const snapshot = frozen.find((one) => one.vm === body.vmName && one.snapshot === body.snapshotName)
     for (const disk of envelope.disks) {
       const reader = diskReader({ repository, domain: envelope.vmId, disk, cacheBytesMax: 0 })
