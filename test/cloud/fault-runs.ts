@@ -10,6 +10,8 @@ import { judge } from './verdict.ts'
 export type FaultRun = {
   readonly name: string
   readonly trouble: Trouble
+  /** Whether messages that wait for their next delivery are waited for; else they come while later backups are at work. */
+  readonly toTheEnd: boolean
   /** Messages that it leaves where people look, besides those that lie there. */
   readonly buries?: (site: Site) => number
 }
@@ -35,7 +37,7 @@ export async function carryOut(
   options: { readonly seed: number; readonly key: string; readonly buried: number },
   cancel: Cancel,
 ): Promise<FaultResult> {
-  const { name, trouble, buries } = run
+  const { name, trouble, buries, toTheEnd } = run
   const { cloud, simulator } = site
   const [startedMs, cloudStartedMs] = [performance.now(), cloud.time.nowMs()]
   calmDown(site)
@@ -47,8 +49,8 @@ export async function carryOut(
   try {
     const id = await startRun(site, { key: options.key, vms: [FAULT_VM] }, cancel)
     const jobs = await untilDone(site, [id], { limitMs: LIMIT_MS }, cancel)
-    const lies = () => site.cloud.queues.byName('BuriedQueue').messages.length
-    await cloud.run(() => isAtRest(site) && lies() >= buried, { limitMs: LIMIT_MS })
+    const isOver = () => (toTheEnd ? isAtRest(site) : isQuiet(site))
+    await cloud.run(isOver, { limitMs: LIMIT_MS })
     calmDown(site)
     const verdict = await judge(site, { jobs, buried }, cancel)
     faults.push(...verdict.faults)
@@ -66,13 +68,20 @@ export async function carryOut(
   }
 }
 
-/** No message is under way, none waits for its copy, and no task runs. */
-export function isAtRest({ cloud, ecs }: Site): boolean {
-  const isEmpty = cloud.sources.every(
+/** Nothing is at work now. */
+function isQuiet({ cloud, ecs }: Site): boolean {
+  return (
+    cloud.sources.every(({ running }) => running === 0) &&
+    ecs.tasks().every(({ lastStatus }) => lastStatus === 'STOPPED')
+  )
+}
+
+/** Nor is any message there, or a copy of one to come. */
+export function isAtRest(site: Site): boolean {
+  const isEmpty = site.cloud.sources.every(
     (source) =>
-      source.running === 0 &&
       source.nextMs() === Number.POSITIVE_INFINITY &&
       source.queue.messages.length + source.queue.delayedMessages.length + source.queue.inflightMessages.size === 0,
   )
-  return isEmpty && ecs.tasks().every(({ lastStatus }) => lastStatus === 'STOPPED')
+  return isEmpty && isQuiet(site)
 }

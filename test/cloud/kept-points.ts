@@ -55,6 +55,8 @@ export type ComparedDisk = {
   readonly sequence: number
   readonly deviceKey: number
   readonly bytes: number
+  readonly readMode: string
+  readonly grade: string
   readonly equal: boolean
 }
 
@@ -84,6 +86,8 @@ export async function compareSome(
       const expected = snapshot?.disks.find(({ deviceKey }) => deviceKey === disk.key)?.sha256
       compared.push({
         ...{ vm: body.vmName, sequence: envelope.sequence, deviceKey: disk.key, bytes: disk.capacityBytes },
+        readMode: body.disks.find(({ key }) => key === disk.key)?.readMode ?? 'unknown',
+        grade: body.grade.reached,
         equal: hash.digest('hex') === expected,
       })
     }
