@@ -13,7 +13,8 @@ POINT is one of
 const restoreHelp = `${pointHelp}
 PATH: for one disk the file to write. If PATH is a folder that exists, ends in "/", or several disks are restored, it is a
 folder (made when missing) and the files in it are named VM-NUMBER-diskKEY.raw. Files are raw and sparse, and have their
-name only when every chunk was verified and written.
+name only when every chunk was verified and written. s3://BUCKET/PREFIX/ is written by a task of the engine, below the places that
+COLDFRAME_RESTORE_TARGETS allows.
 `
 
 type RestoreFlags = { readonly disk?: readonly number[]; readonly to: string; readonly overwrite?: true }

@@ -34,6 +34,12 @@ export function addRunCommands(command: AddCommand, { finish, world }: CommandEn
     const { resume } = await import('./resume.ts')
     finish(await resume(world), { json: json === true })
   })
+  command('cancel', 'end a backup, a restore or a check that is not wanted any more; everything is given back')
+    .argument('<id>', 'of a job or a run (its beginning is enough), of a restore or a check')
+    .action(async (id: string, { json }: Json) => {
+      const { cancel } = await import('./cancel.ts')
+      finish(await cancel(id, world), { json: json === true })
+    })
   command('jobs', 'what runs and what ran, and what it waits for')
     .option('--job <id>', 'everything about one job; the beginning of its id is enough')
     .option('--limit <count>', 'how many, newest first', wholeNumber, 20)

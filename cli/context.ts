@@ -13,17 +13,45 @@ import { siblingEntry } from '../lib/compose/sibling-entry.ts'
 import { workUntil } from '../lib/compose/work-until.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import type { RangeReaders } from '../lib/restore/restore-disk.ts'
+import { parseEngineChoice } from '../lib/wire/api/client-settings.ts'
 import type { Settings } from '../lib/wire/settings.ts'
+import { readSettings } from './settings.ts'
 import type { World } from './world.ts'
 
-/** Opens the state of a home; makes it when there is none. */
-export function openHome(settings: Settings, world: World): Promise<LocalState> {
+/**
+ * Opens the state of a home; makes it when there is none.
+ * @throws BackupError `engine-elsewhere` (refused) where the engine is not this machine's
+ */
+export async function openHome(settings: Settings, world: World): Promise<LocalState> {
+  refuseElsewhere(world)
   return openLocalState(settings.home, world, world)
 }
 
 /** @returns null when nothing was ever backed up from this home */
 export async function openHomeIfThere(settings: Settings, world: World): Promise<LocalState | null> {
+  refuseElsewhere(world)
   return existsSync(statePathOf(settings.home)) ? openHome(settings, world) : null
+}
+
+/** Whether the engine is a stack's on AWS. */
+export function isElsewhere({ environment }: World): boolean {
+  return parseEngineChoice(environment).kind === 'aws'
+}
+
+/** Whether only the engine can reach the repository: nothing says here where it is. */
+export async function isRepositoryElsewhere(world: World): Promise<boolean> {
+  return isElsewhere(world) && (await readSettings(world, [])).repository === null
+}
+
+/** What an engine on AWS does by itself, or keeps to itself, is not done to the state of this machine instead. */
+function refuseElsewhere(world: World): void {
+  if (!isElsewhere(world)) return
+  const engine = world.environment['COLDFRAME_ENGINE'] ?? ''
+  throw new BackupError(`Cannot do this with the engine "${engine}": it is about the engine of one machine`, {
+    code: 'engine-elsewhere',
+    kind: 'refused',
+    hint: 'The engine on AWS goes on, looks for what was left behind and removes it by itself; leave COLDFRAME_ENGINE out for this machine',
+  })
 }
 
 /** @throws BackupError `repository-missing`, `repository-key`, `repository-version` */

@@ -8,8 +8,8 @@ import { type DoctorReport, examine } from '../lib/operate/doctor/doctor.ts'
 import { rangeText } from '../lib/operate/doctor/predict.ts'
 import { stateText } from '../lib/operate/doctor/vm-report.ts'
 import type { Answer } from './answer.ts'
-import { defaultPolicyNote } from './backup.ts'
-import { openHomeIfThere } from './context.ts'
+import { defaultPolicyNote } from './backup-note.ts'
+import { isElsewhere, openHomeIfThere } from './context.ts'
 import { policyNamed, policyOfFile } from './policy-files.ts'
 import { openProgress } from './progress.ts'
 import { readSettings } from './settings.ts'
@@ -27,7 +27,7 @@ export async function doctor(options: DoctorOptions, world: World): Promise<Answ
   const given = options.policy === undefined ? defaultPolicy() : await policyOfFile(options.policy)
   const settings = await readSettings(world, ['vcenter'])
   const policy = given ?? (await policyNamed(options.policy ?? '', settings, world))
-  using state = await openHomeIfThere(settings, world)
+  using state = isElsewhere(world) ? null : await openHomeIfThere(settings, world)
   using progress = openProgress({ stream: world.progress, clock: world.clock })
 
   if (options.policy === undefined) progress.say(defaultPolicyNote)

@@ -1,11 +1,11 @@
 // What became of one job, in a few lines for people.
 
 import { formatBytes, formatDuration } from '../lib/base/text.ts'
-import type { JobReport } from '../lib/operate/run-report.ts'
+import type { JobDocument } from '../lib/wire/api/documents.ts'
 import { printable } from './terminal.ts'
 
 /** Whole lines: outcome, hint, point, what was read and stored, notices that say something else. */
-export function summaryOf(job: JobReport): string {
+export function summaryOf(job: JobDocument): string {
   const { outcome } = job
   const lines = [`${job.vm.name}: ${outcome === null ? job.state : `${outcome.kind}: ${outcome.message}`}`]
   if (outcome !== null && outcome.hint !== null) lines.push(`  hint: ${outcome.hint}`)
@@ -22,7 +22,7 @@ export function summaryOf(job: JobReport): string {
   return lines.map((line) => `${printable(line)}\n`).join('')
 }
 
-function timeOf({ times: { startedAt, doneAt } }: JobReport): string {
+function timeOf({ times: { startedAt, doneAt } }: JobDocument): string {
   if (startedAt === null || doneAt === null) return ''
   return `, ${formatDuration(Date.parse(doneAt) - Date.parse(startedAt))}`
 }

@@ -21,12 +21,14 @@ import { describeSnapshot, snapshotOfPoint } from '../lib/operate/snapshot-words
 import type { StoredPoint } from '../lib/repository/point-object.ts'
 import type { Settings } from '../lib/wire/settings.ts'
 import type { Answer } from './answer.ts'
-import { openHomeIfThere, openRepository } from './context.ts'
+import { isRepositoryElsewhere, openHomeIfThere, openRepository } from './context.ts'
+import { notedPoints } from './noted-points.ts'
 import { readSettings } from './settings.ts'
 import { printable, shortTime, table } from './terminal.ts'
 import type { World } from './world.ts'
 
 export async function points(options: { readonly vm?: string; readonly proof?: true }, world: World): Promise<Answer> {
+  if (await isRepositoryElsewhere(world)) return notedPoints(options, world)
   const settings = await readSettings(world, ['repository'])
   const repository = await openRepository(settings, world)
   const known = await readKnownPoints(repository, world)

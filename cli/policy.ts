@@ -20,6 +20,7 @@ import { policySchema } from '../lib/wire/policy-schema.ts'
 import type { Answer } from './answer.ts'
 import { askYesOrNo } from './ask.ts'
 import { createRepository, openHome, openHomeIfThere } from './context.ts'
+import { engineOf } from './open-engine.ts'
 import { readPolicies } from './policy-files.ts'
 import { readSettings } from './settings.ts'
 import { printable, shortTime, table } from './terminal.ts'
@@ -76,10 +77,7 @@ export async function apply(options: ApplyOptions, world: World): Promise<Answer
 }
 
 export async function list(world: World): Promise<Answer> {
-  const settings = await readSettings(world, [])
-  using local = await openHomeIfThere(settings, world)
-
-  const stored = local === null ? [] : await local.jobStore.listPolicies(world)
+  const stored = await engineOf(world).policies()
   const active = stored.filter(({ state }) => state === 'active')
   const columns = ['POLICY', 'SCHEDULE', 'APPLIED (UTC)', 'BY', 'SHA-256'].map((title) => ({
     title,
@@ -87,25 +85,20 @@ export async function list(world: World): Promise<Answer> {
   }))
   const rows = active.map((each) => [
     each.name,
-    describeSchedule(each.policy.schedule),
+    describeSchedule(each.schedule),
     shortTime(each.appliedAt),
     each.appliedBy,
     each.sha256.slice(0, 12),
   ])
-  const data = { policies: stored.map(({ text: _text, policy, ...rest }) => ({ ...rest, schedule: policy.schedule })) }
+  const data = { policies: stored }
   return { data, text: active.length === 0 ? 'No policies yet\n' : table(columns, rows), fault: null }
 }
 
 export async function show(name: string, world: World): Promise<Answer> {
-  const settings = await readSettings(world, [])
-  using local = await openHomeIfThere(settings, world)
-
-  const known = nameOf(name)
-  const found = known === null || local === null ? null : await local.jobStore.policies.get(known, world)
-  if (found === null) throw unknownPolicy(name)
-  const { value } = found
-  const removed = value.state === 'removed' ? `# removed at ${value.appliedAt} by ${value.appliedBy}\n` : ''
-  return { data: value, text: `${removed}${value.text.endsWith('\n') ? value.text : `${value.text}\n`}`, fault: null }
+  const stored = await engineOf(world).policy(name)
+  const { state, text, appliedAt, appliedBy } = stored
+  const removed = state === 'removed' ? `# removed at ${appliedAt} by ${appliedBy}\n` : ''
+  return { data: stored, text: `${removed}${text.endsWith('\n') ? text : `${text}\n`}`, fault: null }
 }
 
 export async function remove(options: { readonly name: string; readonly yes: boolean }, world: World): Promise<Answer> {

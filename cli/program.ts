@@ -16,6 +16,7 @@ Settings come from the environment, or from coldframe.yaml in the working folder
   COLDFRAME_REPOSITORY          file:DIR, or s3:BUCKET[/PREFIX] with AWS_REGION and AWS credentials
   COLDFRAME_PASSPHRASE          or ..._FILE; without it nothing can be restored
   COLDFRAME_HOME                state and logs (default: .coldframe)
+  COLDFRAME_ENGINE              local (default), or aws:STACK with COLDFRAME_API_URL and COLDFRAME_API_TOKEN(_FILE) or AWS credentials
   COLDFRAME_SECRETS             folder of secrets that policies name, a file each; or COLDFRAME_SECRET_NAME
 
 Exit codes: 0 success or warning, 1 failed, 2 usage or settings, 3 not found or ambiguous, 4 refused, 5 damaged data,

@@ -11,8 +11,11 @@ import { doubtWords, isProven, type PointProof } from '../lib/operate/point-proo
 import type { StoredPoint } from '../lib/repository/point-object.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import { type RangeReaders, restoreDisk } from '../lib/restore/restore-disk.ts'
+import { parseRestoreTarget } from '../lib/wire/restore-targets.ts'
 import { type Answer, faultOf } from './answer.ts'
 import { openRepository, restoreReaders } from './context.ts'
+import { engineOf } from './open-engine.ts'
+import { answerOfOperation } from './operation-answer.ts'
 import { openProgress, type Progress } from './progress.ts'
 import { readSettings } from './settings.ts'
 import { printable } from './terminal.ts'
@@ -40,6 +43,7 @@ type RestoredFile = Omit<WantedFile, 'label'> & {
 }
 
 export async function restore(options: RestoreOptions, world: World): Promise<Answer> {
+  if (/^s3:/.test(options.to)) return restoreByTask(options, world)
   const settings = await readSettings(world, ['repository'])
   const repository = await openRepository(settings, world)
   const known = await readKnownPoints(repository, world)
@@ -89,6 +93,15 @@ export async function restore(options: RestoreOptions, world: World): Promise<An
     text: [...written.map(lineOf), ...(warning === null ? [] : [`${printable(`WARNING: ${warning}`)}\n`])].join(''),
     fault: worstOf(faults, files.length) ?? unreadFault(proof),
   }
+}
+
+/** Into a bucket a task restores, beside which this command only looks on. */
+async function restoreByTask({ point, disk, to }: RestoreOptions, world: World): Promise<Answer> {
+  const target = parseRestoreTarget(to)
+  using progress = openProgress({ stream: world.progress, clock: world.clock })
+
+  const request = { kind: 'restore', point, disks: disk.length === 0 ? null : disk, target } as const
+  return answerOfOperation(await engineOf(world).operate({ request, key: null }, progress))
 }
 
 type Restoring = {

@@ -2,10 +2,12 @@
 
 import { BackupError } from '../lib/base/errors.ts'
 import type { JobId } from '../lib/model/ids.ts'
-import { type JobView, viewJob } from '../lib/operate/follow-run.ts'
-import { faultOfJobs, reportJob } from '../lib/operate/run-report.ts'
+import { documentOfJob } from '../lib/operate/documents.ts'
+import { viewJob } from '../lib/operate/follow-run.ts'
+import { faultOfJobs } from '../lib/operate/run-report.ts'
 import { findUnfinished } from '../lib/operate/unfinished.ts'
 import type { JobStore } from '../lib/ports/job-store.ts'
+import type { JobDocument } from '../lib/wire/api/documents.ts'
 import type { Answer } from './answer.ts'
 import { createRepository, openHomeIfThere, work } from './context.ts'
 import { summaryOf } from './job-summary.ts'
@@ -36,16 +38,15 @@ export async function resume(world: World): Promise<Answer> {
     return jobs.length === 0 && runs.length === 0
   }
   await work({ settings, state, repository, isDone, say: progress.say }, world)
-  const views = await viewAll(seen, jobStore, world)
-  const reports = views.map(reportJob)
-  return { data: { jobs: reports }, text: reports.map(summaryOf).join(''), fault: faultOfJobs(views, {}) }
+  const reports = await viewAll(seen, jobStore, world)
+  return { data: { jobs: reports }, text: reports.map(summaryOf).join(''), fault: faultOfJobs(reports, {}) }
 }
 
-async function viewAll(ids: ReadonlySet<JobId>, jobStore: JobStore, world: World): Promise<readonly JobView[]> {
-  const views: JobView[] = []
+async function viewAll(ids: ReadonlySet<JobId>, jobStore: JobStore, world: World): Promise<readonly JobDocument[]> {
+  const views: JobDocument[] = []
   for (const id of ids) {
     const found = await jobStore.jobs.get(id, world)
-    if (found !== null) views.push(await viewJob(found.value, { jobStore }, world))
+    if (found !== null) views.push(documentOfJob(await viewJob(found.value, { jobStore }, world)))
   }
   return views
 }

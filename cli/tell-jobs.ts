@@ -1,19 +1,19 @@
-// Tells whoever waits how jobs go on: every change of state once, and how far each disk is.
+// Tells whoever waits how work goes on: every change of state once, and how far each disk is.
 
-import type { JobView } from '../lib/operate/follow-run.ts'
 import { describeJob } from '../lib/operate/job-words.ts'
+import type { JobDocument, OperationDocument } from '../lib/wire/api/documents.ts'
 import type { Progress } from './progress.ts'
 
 /** @returns to be called at every look; says only what is new */
-export function jobTeller(progress: Progress): (jobs: readonly JobView[]) => void {
+export function jobTeller(progress: Progress): (jobs: readonly JobDocument[]) => void {
   const said = new Map<string, string>()
   return (jobs) => {
-    for (const { job, attempt } of jobs) {
+    for (const job of jobs) {
       // What moves needs no words on what it waits for.
-      const words = describeJob(attempt === null ? job : { ...job, waitsFor: null })
+      const words = describeJob(job.progress === null ? job : { ...job, waitsFor: null })
       if (said.get(job.id) !== words && job.state !== 'done') progress.say(`${job.vm.name}: ${words}`)
       said.set(job.id, words)
-      for (const disk of attempt?.progress ?? []) {
+      for (const disk of job.disks) {
         progress.show({
           id: `${job.id} ${disk.key}`,
           title: `${job.vm.name}, ${disk.label}`,
@@ -23,5 +23,25 @@ export function jobTeller(progress: Progress): (jobs: readonly JobView[]) => voi
         })
       }
     }
+  }
+}
+
+const operationWords: Readonly<Record<OperationDocument['state'], string>> = {
+  requested: 'waiting to start',
+  started: 'starting',
+  running: 'at work',
+  done: 'done',
+}
+
+export function operationTeller(progress: Progress): (operation: OperationDocument) => void {
+  let said = ''
+  return ({ state, attempt, waitsFor, progress: disks }) => {
+    const again = attempt > 1 ? ` (attempt ${attempt})` : ''
+    const waits = waitsFor === null || state === 'running' ? '' : `: waits for ${waitsFor}`
+    const words = `${operationWords[state]}${again}${waits}`
+    if (words !== said && state !== 'done') progress.say(words)
+    said = words
+    for (const { label, doneBytes, totalBytes } of disks)
+      progress.show({ id: label, title: label, doneBytes, totalBytes, note: '' })
   }
 }

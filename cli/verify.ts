@@ -9,7 +9,9 @@ import type { PointRef } from '../lib/repository/object-keys.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import { type VerifyFault, type VerifyReport, verifyPoint } from '../lib/repository/verify.ts'
 import type { Answer } from './answer.ts'
-import { openRepository } from './context.ts'
+import { isRepositoryElsewhere, openRepository } from './context.ts'
+import { engineOf } from './open-engine.ts'
+import { answerOfOperation } from './operation-answer.ts'
 import { openProgress, type Progress } from './progress.ts'
 import { readSettings } from './settings.ts'
 import { printable } from './terminal.ts'
@@ -37,6 +39,7 @@ export async function verify(command: VerifyCommand, world: World): Promise<Answ
       hint: 'Give one restore point, or --all',
     })
   }
+  if (await isRepositoryElsewhere(world)) return verifyByTask(command, world)
   const settings = await readSettings(world, ['repository'])
   const repository = await openRepository(settings, world)
   const targets = targetsOf(command, await readKnownPoints(repository, world))
@@ -45,6 +48,14 @@ export async function verify(command: VerifyCommand, world: World): Promise<Answ
   const points: Verified[] = []
   for (const target of targets) points.push(await verifyOne({ repository, target, progress }, world))
   return { data: { points }, text: textOf(points), fault: faultOf(points) }
+}
+
+/** Where only the engine can reach the repository, one of its tasks reads it. */
+async function verifyByTask({ point }: VerifyCommand, world: World): Promise<Answer> {
+  using progress = openProgress({ stream: world.progress, clock: world.clock })
+
+  const request = { kind: 'verify', point: point ?? null, deep: true } as const
+  return answerOfOperation(await engineOf(world).operate({ request, key: null }, progress))
 }
 
 function targetsOf(command: VerifyCommand, known: KnownPoints): readonly Target[] {

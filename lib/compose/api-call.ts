@@ -17,7 +17,6 @@ export type ApiDeps = {
   readonly sender: MessageSender
   readonly access: ApiAccess
   readonly targets: readonly OperationTarget[]
-  readonly version: string
 }
 
 export type ApiCall = {

@@ -63,12 +63,13 @@ export const HANDLERS: Readonly<Record<Exclude<RouteName, 'getOpenApi'>, ApiHand
   },
   ...operationHandlers,
   listPolicies: async ({ deps, cancel }) => {
-    const active = (await deps.jobStore.listPolicies(cancel)).filter(({ state }) => state === 'active')
-    return { body: { items: active.map(documentOfPolicy), next: null } }
+    const stored = await deps.jobStore.listPolicies(cancel)
+    return { body: { items: stored.map(documentOfPolicy), next: null } }
   },
   getPolicy: async (call) => {
     const { name = '' } = call.named
     const stored = await findPolicy(name, call)
+    if (stored === null) throw unknownPolicy(name, 'none of that name was applied')
     return { body: { ...documentOfPolicy(stored), text: stored.text } }
   },
   listAlarms: async (call) => {
@@ -107,22 +108,23 @@ async function beginRun(call: ApiCall): Promise<ApiAnswer> {
 
 async function policyNamed(name: string | null, call: ApiCall): Promise<Policy> {
   if (name === null) return defaultPolicy()
-  return (await findPolicy(name, call)).policy
+  const stored = await findPolicy(name, call)
+  if (stored?.state === 'active') return stored.policy
+  throw unknownPolicy(name, stored === null ? 'none of that name was applied' : 'it was removed')
 }
 
-async function findPolicy(text: string, { deps, cancel }: ApiCall): Promise<StoredPolicy> {
-  const isName = /^[a-z0-9][a-z0-9-]{0,63}$/.test(text)
-  const found = isName ? await deps.jobStore.policies.get(parsePolicyName(text), cancel) : null
-  if (found?.value.state === 'active') return found.value
-  throw new BackupError(
-    `Cannot find policy ${quote(text)}: ${found === null ? 'none of that name was applied' : 'it was removed'}`,
-    {
-      code: 'policy-not-found',
-      kind: 'not-found',
-      hint: 'GET /v1/policies lists them; "coldframe policy apply" applies one',
-      facts: { policy: text },
-    },
-  )
+async function findPolicy(text: string, { deps, cancel }: ApiCall): Promise<StoredPolicy | null> {
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(text)) return null
+  return (await deps.jobStore.policies.get(parsePolicyName(text), cancel))?.value ?? null
+}
+
+function unknownPolicy(text: string, why: string): BackupError {
+  return new BackupError(`Cannot find policy ${quote(text)}: ${why}`, {
+    code: 'policy-not-found',
+    kind: 'not-found',
+    hint: 'GET /v1/policies lists them; "coldframe policy apply" applies one',
+    facts: { policy: text },
+  })
 }
 
 async function listJobs(call: ApiCall): Promise<ApiAnswer> {

@@ -44,7 +44,7 @@ async function answerRoute(
   readRequest(query, { schema: route.query, what: 'query' })
   if (route.body !== null) readRequest(body, { schema: route.body, what: 'body' })
   const key = route.idempotent === true ? idempotencyKeyOf(request) : null
-  if (name === 'getOpenApi') return jsonOf(200, { body: openApiDocument(deps.version) })
+  if (name === 'getOpenApi') return jsonOf(200, { body: openApiDocument() })
   const answer = await HANDLERS[name]({ caller, named, query, body, key, deps, cancel })
   if (route.status === 202)
     deps.log.info('api.asked', { route: name, caller: caller.name, location: answer.location ?? '' })

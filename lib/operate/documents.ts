@@ -97,8 +97,8 @@ function targetWords(target: OperationTarget): string {
   return target.kind === 'bucket' ? `s3://${target.bucket}/${target.prefix}` : `file://${target.folder}`
 }
 
-export function documentOfPolicy({ name, state, sha256, appliedAt, appliedBy }: StoredPolicy) {
-  return { name, state, sha256, appliedAt, appliedBy }
+export function documentOfPolicy({ name, state, policy, sha256, appliedAt, appliedBy }: StoredPolicy) {
+  return { name, state, schedule: policy.schedule, sha256, appliedAt, appliedBy }
 }
 
 export function documentOfAlarm({ alarm, decision }: AlarmRecord) {

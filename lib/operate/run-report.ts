@@ -5,7 +5,7 @@ import type { GradeRecord } from '../model/grade.ts'
 import type { JobId, Moref, PointId, RunId, VmId } from '../model/ids.ts'
 import type { JobCounts, JobState, JobTimes } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
-import type { JobView, RunView } from './follow-run.ts'
+import type { JobView } from './follow-run.ts'
 
 export type JobReport = {
   readonly id: JobId
@@ -50,15 +50,18 @@ export function reportJob({ job, attempt }: JobView): JobReport {
  * Why a run that is over was no success; null when every job ended in success or warning.
  * A refused run speaks for itself; of several failed jobs the first is named.
  */
-export function faultOfRun({ run, jobs }: RunView): BackupError | null {
-  if (run.refusal !== null) return refusalError(run.refusal, run.id)
-  return faultOfJobs(jobs, { runId: run.id })
+export function faultOfRun({ id, refusal, jobs }: EndedRun): BackupError | null {
+  if (refusal !== null) return refusalError(refusal, id)
+  return faultOfJobs(jobs, { runId: id })
 }
 
+export type EndedJob = { readonly vm: { readonly name: string }; readonly outcome: Outcome | null }
+export type EndedRun = { readonly id: string; readonly refusal: Outcome | null; readonly jobs: readonly EndedJob[] }
+
 /** The same for jobs of any runs, all of them over. */
-export function faultOfJobs(jobs: readonly JobView[], facts: Facts): BackupError | null {
-  const bad = jobs.flatMap(({ job }) =>
-    job.outcome === null || isGood(job.outcome) ? [] : [{ name: job.vm.name, outcome: job.outcome }],
+export function faultOfJobs(jobs: readonly EndedJob[], facts: Facts): BackupError | null {
+  const bad = jobs.flatMap(({ vm, outcome }) =>
+    outcome === null || isGood(outcome) ? [] : [{ name: vm.name, outcome }],
   )
   const [first] = bad
   if (first === undefined) return null
@@ -75,7 +78,7 @@ function isGood({ kind }: Outcome): boolean {
   return kind === 'success' || kind === 'warning'
 }
 
-function refusalError(refusal: Outcome, runId: RunId): BackupError {
+function refusalError(refusal: Outcome, runId: string): BackupError {
   return new BackupError(refusal.message, {
     code: refusal.code,
     kind: kindOfRefusal(refusal.code),

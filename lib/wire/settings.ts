@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path'
 import * as z from 'zod'
-import { BackupError, quote } from '../base/errors.ts'
+import { BackupError } from '../base/errors.ts'
 import {
   ADMISSION_SETTINGS,
   type AdmissionSettings,
@@ -149,10 +149,6 @@ function gather(source: SettingsSource, faults: string[]): Names {
     const text = source.environment[variable]
     if (text !== undefined && text !== '') return { name: variable, text }
     return value === undefined || value === '' ? undefined : { name: `${key} of coldframe.yaml`, text: value }
-  }
-  const engine = source.environment['COLDFRAME_ENGINE']
-  if (engine !== undefined && engine !== '' && engine !== 'local') {
-    faults.push(`COLDFRAME_ENGINE is ${quote(engine)}: this program runs "local" only`)
   }
   const { vcenter, vddk = {}, admission = {} } = file
   const below = (parent: string, values: object, variables: readonly (readonly [string, string])[]) =>

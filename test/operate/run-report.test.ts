@@ -31,14 +31,16 @@ const planned = sampleRun({ state: 'planned', jobIds: [sampleJobId(1), sampleJob
 
 describe('a run', () => {
   it('is good news when every job ended in success or warning', () => {
-    expect(faultOfRun({ run: planned, jobs: [doneJob(1, success), doneJob(2, warning)] })).toBe(null)
+    expect(faultOfRun({ ...planned, jobs: [doneJob(1, success), doneJob(2, warning)].map(({ job }) => job) })).toBe(
+      null,
+    )
   })
 
   it('with a failed or skipped job is bad news, counted and with the first sentence', () => {
-    const fault = faultOfRun({ run: planned, jobs: [doneJob(1, success), doneJob(2, failed)] })
+    const fault = faultOfRun({ ...planned, jobs: [doneJob(1, success), doneJob(2, failed)].map(({ job }) => job) })
     expect(fault).toMatchObject({ code: 'vm-busy', kind: 'failed', hint: 'Start again' })
     expect(fault?.message).toBe('1 of 2 VMs were not backed up; first: Was busy')
-    expect(faultOfRun({ run: planned, jobs: [doneJob(1, skipped)] })?.message).toBe('Is gone')
+    expect(faultOfRun({ ...planned, jobs: [doneJob(1, skipped)].map(({ job }) => job) })?.message).toBe('Is gone')
   })
 
   it.each([
@@ -51,7 +53,7 @@ describe('a run', () => {
     ['toString', 'failed'],
   ])('refused with "%s" is told as %s', (code, kind) => {
     const refusal: Outcome = { kind: 'failed', code, message: 'No', hint: null }
-    expect(faultOfRun({ run: sampleRun({ state: 'refused', refusal }), jobs: [] })).toMatchObject({ code, kind })
+    expect(faultOfRun({ ...sampleRun({ state: 'refused', refusal }), jobs: [] })).toMatchObject({ code, kind })
   })
 
   it('is over when refused, or planned with every job made and done', () => {

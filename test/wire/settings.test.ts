@@ -115,9 +115,8 @@ describe('parseSettings()', () => {
       COLDFRAME_VCENTER_THUMBPRINT: 'ab'.repeat(20),
       COLDFRAME_REPOSITORY: 'ftp://bucket',
       COLDFRAME_PASSPHRASE: 'p',
-      COLDFRAME_ENGINE: 'aws:prod',
     })
-    expect(faults.split('\n')).toHaveLength(6)
+    expect(faults.split('\n')).toHaveLength(5)
     expect(faults).toMatch(/must be https/)
     expect(faults).toMatch(/SHA-1/)
     expect(faults).toMatch(/must be file:DIR/)

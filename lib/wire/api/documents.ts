@@ -130,6 +130,17 @@ export const operationDocument = z.object({
 export const policyDocument = z.object({
   name: z.string(),
   state: z.enum(['active', 'removed']),
+  schedule: z
+    .object({
+      cron: z.string().nullable(),
+      rateMs: count.nullable(),
+      rpoMs: count.nullable(),
+      timeZone: z.string(),
+      windowOpen: z.string().nullable(),
+      windowClose: z.string().nullable(),
+      jitterMs: count,
+    })
+    .nullable(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   appliedAt: time,
   appliedBy: z.string(),

@@ -33,8 +33,10 @@ const problem = {
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 }
 
-/** @param version of the program */
-export function openApiDocument(version: string): Json {
+/** Of the API, not of the program: raised with what clients can see. */
+const API_VERSION = '1.0.0'
+
+export function openApiDocument(): Json {
   const schemas = componentSchemas()
   const paths: Record<string, Record<string, Json>> = {}
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
@@ -44,7 +46,7 @@ export function openApiDocument(version: string): Json {
     openapi: '3.1.0',
     info: {
       title: 'Coldframe',
-      version,
+      version: API_VERSION,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description:
         'Starts and follows backups of VMware vSphere VMs, restores and checks. Lists are newest first and go on by cursor. Errors are problem documents.',

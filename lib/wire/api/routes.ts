@@ -138,7 +138,12 @@ export const ROUTES = {
     body: nothing,
     answer: operationDocument,
   },
-  listPolicies: { ...get, path: '/v1/policies', summary: 'Policies by name', answer: pageOf(policyDocument) },
+  listPolicies: {
+    ...get,
+    path: '/v1/policies',
+    summary: 'Policies by name, removed ones, too',
+    answer: pageOf(policyDocument),
+  },
   getPolicy: { ...get, path: '/v1/policies/{name}', summary: 'A policy and its text', answer: policyTextDocument },
   listAlarms: {
     ...get,
