@@ -4,12 +4,15 @@ import { BatchProcessor, EventType, processPartialResponse } from '@aws-lambda-p
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware'
 import middy from '@middy/core'
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
-import { BackupError } from '../lib/base/errors.ts'
+import { BackupError, hasCode } from '../lib/base/errors.ts'
 import type { LambdaEngine, LambdaFrame } from '../lib/compose/lambda.ts'
 import { abandonOf, type StageKind, type StageMessage } from '../lib/model/message.ts'
 import { parseStageMessage } from '../lib/wire/message.ts'
 import { deadlineOf } from './_deadline.ts'
 import { openTelemetry } from './_telemetry.ts'
+
+/** Nothing that tries again will ever read these. */
+const UNREADABLE = ['message-malformed', 'message-misrouted']
 
 /**
  * @param open builds what the stage acts through, once, when the function starts
@@ -30,6 +33,8 @@ export function queueHandler(stage: StageKind, open: (frame: LambdaFrame) => Lam
     } catch (error) {
       const receiveCount = Number(record.attributes.ApproximateReceiveCount)
       telemetry.log.error('message.failed', error, { messageId: record.messageId, receiveCount })
+      // It dies and ends in the buried queue, hours from now: people are told at its first receipt.
+      if (UNREADABLE.some((code) => hasCode(error, code))) telemetry.metrics.count('message.unreadable', 1, { stage })
       throw error
     }
   }

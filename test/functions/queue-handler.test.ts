@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context, SQSEvent } from 'aws-lambda'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { queueHandler } from '../../functions/_queue-handler.ts'
 import { scheduleHandler } from '../../functions/_schedule-handler.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -38,6 +38,18 @@ function recordingEngine(fail: (message: StageMessage) => boolean = () => false)
     pull: async () => 4,
   }
   return { seen, open: () => engine }
+}
+
+/** What is written to the log group meanwhile: metrics are lines of it. */
+async function outputOf(action: () => Promise<void>): Promise<string> {
+  const written: string[] = []
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => written.push(String(text)) > 0)
+  try {
+    await action()
+  } finally {
+    spy.mockRestore()
+  }
+  return written.join('')
 }
 
 describe.each(STAGE_KINDS)('the event of %s', (stage) => {
@@ -75,8 +87,11 @@ describe('queueHandler() reports for redelivery', () => {
 
     const { seen, open } = recordingEngine()
     const event = { Records: [{ ...record, body: await bodyOf() }] }
-    const answer = await queueHandler('capture', open)(event, context)
-    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: record.messageId }] })
+    const told = await outputOf(async () => {
+      const answer = await queueHandler('capture', open)(event, context)
+      expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: record.messageId }] })
+    })
+    expect(told).toMatch(/"stage":"capture".*"message\.unreadable":1/)
     expect(seen).toEqual([])
   })
 })

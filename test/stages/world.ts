@@ -53,6 +53,9 @@ export type WorldOptions = {
   readonly limits?: Partial<StageLimits>
   readonly receivesMax?: number
   readonly visibilityMs?: number
+  /** In place of those in memory. */
+  readonly jobStore?: JobStore
+  readonly queue?: MessageQueue
 }
 
 export type World = {
@@ -100,14 +103,14 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   const clock = options.clock ?? manualClock()
   const store = memoryObjectStore({ clock })
   const repository = await createRepository({ store, wrappers: [plainWrapper], random, clock }, cancel)
-  const queue = memoryQueue({ clock, receivesMax: options.receivesMax ?? 5 })
+  const queue = options.queue ?? memoryQueue({ clock, receivesMax: options.receivesMax ?? 5 })
   const vcenter = memoryVcenter({ clock })
   const world: World = {
     random,
     clock,
     vcenter,
     vsphere: vcenter.vsphere,
-    jobStore: memoryJobStore(),
+    jobStore: options.jobStore ?? memoryJobStore(),
     queue,
     guests: silentNetwork,
     accounts: new Map(),

@@ -61,7 +61,8 @@ function clientOf({ endpoint, region, credentials }: AwsPlace): SQSClient {
     ...(region === undefined ? {} : { region }),
     ...(credentials === undefined ? {} : { credentials }),
   }
-  return new SQSClient(clientSettings(place))
+  // To the endpoint of the service, whatever host a queue's address names.
+  return new SQSClient({ ...clientSettings(place), useQueueUrlAsEndpoint: false })
 }
 
 function senderOn(client: SQSClient, { urlOf, clock, random }: SenderOptions): MessageSender {
