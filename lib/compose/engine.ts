@@ -10,6 +10,7 @@ import type { StageDeps } from '../stages/deps.ts'
 import { HUNT_ALL, hunt } from '../stages/hunt.ts'
 import { handleMessage } from '../stages/run-stage.ts'
 import { resend, thawKeeper } from '../stages/watch.ts'
+import { watchRpo } from '../stages/watch-rpo.ts'
 
 export type EngineParts = {
   readonly deps: StageDeps
@@ -33,6 +34,8 @@ export type EngineLimits = {
   readonly watchMs: number
   /** How often what nobody is at work with is looked for; the first time is so long after the engine's start. */
   readonly huntMs: number
+  /** How often missed RPOs are looked for. */
+  readonly rpoMs: number
   /** How often vCenter is asked what it says of alarms, the first time at once; nothing is asked while no policy has a rule for them. */
   readonly pullMs: number
   /** The first wait before a failed message is shown again; doubles with every receipt, up to visibilityMs. */
@@ -45,6 +48,7 @@ export const defaultEngineLimits: EngineLimits = {
   idleMs: 50,
   watchMs: 1_000,
   huntMs: 4 * 3_600_000,
+  rpoMs: 60_000,
   pullMs: 60_000,
   againMs: 1_000,
 }
@@ -99,9 +103,11 @@ function choresOf(parts: EngineParts, { signal }: Cancel): { look(): void; over(
   const nowMs = deps.clock.monotonicMs()
   const hunting = { name: 'hunt', everyMs: limits.huntMs, dueMs: nowMs + limits.huntMs, isBeginning: false }
   const pulling = { name: 'pull', everyMs: limits.pullMs, dueMs: nowMs, isBeginning: true }
+  const watching = { name: 'rpo', everyMs: limits.rpoMs, dueMs: nowMs, isBeginning: false }
   const chores = [
     { ...hunting, work: (cancel: Cancel) => hunt(HUNT_ALL, deps, cancel) },
     { ...pulling, work: (cancel: Cancel) => pullAlarms(deps, cancel) },
+    { ...watching, work: (cancel: Cancel) => watchRpo(deps, cancel) },
   ]
   const running = new Map<string, Promise<void>>()
   const begin = async ({ name, work }: (typeof chores)[number]): Promise<void> => {

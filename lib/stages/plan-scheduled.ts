@@ -10,6 +10,7 @@ import type { VmSummary } from '../model/vm.ts'
 import { newVmHistory, type VmHistory } from '../model/vm-history.ts'
 import { isWindowOpen } from '../model/window.ts'
 import type { StageDeps } from './deps.ts'
+import { noteWatched } from './watch-rpo.ts'
 
 /** More unfinished jobs than these are not looked at: the leases of their VMs still keep two jobs apart. */
 const UNFINISHED_MAX = 20_000
@@ -33,7 +34,8 @@ export async function chooseScheduled(run: Run, vms: readonly VmSummary[], call:
   const coalesced = vms.filter(({ vmId }) => busy.has(vmId))
   const free = vms.filter(({ vmId }) => !busy.has(vmId))
   const rpoMs = policy.schedule?.rpoMs ?? null
-  const histories = rpoMs === null ? null : await readHistories(free, call)
+  const histories = rpoMs === null ? null : await readHistories(vms, call)
+  if (histories !== null) await noteWatched({ policy, vms, histories }, call)
   const historyOf = (vm: VmSummary) => histories?.get(vm.vmId) ?? newVmHistory(vm)
   const due = rpoMs === null ? free : free.filter((vm) => isDue(historyOf(vm), rpoMs, nowMs))
   const leftOut = [

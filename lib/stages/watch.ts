@@ -1,5 +1,5 @@
-// watch: sends again what was lost, each minute (each second on one machine), and thaws guests whose time is over. It never
-// does a stage's work.
+// watch: sends again what was lost, each minute (each second on one machine), thaws guests whose time is over, and tells
+// missed RPOs. It never does a stage's work.
 
 import { messageOf } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -9,6 +9,7 @@ import type { StageDeps } from './deps.ts'
 import { thawJob } from './guest/thaw-job.ts'
 import { resendOperations } from './operation-record.ts'
 import { planAgainIfOverdue, sendAgainIfOverdue } from './send.ts'
+import { watchRpo } from './watch-rpo.ts'
 
 const JOBS_MAX = 100
 const RUNS_MAX = 100
@@ -16,12 +17,14 @@ const ALARMS_MAX = 100
 /** How many guests one watch thaws side by side. */
 const THAWS_MAX = 20
 
-/** Both parts, guests first and beside the rest. @returns how many messages were sent again */
+/** All parts, guests first and beside the rest. @returns how many messages were sent again */
 export async function watch(deps: StageDeps, cancel: Cancel): Promise<number> {
   const thaws = thawKeeper(deps)
   try {
     await thaws.look(cancel)
-    return await resend(deps, cancel)
+    const sent = await resend(deps, cancel)
+    await watchRpo(deps, cancel)
+    return sent
   } finally {
     await thaws.over()
   }

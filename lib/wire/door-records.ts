@@ -108,6 +108,11 @@ const pointEntry = z.strictObject({
 const door = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), at: time, keys: z.array(z.int()) }),
   z.strictObject({
+    kind: z.literal('rpo'),
+    at: time,
+    watched: z.array(z.strictObject({ vmId, name: z.string(), missedAt: time, told: z.boolean() })),
+  }),
+  z.strictObject({
     kind: z.literal('alarms'),
     day: z.string(),
     spent: count,

@@ -5,9 +5,11 @@ import { memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { isoTime } from '../../lib/base/clock.ts'
 import { startScheduled } from '../../lib/doors/schedule.ts'
-import type { RunId } from '../../lib/model/ids.ts'
+import { parsePointId, parseVmId, type RunId } from '../../lib/model/ids.ts'
 import type { Policy } from '../../lib/model/policy.ts'
+import { rpoWatchOf, WATCHED_MAX } from '../../lib/model/rpo-watch.ts'
 import type { StoredPolicy } from '../../lib/model/stored-policy.ts'
+import { watchRpo } from '../../lib/stages/watch-rpo.ts'
 import { expectRest } from './backups.ts'
 import { chaos, type Process } from './chaos.ts'
 import { type Engine, isOver, jobsOf, newEngine, runOf, turnFor, turnUntil } from './engine.ts'
@@ -254,5 +256,74 @@ describe('a window that closes', () => {
     )
     expect(await run(engine, policy)).toMatchObject({ state: 'refused', refusal: { code: 'window-closed' } })
     expect(await world.jobStore.recentJobs({ limit: 10 }, cancel)).toEqual([])
+  })
+})
+
+describe('a missed RPO', () => {
+  it('is counted each minute and told once, also while vCenter is away, and no more after a backup', async () => {
+    const policy = scheduled({ rpoMs: 4 * HOUR_MS })
+    const { world, engine } = await worldWith(policy, ['db-1', 'db-2'])
+    await run(engine, policy)
+    const process: Process = { name: 'watch', stop: new AbortController(), dead: false, onDeath: () => undefined }
+    const metrics = memoryMetrics()
+    const look = () => watchRpo({ ...world.depsOf(process), metrics }, cancel)
+    const told = () => world.events.published.filter(({ type }) => type === 'coldframe.rpo.missed')
+    await turnFor(engine, 3 * HOUR_MS)
+    expect(await look()).toBe(0)
+    world.chaos = chaos((call) => (call.name === 'vsphere.open' ? { when: 'before', blow: 'unreachable' } : null))
+    await turnFor(engine, 1.2 * HOUR_MS)
+    expect(await look()).toBe(2)
+    expect(await look()).toBe(2)
+    expect(metrics.total('rpo.missed')).toBe(4)
+    expect(new Set(told().map(({ id }) => id)).size).toBe(2)
+    expect(told()).toHaveLength(2)
+    world.chaos = chaos(() => null)
+    await run(engine, policy)
+    expect(await look()).toBe(0)
+    await store(world, policy, 'removed')
+    await turnFor(engine, 8 * HOUR_MS)
+    expect(await look()).toBe(0)
+  })
+
+  it('of a VM that never had a point comes once its policy has had the time of an RPO', async () => {
+    const policy = { ...scheduled({ rpoMs: HOUR_MS }), attemptsMax: 1 }
+    const { world, engine } = await worldWith(policy, ['db-1'])
+    world.beforeMove = async () => {
+      throw new Error('No mover today')
+    }
+    for (let minutes = 0; minutes < 120; minutes += 10) {
+      await run(engine, policy)
+      await turnFor(engine, HOUR_MS / 6)
+    }
+    const told = world.events.published.filter(({ type }) => type === 'coldframe.rpo.missed')
+    expect(told).toHaveLength(1)
+    expect(told[0]?.data).toMatchObject({ policy: policy.name, vm: 'db-1' })
+  })
+
+  it('is looked for at the VMs whose time ends first, in a record that stays small', () => {
+    const vms = Array.from({ length: 500 }, (_, index) => ({
+      vmId: parseVmId(`00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`),
+      name: `vm-${index}`,
+    }))
+    const nowMs = Date.UTC(2026, 0, 1)
+    const histories = new Map(
+      vms.slice(10).map(({ vmId }, index) => [
+        vmId,
+        {
+          lastSuccess: {
+            at: isoTime(nowMs - index * 1_000),
+            pointId: parsePointId('a'.repeat(32)),
+            grade: 'crash' as const,
+            tookMs: 1,
+          },
+        },
+      ]),
+    )
+    const first = rpoWatchOf({ vms, histories, rpoMs: HOUR_MS, nowMs, before: null })
+    expect(first.watched).toHaveLength(WATCHED_MAX)
+    expect(first.watched[0]?.name).toBe('vm-499')
+    const late = rpoWatchOf({ vms: vms.slice(0, 10), histories, rpoMs: HOUR_MS, nowMs, before: null })
+    const later = rpoWatchOf({ vms: vms.slice(0, 10), histories, rpoMs: HOUR_MS, nowMs: nowMs + HOUR_MS, before: late })
+    expect(later.watched).toEqual(late.watched)
   })
 })
