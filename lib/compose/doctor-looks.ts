@@ -1,5 +1,6 @@
 // What the doctor looks at on this machine: its secrets, its folders, the repository.
 
+import { lookAtBucket } from '../adapters/aws/s3-bucket-look.ts'
 import { lookAtFolder } from '../adapters/local/folder-look.ts'
 import { knownRepositories } from '../adapters/local/known-repositories.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
@@ -18,8 +19,9 @@ import {
   warning,
 } from '../operate/doctor/check.ts'
 import type { Look } from '../operate/doctor/deps.ts'
-import { placeName } from '../wire/repository-place.ts'
+import { type BucketPlace, placeName } from '../wire/repository-place.ts'
 import type { SecretReference, Settings } from '../wire/settings.ts'
+import { openBucketClient } from './bucket-store.ts'
 import { openLocalRepository } from './local-mover.ts'
 import { knownRepositoriesOf } from './local-places.ts'
 import type { Surroundings } from './vsphere-settings.ts'
@@ -89,7 +91,24 @@ function repositoryLooks(settings: Settings, place: Settings['repository'], arou
     }
   })
   // An object that is stored stays: nothing is put there to see whether it could be.
-  if (place.kind === 's3') return [open]
+  if (place.kind === 's3') return [open, bucketLook(place, { about, around })]
   const tried = 'look at its folder (nothing is written)'
   return [open, folderLook({ id: 'repository.write', about, tried }, place.folder)]
+}
+
+/** How the bucket is set up; what may not be seen is told so. */
+function bucketLook(
+  place: BucketPlace,
+  { about, around }: { readonly about: string; readonly around: Surroundings },
+): Look {
+  const topic: Topic = { id: 'repository.bucket', about, tried: 'look at how its bucket is set up' }
+  const act = async (cancel: Cancel): Promise<readonly Check[]> => {
+    const findings = await lookAtBucket(openBucketClient(place, around), cancel)
+    return findings.map(({ id, verdict, found, next }) => {
+      const own = { ...topic, id: `repository.${id}` }
+      if (verdict === 'unseen') return checkOf(own, notChecked(found))
+      return checkOf(own, verdict === 'ok' ? ok(found) : warning(found, next ?? ''))
+    })
+  }
+  return { topic, carries: [], act }
 }

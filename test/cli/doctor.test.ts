@@ -11,6 +11,7 @@ import type { VmReport } from '../../lib/operate/doctor/vm-report.ts'
 import { diskOf, machineOf, plainEstate, plainPlace } from '../../sim/estate/description.ts'
 import { type Ended, type Environment, type Home, openHome, openSim } from '../flow/kit.ts'
 import { temporaryFolder } from '../kit/local-state.ts'
+import { startS3Server } from '../kit/s3-server.ts'
 import { coldframe, controlCharactersOf } from './coldframe.ts'
 
 type Report = {
@@ -101,6 +102,21 @@ describe('coldframe doctor', () => {
     expect(errorOf(ended)).toEqual({ exitCode: 1, code: 'port-unreachable' })
     expect(stateOf('vcenter.login')[0]?.state).toBe('not-checked')
     expect(stateOf('repository.write')[0]?.state).toBe('ok')
+  })
+
+  it('looks at how the bucket of a repository is set up, and writes nothing there', async () => {
+    await using server = await startS3Server()
+    const bucket = server.addBucket('backups', { versioning: true })
+    server.faults = ({ operation }) =>
+      operation === 'GetBucketPolicy' ? { kind: 'error', status: 403, code: 'AccessDenied' } : null
+    const vcenter = { user: 'u', password: 'p', thumbprintSha256: '0'.repeat(64) }
+    await using home = await openHome({ ...vcenter, sdkUrl: `https://127.0.0.1:${await closedPort()}/sdk` })
+    const { stateOf } = await ask(home, [], { ...server.environment, COLDFRAME_REPOSITORY: 's3:backups' })
+    const states = ['open', 'versioning', 'object-lock', 'public-access', 'tls-only']
+    expect(states.map((id) => stateOf(`repository.${id}`)[0]?.state)).toEqual([
+      ...['ok', 'ok', 'warning', 'ok', 'not-checked'],
+    ])
+    expect(bucket.objects.size).toBe(0)
   })
 
   it('names missing privileges with the object, and the clock that is wrong', async () => {

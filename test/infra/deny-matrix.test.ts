@@ -61,6 +61,7 @@ const matrix: readonly Row[] = [
   ['delete a version of a point', () => ({ action: 's3:DeleteObjectVersion', resource: object('r/vm/1.rp') }), []],
   ['delete a key', () => ({ action: 's3:DeleteObjectVersion', resource: object('keys/k/1.json') }), []],
   ['unlock a pack', () => ({ action: 's3:BypassGovernanceRetention', resource: object('p/00/a') }), []],
+  ['prove that the store keeps what was first', () => put('s/proof-1/condition'), ['MoverTaskRole', 'SetupRole']],
   ['change the bucket policy', () => ({ action: 's3:PutBucketPolicy', resource: bucket() }), []],
   ['remove the bucket policy', () => ({ action: 's3:DeleteBucketPolicy', resource: bucket() }), []],
   ['change the default lock', () => ({ action: 's3:PutBucketObjectLockConfiguration', resource: bucket() }), []],
