@@ -86,7 +86,10 @@ function notFound(what: 'job' | 'run' | 'operation', id: string): BackupError {
   return new BackupError(`Cannot find ${what} ${quote(id)}`, {
     code: `${what}-not-found`,
     kind: 'not-found',
-    hint: `Give the whole id; "coldframe ${what === 'operation' ? 'operations' : 'jobs'}" lists them`,
+    hint:
+      what === 'operation'
+        ? 'Give the whole id, as its start told it'
+        : 'Give the whole id; "coldframe jobs" lists them',
     facts: { [what]: id },
   })
 }

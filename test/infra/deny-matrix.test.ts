@@ -148,12 +148,22 @@ const matrix: readonly Row[] = [
   [
     'write a job',
     () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('job#1') }),
-    stateWriters,
+    [...stateWriters, 'ApiRole'],
   ],
   [
     'write a run',
     () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('run#1') }),
-    [...stateWriters, 'StartRole'],
+    [...stateWriters, 'StartRole', 'ApiRole'],
+  ],
+  [
+    'ask for a restore',
+    () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('operation#1') }),
+    [...stateWriters, 'ApiRole'],
+  ],
+  [
+    'take places',
+    () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('resource#vm/1') }),
+    stateWriters,
   ],
   [
     'call the door of schedules',
@@ -240,7 +250,7 @@ const matrix: readonly Row[] = [
   [
     'start a run',
     () => ({ action: 'sqs:SendMessage', resource: policies.arn('PlanQueue') }),
-    ['PlanRole', 'AbandonRole', 'AlarmRole', 'StartRole', 'WatchRole'],
+    ['PlanRole', 'AbandonRole', 'AlarmRole', 'StartRole', 'WatchRole', 'ApiRole'],
   ],
   ['take what is for people', () => ({ action: 'sqs:ReceiveMessage', resource: policies.arn('BuriedQueue') }), []],
   ['empty a queue', () => ({ action: 'sqs:PurgeQueue', resource: policies.arn('CommitQueue') }), []],

@@ -14,7 +14,7 @@ import { type Packaged, packageStack } from '../../scripts/template/packaged.ts'
 type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
 
 const root = dirname(dirname(import.meta.dirname))
-const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull', 'schedule']
+const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull', 'schedule', 'api']
 let folder = ''
 let bundles: readonly Bundle[] = []
 let resources: Readonly<Record<string, Resource>> = {}
@@ -51,7 +51,7 @@ function propertiesOf(name: string): Resource['Properties'] {
 }
 
 describe('the packaged stack', () => {
-  it('has a function for each stage, for watch, hunt, pull and schedule, on Node 24 and arm64, each with a package of its own', async () => {
+  it('has a function for each stage, for watch, hunt, pull, schedule and the API, on Node 24 and arm64, each with a package of its own', async () => {
     const functions = new Map(ofType('AWS::Lambda::Function').map(([, one]) => [one['Handler'], one]))
     expect(functions.size).toBe(functionNames.length)
     for (const name of functionNames) {
@@ -111,7 +111,7 @@ describe('the packaged stack', () => {
     ])
     for (const schedule of schedules) expect(schedule).toMatchObject({ State: 'ENABLED' })
     for (const [, { Handler, RecursiveLoop }] of ofType('AWS::Lambda::Function')) {
-      expect(RecursiveLoop).toBe(/\/(watch|hunt|pull|schedule)\//.test(String(Handler)) ? undefined : 'Allow')
+      expect(RecursiveLoop).toBe(/\/(watch|hunt|pull|schedule|api)\//.test(String(Handler)) ? undefined : 'Allow')
     }
   })
 
