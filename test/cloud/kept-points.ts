@@ -4,10 +4,11 @@ import { createHash } from 'node:crypto'
 import { kmsWrapper } from '../../lib/adapters/aws/kms.ts'
 import { passphraseWrapper } from '../../lib/adapters/local/passphrase.ts'
 import { systemClock } from '../../lib/base/clock.ts'
+import { messageOf } from '../../lib/base/errors.ts'
 import { systemRandom } from '../../lib/base/random.ts'
 import type { Cancel } from '../../lib/base/time-limit.ts'
 import { openBucket } from '../../lib/compose/bucket-store.ts'
-import { diskReader } from '../../lib/repository/disk-reader.ts'
+import { type DiskReader, diskReader } from '../../lib/repository/disk-reader.ts'
 import { createRepository, openRepository } from '../../lib/repository/open-repository.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { listPointRefs, readPoint } from '../../lib/repository/points.ts'
@@ -56,8 +57,8 @@ export type ComparedDisk = {
   readonly deviceKey: number
   readonly bytes: number
   readonly readMode: string
-  readonly grade: string
-  readonly equal: boolean
+  /** Null: every byte is what was frozen. */
+  readonly fault: string | null
 }
 
 /**
@@ -76,21 +77,32 @@ export async function compareSome(
     if (!isMeant(body.snapshotName)) continue
     const snapshot = frozen.find((one) => one.vm === body.vmName && one.snapshot === body.snapshotName)
     for (const disk of envelope.disks) {
-      const reader = diskReader({ repository, domain: envelope.vmId, disk, cacheBytesMax: 0 })
-      const hash = createHash('sha256')
-      for (let offsetBytes = 0; offsetBytes < disk.capacityBytes; offsetBytes += WINDOW_BYTES) {
-        const target = new Uint8Array(Math.min(WINDOW_BYTES, disk.capacityBytes - offsetBytes))
-        await reader.readRange({ offsetBytes, target }, cancel)
-        hash.update(target)
-      }
       const expected = snapshot?.disks.find(({ deviceKey }) => deviceKey === disk.key)?.sha256
+      const reader = diskReader({ repository, domain: envelope.vmId, disk, cacheBytesMax: 0 })
+      const read = await digestOf(reader, disk.capacityBytes, cancel).catch((error: unknown) => ({
+        fault: messageOf(error),
+      }))
       compared.push({
         ...{ vm: body.vmName, sequence: envelope.sequence, deviceKey: disk.key, bytes: disk.capacityBytes },
         readMode: body.disks.find(({ key }) => key === disk.key)?.readMode ?? 'unknown',
-        grade: body.grade.reached,
-        equal: hash.digest('hex') === expected,
+        fault:
+          typeof read !== 'string'
+            ? `cannot be read: ${read.fault}`
+            : read === expected
+              ? null
+              : 'differs from what was frozen',
       })
     }
   }
   return compared
+}
+
+async function digestOf(reader: DiskReader, capacityBytes: number, cancel: Cancel): Promise<string> {
+  const hash = createHash('sha256')
+  for (let offsetBytes = 0; offsetBytes < capacityBytes; offsetBytes += WINDOW_BYTES) {
+    const target = new Uint8Array(Math.min(WINDOW_BYTES, capacityBytes - offsetBytes))
+    await reader.readRange({ offsetBytes, target }, cancel)
+    hash.update(target)
+  }
+  return hash.digest('hex')
 }

@@ -267,6 +267,8 @@ function environmentOf(description: FunctionDescription, way: InstanceWay, time:
     AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
     AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${functionName}`,
     AWS_LAMBDA_LOG_STREAM_NAME: `2026/01/01/[$LATEST]${randomUUID().replaceAll('-', '')}`,
+    // Lambda has nothing of the kind; it halves what a cold start costs here.
+    NODE_COMPILE_CACHE: join(taskRoot, '..', 'code'),
     COLDFRAME_TEST_FUNCTION_ARN: arn,
     COLDFRAME_TEST_AHEAD_MS: String(time.aheadMs()),
   }

@@ -8,8 +8,10 @@ import { GUEST_SECRET, guestPlace } from '../../local/demo-guests.ts'
 import { faultPlan } from './fault-plan.ts'
 import { carryOut, type FaultResult } from './fault-runs.ts'
 import { makeRepository } from './kept-points.ts'
-import { fullAndIncremental, type ScenarioResult } from './scenario.ts'
+import { unseenBy } from './sabotage.ts'
+import { type ScenarioResult, wholeStory } from './scenario.ts'
 import { openSite, type Site } from './site.ts'
+import { jobStoreOf } from './state-of.ts'
 import { type CloudSummary, noSummary, summaryWith } from './summary.ts'
 import { type PackagedStack, packageInto } from './template.ts'
 import { installVirtualTime } from './virtual-time.ts'
@@ -77,14 +79,9 @@ async function scenario({ packaged, time, run, folder }: Around, cancel: Cancel)
     cancel,
   )
   run.say(`Deployed: ${site.cloud.functions.size} functions, ${site.cloud.sources.length} event sources`)
-  const result = await fullAndIncremental(
+  const result = await wholeStory(
     site,
-    {
-      say: run.say,
-      guests: !isShort,
-      burstBytes: isShort ? MiB / 2 : 6 * MiB,
-      vms: isShort ? ['app-01', 'db-01'] : null,
-    },
+    { say: run.say, guests: !isShort, burstBytes: isShort ? MiB / 2 : 6 * MiB },
     cancel,
   )
   sayDisks(result, run.say)
@@ -92,7 +89,7 @@ async function scenario({ packaged, time, run, folder }: Around, cancel: Cancel)
 }
 
 function sayDisks({ disks, faults }: ScenarioResult, say: (text: string) => void): void {
-  const equal = disks.filter((disk) => disk.equal)
+  const equal = disks.filter(({ fault }) => fault === null)
   const bytes = equal.reduce((sum, disk) => sum + disk.bytes, 0)
   say(
     `  ${equal.length} of ${disks.length} disks read from the bucket are what was frozen, ${Math.round(bytes / MiB)} MiB`,
@@ -126,6 +123,14 @@ async function troubles({ packaged, time, run, folder }: Around, cancel: Cancel)
   const faults = results.flatMap(({ name, faults: own }) =>
     own.map((fault) => `${fault} (npm run test:cloud -- --seed ${seed} --only ${name})`),
   )
+  const [job] = await jobStoreOf(site.cloud).recentJobs({ limit: 1 }, cancel)
+  const unseen = job === undefined ? ['No job is left to be judged'] : await unseenBy(site, job, cancel)
+  say(
+    unseen.length === 0
+      ? '  whole  verdict: it sees everything that it is there for'
+      : `  FAULTY verdict: ${unseen.join('; ')}`,
+  )
+  faults.push(...unseen)
   const disks = results.reduce((sum, result) => sum + result.disks, 0)
   return { results, faults, summary: summaryOf(site, disks, faults) }
 }

@@ -1,42 +1,93 @@
-// What a user does with a new stack: a repository, scripts, a policy, a full backup, changes in the guests, an incremental one. Every disk
-// of every point is then read from the bucket and compared with what the simulator froze.
+// What a user does with a new stack: a repository, scripts, a policy with a schedule and a rule for alarms. The schedule starts a full and,
+// after changes in the guests, an incremental backup, an alarm of vCenter another one. Every disk of every point is then read from the
+// bucket and compared with what the simulator froze.
 
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Cancel } from '../../lib/base/time-limit.ts'
+import { programPath } from '../../lib/compose/programs.ts'
 import type { Job } from '../../lib/model/job.ts'
+import type { Run } from '../../lib/model/run.ts'
+import { runColdframe } from '../../local/coldframe.ts'
 import { policyText, storeScripts } from '../../local/demo-guests.ts'
-import { PLAIN_POLICY, startRun, untilDone } from './backups.ts'
+import { TEST_ENVIRONMENT } from '../kit/aws/identity.ts'
+import { PLAIN_POLICY, untilDone } from './backups.ts'
+import { applyPolicy, fireSchedule, nextRun, raiseAlarm } from './doors.ts'
 import { isAtRest } from './fault-runs.ts'
-import { type ComparedDisk, makeRepository, openStore } from './kept-points.ts'
+import { type ComparedDisk, openStore } from './kept-points.ts'
 import type { Site } from './site.ts'
+import { jobStoreOf } from './state-of.ts'
 import { judge, type Verdict } from './verdict.ts'
 
 export type Told = { readonly say: (text: string) => void }
 
 export type ScenarioResult = Verdict & { readonly jobs: readonly Job[] }
 
-/** @param options.guests whether scripts of the demo freeze the guests, through VMware Tools */
-export async function fullAndIncremental(
-  site: Site,
-  options: Told & { readonly guests: boolean; readonly burstBytes: number; readonly vms: readonly string[] | null },
-  cancel: Cancel,
-): Promise<ScenarioResult> {
-  const { say, guests, vms } = options
-  await makeRepository(site, cancel)
-  const policy = guests ? policyText(await storeScriptsIn(site, cancel)) : PLAIN_POLICY
+export type ScenarioOptions = Told & {
+  /** Whether scripts freeze the guests, through VMware Tools. */
+  readonly guests: boolean
+  readonly burstBytes: number
+}
+
+/** Alarms of this name start a backup, and mark points that come after it. */
+const ALARM = 'Ransomware suspected'
+const ALARMED_VM = 'db-01'
+
+const DOORS = `schedule: {cron: "0 22 * * *", timeZone: Europe/Berlin}
+alarms: {rules: [{alarm: "*ransom*", action: backup+quarantine}]}
+`
+
+export async function wholeStory(site: Site, options: ScenarioOptions, cancel: Cancel): Promise<ScenarioResult> {
+  const { say, guests } = options
+  await initRepository(site, cancel)
+  const text = guests ? policyText(await storeScriptsIn(site, cancel)) : PLAIN_POLICY.replace('"*"', `"${ALARMED_VM}"`)
+  await applyPolicy(site, `${text}${DOORS}`, cancel)
   const jobs: Job[] = []
-  for (const key of ['full', 'incremental']) {
-    const id = await startRun(site, { key, vms, policyText: policy }, cancel)
-    const done = await untilDone(site, [id], {}, cancel)
-    say(`  ${key}: ${done.map((job) => `${job.vm.name} ${job.outcome?.kind}`).join(', ')}`)
+  const runs: Run[] = []
+  const follow = async (door: Run['door'], what: string) => {
+    const run = await nextRun(site, door, runs, cancel)
+    const done = await untilDone(site, [run.id], {}, cancel)
+    say(`  ${what}: ${done.map((job) => `${job.vm.name} ${job.outcome?.kind}`).join(', ')}`)
+    runs.push(run)
     jobs.push(...done)
     await site.simulator.letGuestsWrite(options.burstBytes, cancel)
   }
+  for (const what of ['full backup by a schedule', 'incremental backup by a schedule']) {
+    fireSchedule(site)
+    await follow('schedule', what)
+  }
+  // The first pull only notes where vCenter's log ends: what was before is history.
+  const { counts } = site.cloud.function('pull')
+  const before = counts.invocations
+  await site.cloud.run(() => counts.invocations > before + 1, { limitMs: 300_000 })
+  await raiseAlarm(site, ALARMED_VM, ALARM, cancel)
+  await follow('alarm', 'backup by an alarm of vCenter')
   await site.cloud.run(() => isAtRest(site), { limitMs: 3_600_000 })
+  const known = await jobStoreOf(site.cloud).recentRuns({ limit: 100 }, cancel)
+  const doubled = known.length === runs.length ? [] : [`${known.length} runs were started, not ${runs.length}`]
   const verdict = await judge(site, { jobs, buried: 0 }, cancel)
-  return { jobs, ...verdict, faults: [...verdict.faults, ...incrementalFaults(verdict.disks)] }
+  return { jobs, ...verdict, faults: [...verdict.faults, ...doubled, ...incrementalFaults(verdict.disks)] }
+}
+
+/** By the command line, as a user makes it: a passphrase opens it, and the stack's key. */
+async function initRepository(site: Site, cancel: Cancel): Promise<void> {
+  await runColdframe(
+    {
+      program: programPath('cli'),
+      args: ['init', '--kms-key', site.kmsKey],
+      environment: {
+        ...TEST_ENVIRONMENT,
+        COLDFRAME_HOME: join(site.folder, 'home'),
+        COLDFRAME_REPOSITORY: `s3:${site.bucket}`,
+        COLDFRAME_PASSPHRASE: 'for the day that the key is lost',
+        AWS_ENDPOINT_URL_S3: site.s3.endpoint,
+        AWS_ENDPOINT_URL_KMS: site.kms.endpoint,
+      },
+      quiet: true,
+    },
+    cancel,
+  )
 }
 
 /** The second run must have read less than everything. */

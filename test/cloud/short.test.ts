@@ -27,9 +27,10 @@ it('the packaged stack backs up and restores on this machine, in a calm and in t
   const { ok, data, error }: Document = JSON.parse(printed)
   expect({ seed, faults: data?.faults, error }).toEqual({ seed, faults: [], error: undefined })
   expect([ok, code]).toEqual([true, 0])
-  expect(data?.summary).toMatchObject({ isEqual: true, disks: 12 })
+  expect(data?.summary).toMatchObject({ isEqual: true, disks: 9 })
   // One mover a backup, and one more for the one that was killed.
-  expect(data?.summary.tasks).toBe(8)
+  expect(data?.summary.tasks).toBe(7)
+  expect(data?.summary.invocations).toMatchObject({ schedule: 4, alarm: 1 })
   expect(data?.summary.duplicates).toBeGreaterThan(5)
   expect(data?.summary.deaths).toBeGreaterThanOrEqual(7)
 })

@@ -2,7 +2,7 @@
 // killed as the container agent does it.
 
 import { appendFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { EcsOptions } from '../kit/aws/ecs.ts'
 import { runProcess } from '../kit/aws/run-process.ts'
@@ -79,6 +79,7 @@ export function taskRunner(around: TaskSurroundings): EcsOptions['run'] {
           ...Object.fromEntries(own),
           ...way.variables,
           COLDFRAME_TEST_AHEAD_MS: String(around.time.aheadMs()),
+          NODE_COMPILE_CACHE: join(dirname(around.entry), 'code'),
           PATH: '/usr/local/bin:/usr/bin:/bin',
         },
         stopMs: definition.stopMs,

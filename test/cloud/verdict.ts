@@ -30,8 +30,8 @@ export async function judge(site: Site, { jobs, buried }: Judging, cancel: Cance
     ...jobs
       .filter((job) => !disks.some(({ vm }) => vm === job.vm.name))
       .map((job) => `VM "${job.vm.name}" has no point`),
-    ...disks.flatMap(({ vm, sequence, deviceKey, equal }) =>
-      equal ? [] : [`${vm}@${sequence} disk ${deviceKey} differs from what was frozen`],
+    ...disks.flatMap(({ vm, sequence, deviceKey, fault }) =>
+      fault === null ? [] : [`${vm}@${sequence} disk ${deviceKey} ${fault}`],
     ),
     ...(await machineFaults(site, cancel)),
     ...(await placeFaults(site, jobs, cancel)),
