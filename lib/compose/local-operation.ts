@@ -46,5 +46,5 @@ export async function runLocalOperation(
     around,
     log,
   })
-  return runOperation(request, deps, cancel)
+  return await runOperation(request, deps, cancel)
 }
