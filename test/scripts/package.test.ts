@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { STAGE_KINDS } from '../../lib/model/message.ts'
 import { type Bundle, bundle, bundleAll } from '../../scripts/bundle.ts'
 import { lintTemplate } from '../../scripts/lint-template.ts'
+import { measureAll } from '../../scripts/measure-functions.ts'
 import { type Packaged, packageStack } from '../../scripts/template/packaged.ts'
 
 type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
@@ -126,6 +127,15 @@ describe('the packaged stack', () => {
 })
 
 describe('the bundles', () => {
+  // Limits of decision 017; what was measured is there.
+  it('are small: what is packaged, and what is read before the first message', async () => {
+    for (const { name, zipBytes, startBytes } of measureAll(root, 0)) {
+      expect(zipBytes, name).toBeLessThan(1_000 * 1024)
+      expect(startBytes, name).toBeLessThan(1_100 * 1024)
+      expect((await stat(join(folder, 'package', `${name}.zip`))).size, name).toBeLessThan(1_050 * 1024)
+    }
+  })
+
   it('are one for each function and each entry of the task', () => {
     const targets = bundles.map(({ target }) => target)
     expect(targets).toEqual(expect.arrayContaining(functionNames.map((name) => `build/functions/${name}/handler.mjs`)))
