@@ -8,9 +8,11 @@ import type { Cancel } from '../lib/base/time-limit.ts'
 import { createLocalRepository, type LocalState, openLocalEngine, openLocalState } from '../lib/compose/local.ts'
 import { openLocalRepository } from '../lib/compose/local-mover.ts'
 import { statePathOf } from '../lib/compose/local-places.ts'
+import { openObjectStore } from '../lib/compose/object-stores.ts'
 import { threadReaders } from '../lib/compose/restore-threads.ts'
 import { siblingEntry } from '../lib/compose/sibling-entry.ts'
 import { workUntil } from '../lib/compose/work-until.ts'
+import type { ObjectStore } from '../lib/ports/object-store.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import type { RangeReaders } from '../lib/restore/restore-disk.ts'
 import { parseEngineChoice } from '../lib/wire/api/client-settings.ts'
@@ -62,6 +64,15 @@ export function openRepository(settings: Settings, world: World): Promise<Reposi
 /** Makes the repository when there is none at its place. */
 export function createRepository(settings: Settings, world: World): Promise<Repository> {
   return createLocalRepository(settings, world, world)
+}
+
+/**
+ * Where script bundles lie. Of a bucket nothing is opened, so that who may put scripts there need not be able to open backups; a
+ * folder may be one that is not mounted, which only the repository in it tells.
+ */
+export async function openScripts(settings: Settings, world: World): Promise<ObjectStore> {
+  if (settings.repository?.kind === 's3') return openObjectStore(settings.repository, world)
+  return (await createRepository(settings, world)).store
 }
 
 export type Work = {

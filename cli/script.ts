@@ -7,7 +7,7 @@ import { BackupError, messageOf, quote } from '../lib/base/errors.ts'
 import { isScriptKey } from '../lib/model/policy.ts'
 import { BUNDLE_BYTES_MAX } from '../lib/stages/guest/load-scripts.ts'
 import type { Answer } from './answer.ts'
-import { createRepository } from './context.ts'
+import { openScripts } from './context.ts'
 import { readSettings } from './settings.ts'
 import type { World } from './world.ts'
 
@@ -27,8 +27,9 @@ export async function script(options: ScriptOptions, world: World): Promise<Answ
     })
   }
   const bytes = await readBundle(resolve(world.folder, options.file))
-  const settings = await readSettings(world, ['repository'])
-  const { store } = await createRepository(settings, world)
+  const { repository } = await readSettings(world, ['store'])
+  const settings = await readSettings(world, [repository?.kind === 's3' ? 'store' : 'repository'])
+  const store = await openScripts(settings, world)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const answer = await store.putIfAbsent({ key, bytes }, world)
   if (answer === 'exists') {

@@ -50,8 +50,8 @@ export type Settings = {
   readonly admission: AdmissionSettings
 }
 
-/** What a command cannot do without. */
-export type SettingsNeed = 'vcenter' | 'repository'
+/** What a command cannot do without; 'store': the repository's place, not what opens it. */
+export type SettingsNeed = 'vcenter' | 'repository' | 'store'
 
 export type SettingsSource = {
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -93,7 +93,7 @@ export function parseSettings(source: SettingsSource, needs: readonly SettingsNe
   const settings: Settings = {
     home: resolve(source.folder, given.home?.text ?? '.coldframe'),
     vcenter: vcenterOf(given, { faults, needed: needs.includes('vcenter'), folder: source.folder }),
-    repository: repositoryOf(given, { faults, needed: needs.includes('repository'), ...source }),
+    repository: repositoryOf(given, { faults, needed: needs.some((need) => need !== 'vcenter'), ...source }),
     passphrase: secretOf(given, {
       faults,
       needed: needs.includes('repository'),

@@ -2,6 +2,7 @@
 // server, restored and verified from another home that has the bucket and the passphrase only.
 
 import { mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -108,4 +109,51 @@ describe('a repository in a bucket', () => {
     }
     expect(await snapshotsIn(sim)).toEqual([])
   }, 60_000)
+
+  it('takes the credentials of a container, new ones when they end, and scripts without a passphrase', async () => {
+    const [old, fresh] = ['1', '2'].map((text) => ({
+      accessKeyId: `AKIDCONTAINER${text}`,
+      secretAccessKey: `secret ${text}`,
+      sessionToken: `token ${text}`,
+    }))
+    if (old === undefined || fresh === undefined) throw new Error('there are two')
+    await using server = await startS3Server({ credentials: [old, fresh] })
+    server.addBucket('backups')
+    let given = 0
+    const endpoint = createServer((_request, response) => {
+      given++
+      // The first ones have ended already, as far as S3 is concerned.
+      const { accessKeyId, secretAccessKey, sessionToken } = given === 1 ? old : fresh
+      const Expiration = new Date(Date.now() + 3_600_000)
+      const keys = { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, Token: sessionToken, Expiration }
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(keys))
+    })
+    await new Promise<void>((resolve) => endpoint.listen(0, '127.0.0.1', resolve))
+    const address = endpoint.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    server.faults = ({ headers }) =>
+      headers['x-amz-security-token'] === fresh.sessionToken
+        ? null
+        : { kind: 'error', status: 400, code: 'ExpiredToken' }
+    await using home = await openHome(null)
+    const bundle = join(home.folder, 'freeze.sh')
+    await writeFile(bundle, '#!/bin/sh\n')
+    const bucket = inBucket(home, server, {
+      AWS_ACCESS_KEY_ID: undefined,
+      AWS_SECRET_ACCESS_KEY: undefined,
+      AWS_SESSION_TOKEN: undefined,
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${port}/role`,
+      COLDFRAME_PASSPHRASE: undefined,
+    })
+    const stored = await bucket.run(['script', bundle])
+    expect(stored.document, stored.stdout).toMatchObject({ ok: true, data: { key: 'scripts/freeze.sh', stored: true } })
+    expect(given).toBe(2)
+    const none = await bucket.run(['script', bundle], {
+      environment: { AWS_CONTAINER_CREDENTIALS_FULL_URI: undefined },
+    })
+    expect([none.exitCode, none.document?.error?.code]).toEqual([4, 'aws-credentials'])
+    endpoint.closeAllConnections()
+    endpoint.close()
+  }, 30_000)
 })

@@ -36,6 +36,10 @@ export interface S3Server extends AsyncDisposable {
   readonly calls: S3Call[]
   /** Asked before every request. */
   faults: (call: S3Call) => S3Fault | null
+  /** Told of every connection, by the port at its other end. */
+  onConnection: (port: number | undefined) => void
+  /** Closes the connections on which no request is under way. */
+  closeIdle(): void
   addBucket(name: string, options?: { readonly objectLock?: boolean; readonly versioning?: boolean }): Bucket
 }
 
@@ -79,6 +83,8 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     buckets,
     calls,
     faults: () => null,
+    onConnection: () => undefined,
+    closeIdle: () => http.closeIdleConnections(),
     addBucket: (name, { objectLock = false, versioning = false } = {}) => {
       const bucket = newBucket(name, { objectLock })
       if (versioning) bucket.versioning = 'Enabled'
@@ -91,6 +97,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
         http.closeAllConnections()
       }),
   }
+  http.on('connection', (socket) => server.onConnection(socket.remotePort))
   return server
 }
 

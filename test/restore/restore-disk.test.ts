@@ -1,11 +1,14 @@
 // restoreDisk(): holes stay holes, nothing unverified is written, a failure leaves nothing committed.
 
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { openS3Image } from '../../lib/adapters/aws/s3-image-target.ts'
 import { memoryTarget } from '../../lib/adapters/memory/disk.ts'
 import { MiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
-import { seededRandom } from '../../lib/base/random.ts'
+import { seededRandom, systemRandom } from '../../lib/base/random.ts'
 import { restoreDisk } from '../../lib/restore/restore-disk.ts'
+import { startS3Server } from '../kit/s3-server.ts'
+import { clientOn } from '../kit/s3-stores.ts'
 import { backup, cancel, moverWorld } from '../mover/world.ts'
 
 const CAPACITY = 40 * MiB + 321
@@ -46,6 +49,31 @@ describe('restoreDisk()', () => {
     expect(result.writtenBytes).toBeLessThan(4 * MiB)
     expect(progress).toEqual(progress.toSorted((a, b) => a - b))
     expect(progress.at(-1)).toBe(CAPACITY)
+  })
+
+  it('writes an image into a bucket, whose parts go up before the end, holes among them', async () => {
+    const { world, point, images } = await pointOfSparseDisk()
+    await using server = await startS3Server()
+    const bucket = server.addBucket('backups')
+    const options = { client: clientOn(server), key: 'disk.raw', overwrite: false, kmsKey: null, random: systemRandom }
+    await using target = await openS3Image({ ...options, capacityBytes: CAPACITY }, cancel)
+
+    const watched = {
+      capacityBytes: CAPACITY,
+      write: (...args: Parameters<typeof target.write>) => target.write(...args),
+      passed: async (...args: Parameters<NonNullable<typeof target.passed>>) => target.passed?.(...args),
+      commit: async (...args: Parameters<typeof target.commit>) => {
+        // Two of the three parts are whole by now, and on their way.
+        await vi.waitUntil(() => [...bucket.uploads.values()][0]?.parts.size === 2)
+        await target.commit(...args)
+      },
+      [Symbol.asyncDispose]: async () => undefined,
+    }
+    const request = { repository: world.repository, point, diskKey: 2000, target: watched, onProgress: () => undefined }
+    await restoreDisk(request, cancel)
+    const image = images.get(2000) ?? Buffer.alloc(0)
+    expect(Buffer.compare(bucket.objects.get('disk.raw')?.[0]?.bytes ?? Buffer.alloc(0), image)).toBe(0)
+    expect(server.calls.filter(({ operation }) => operation === 'UploadPart')).toHaveLength(3)
   })
 
   it('refuses damaged bytes and commits nothing', async () => {

@@ -1,5 +1,6 @@
 // What our S3 store does when S3 refuses, fails, lies or falls silent; each case against the strict server.
 
+import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../../lib/base/clock.ts'
 import { BackupError, hasCode } from '../../../lib/base/errors.ts'
@@ -302,5 +303,49 @@ describe('S3 store, what is put', () => {
     })
     expect((await errorOf(store.get('k', cancel))).message).toContain('backups.s3.eu-central-1.amazonaws.com')
     expect(seen).toEqual(['backups.s3.eu-central-1.amazonaws.com'])
+  })
+})
+
+describe('S3 store, connections', () => {
+  it('takes an answer that comes before the body is sent, and is done with the body then', async () => {
+    const raw = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => {
+        const body = '<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>'
+        socket.write(
+          `HTTP/1.1 412 Precondition Failed\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+        )
+        socket.pause()
+      })
+    })
+    await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
+    const address = raw.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    await using at = await world()
+    const store = at.open({ endpoint: `http://127.0.0.1:${port}` })
+    const put = store.putIfAbsent({ key: 'k', bytes: Buffer.alloc(64_000_000) }, cancel)
+    expect(await put).toBe('exists')
+    raw.close()
+  })
+
+  it('keeps its connections, and never has more than it may', async () => {
+    await using at = await world()
+    const ports = new Set<number | undefined>()
+    at.server.onConnection = (port) => ports.add(port)
+    const store = at.open({ connectionsMax: 4 })
+    const keys = Array.from({ length: 40 }, (_, index) => `p/${index}`)
+    await Promise.all(keys.map((key) => store.putIfAbsent({ key, bytes: Buffer.from(key) }, cancel)))
+    await Promise.all(keys.map((key) => store.get(key, cancel)))
+    for (const key of keys) await store.head(key, cancel)
+    expect(ports.size).toBe(4)
+  })
+
+  it('uses no connection that the server closed in the meantime', async () => {
+    await using at = await world()
+    const store = at.open({ connectionsMax: 1 })
+    for (let index = 0; index < 5; index++) {
+      expect(await store.putIfAbsent({ key: `p/${index}`, bytes }, cancel)).toBe('stored')
+      at.server.closeIdle()
+    }
   })
 })
