@@ -2,7 +2,6 @@
 
 import { userInfo } from 'node:os'
 import { BackupError } from '../lib/base/errors.ts'
-import { localPolicies, lookAtPolicies, withScripts } from '../lib/compose/local-policies.ts'
 import { type PolicyName, parsePolicyName } from '../lib/model/ids.ts'
 import type { StoredPolicy } from '../lib/model/stored-policy.ts'
 import {
@@ -19,10 +18,9 @@ import { describePlan, describeSchedule } from '../lib/operate/policy-words.ts'
 import { policySchema } from '../lib/wire/policy-schema.ts'
 import type { Answer } from './answer.ts'
 import { askYesOrNo } from './ask.ts'
-import { createRepository, openHome, openHomeIfThere } from './context.ts'
 import { engineOf } from './open-engine.ts'
 import { readPolicies } from './policy-files.ts'
-import { readSettings } from './settings.ts'
+import { openPolicyPlace, openPolicyRecords, type PolicyPlace } from './policy-place.ts'
 import { printable, shortTime, table } from './terminal.ts'
 import type { World } from './world.ts'
 
@@ -42,38 +40,36 @@ export async function check(files: readonly string[]): Promise<Answer> {
 
 export async function plan(options: Omit<ApplyOptions, 'yes'>, world: World): Promise<Answer> {
   const wanted = await readPolicies(options.files)
-  const settings = await readSettings(world, ['vcenter', 'repository'])
-  using local = await openHome(settings, world)
+  using place = await openPolicyPlace(world)
 
-  const repository = await createRepository(settings, world)
-  const deps = withScripts(await lookAtPolicies({ settings, around: world, local }, world), repository)
-  const policies = wanted.map(({ policy }) => policy)
-  const planned = planPolicies(
-    { policies, prune: options.prune },
-    await lookForPlan({ policies, repository }, deps, world),
-  )
+  const { planned } = await planIn(place, { wanted, prune: options.prune }, world)
   return { data: planned, text: linesOf(describePlan(planned)), fault: scriptFault(planned) }
 }
 
 /** Prints the plan, asks or is told, then applies. */
 export async function apply(options: ApplyOptions, world: World): Promise<Answer> {
   const wanted = await readPolicies(options.files)
-  const settings = await readSettings(world, ['vcenter', 'repository'])
-  using local = await openHome(settings, world)
+  using place = await openPolicyPlace(world)
 
-  const repository = await createRepository(settings, world)
-  const look = withScripts(await lookAtPolicies({ settings, around: world, local }, world), repository)
-  const policies = wanted.map(({ policy }) => policy)
-  const seen = await lookForPlan({ policies, repository }, look, world)
-  const planned = planPolicies({ policies, prune: options.prune }, seen)
-  const planText = linesOf(describePlan(planned))
-  world.progress.write(planText)
-  const deps = withScripts(localPolicies(local, world), repository)
-  await checkPolicies(wanted, deps, world)
+  const { planned, stored } = await planIn(place, { wanted, prune: options.prune }, world)
+  world.progress.write(linesOf(describePlan(planned)))
+  await checkPolicies(wanted, place.deps, world)
   if (planned.isChanging && !options.yes) await agree(planned, world)
-  const request = { policies: asSeen(wanted, seen.stored), prune: options.prune, by: whoAmI() }
-  const applied = await applyPolicies(request, deps, world)
+  const request = { policies: asSeen(wanted, stored), prune: options.prune, by: whoAmI() }
+  const applied = await applyPolicies(request, place.deps, world)
   return { data: { plan: planned, applied }, text: linesOf(applied.map(appliedWords)), fault: null }
+}
+
+type Planned = { readonly planned: PolicyPlan; readonly stored: readonly StoredPolicy[] }
+
+async function planIn(
+  { deps, repository }: PolicyPlace,
+  { wanted, prune }: { readonly wanted: readonly WantedPolicy[]; readonly prune: boolean },
+  world: World,
+): Promise<Planned> {
+  const policies = wanted.map(({ policy }) => policy)
+  const seen = await lookForPlan({ policies, repository }, deps, world)
+  return { planned: planPolicies({ policies, prune }, seen), stored: seen.stored }
 }
 
 export async function list(world: World): Promise<Answer> {
@@ -102,17 +98,18 @@ export async function show(name: string, world: World): Promise<Answer> {
 }
 
 export async function remove(options: { readonly name: string; readonly yes: boolean }, world: World): Promise<Answer> {
-  const settings = await readSettings(world, [])
-  using local = await openHomeIfThere(settings, world)
-
   const name = nameOf(options.name)
-  const found = name === null || local === null ? null : await local.jobStore.policies.get(name, world)
-  if (name === null || local === null || found === null) throw unknownPolicy(options.name)
+  if (name === null) throw unknownPolicy(options.name)
+  using place = await openPolicyRecords(world)
+
+  const { deps } = place
+  const found = await deps.jobStore.policies.get(name, world)
+  if (found === null) throw unknownPolicy(options.name)
   if (found.value.state === 'active' && !options.yes) {
     const what = `Remove policy "${name}"? Nothing starts it any more; its restore points stay`
     await agreed(what, `VMs that only policy "${name}" selects are not backed up any more`, world)
   }
-  const applied = await removePolicies({ names: [name], by: whoAmI() }, localPolicies(local, world), world)
+  const applied = await removePolicies({ names: [name], by: whoAmI() }, deps, world)
   return { data: { applied }, text: linesOf(applied.map(appliedWords)), fault: null }
 }
 

@@ -2,24 +2,20 @@
 
 import { BackupError } from '../lib/base/errors.ts'
 import { formatDuration } from '../lib/base/text.ts'
-import { lookAtPolicies } from '../lib/compose/local-policies.ts'
 import { lookForReport } from '../lib/operate/policy-look.ts'
 import { type Missed, type PolicyReport, reportPolicies } from '../lib/operate/policy-report.ts'
 import { describeVms, driftWords } from '../lib/operate/policy-words.ts'
 import type { Answer } from './answer.ts'
-import { openHome } from './context.ts'
-import { readSettings } from './settings.ts'
+import { openPolicyLook } from './policy-place.ts'
 import { printable, shortTime } from './terminal.ts'
 import type { World } from './world.ts'
 
 const toldMax = 50
 
 export async function report(world: World): Promise<Answer> {
-  const settings = await readSettings(world, ['vcenter'])
-  using local = await openHome(settings, world)
+  using place = await openPolicyLook(world)
 
-  const deps = await lookAtPolicies({ settings, around: world, local }, world)
-  const found = reportPolicies(await lookForReport(deps, world))
+  const found = reportPolicies(await lookForReport(place.deps, world))
   return {
     data: found,
     text: textOf(found)

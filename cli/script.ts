@@ -5,9 +5,10 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { BackupError, messageOf, quote } from '../lib/base/errors.ts'
 import { isScriptKey } from '../lib/model/policy.ts'
+import type { ObjectStore } from '../lib/ports/object-store.ts'
 import { BUNDLE_BYTES_MAX } from '../lib/stages/guest/load-scripts.ts'
 import type { Answer } from './answer.ts'
-import { openScripts } from './context.ts'
+import { isElsewhere, openScripts } from './context.ts'
 import { readSettings } from './settings.ts'
 import type { World } from './world.ts'
 
@@ -27,9 +28,7 @@ export async function script(options: ScriptOptions, world: World): Promise<Answ
     })
   }
   const bytes = await readBundle(resolve(world.folder, options.file))
-  const { repository } = await readSettings(world, ['store'])
-  const settings = await readSettings(world, [repository?.kind === 's3' ? 'store' : 'repository'])
-  const store = await openScripts(settings, world)
+  const store = await openStore(world)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const answer = await store.putIfAbsent({ key, bytes }, world)
   if (answer === 'exists') {
@@ -47,6 +46,17 @@ export async function script(options: ScriptOptions, world: World): Promise<Answ
   const stored = answer === 'stored' ? 'Stored' : 'Is there already'
   const text = `${stored}: ${key}, ${bytes.byteLength} bytes\nIn a policy: {bundle: ${key}, sha256: "${sha256}", entry: …}\n`
   return { data: { key, sha256, sizeBytes: bytes.byteLength, stored: answer === 'stored' }, text, fault: null }
+}
+
+/** A stack's bucket by the stack's own settings, or what is beside the repository of this machine. */
+async function openStore(world: World): Promise<ObjectStore> {
+  if (isElsewhere(world)) {
+    const { openAwsScripts } = await import('../lib/compose/aws-policies.ts')
+    return openAwsScripts(world.environment)
+  }
+  const { repository } = await readSettings(world, ['store'])
+  const settings = await readSettings(world, [repository?.kind === 's3' ? 'store' : 'repository'])
+  return await openScripts(settings, world)
 }
 
 async function readBundle(path: string): Promise<Uint8Array> {

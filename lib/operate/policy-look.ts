@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { forEachBounded } from '../base/concurrency.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
+import type { PointEntry } from '../model/point-entry.ts'
 import type { Policy } from '../model/policy.ts'
 import type { VmSummary } from '../model/vm.ts'
 import type { VmHistory } from '../model/vm-history.ts'
@@ -27,10 +28,13 @@ export type LookDeps = {
 }
 
 const READS_MAX = 32
+/** Noted points a page, and at most. */
+const PAGE = 1_000
+const NOTED_MAX = 500_000
 /** More unfinished jobs than these are not looked at. */
 const OPEN_JOBS_MAX = 20_000
 
-/** @param repository its points are judged by the keep rules; null where there is no key to it: then none are */
+/** @param repository its points are judged by the keep rules; null where there is no key to it: then those that were noted */
 export async function lookForPlan(
   wanted: { readonly policies: readonly Policy[]; readonly repository: Repository | null },
   deps: LookDeps,
@@ -40,7 +44,7 @@ export async function lookForPlan(
     vms: await listVms(deps, cancel),
     stored: await deps.jobStore.listPolicies(cancel),
     scheduled: await deps.schedules.list(cancel),
-    points: wanted.repository === null ? [] : await pointsOf(wanted.repository, deps, cancel),
+    points: await (wanted.repository === null ? notedPoints(deps, cancel) : pointsOf(wanted.repository, deps, cancel)),
     scripts: await findScriptFaults(wanted.policies, deps.scripts, cancel),
   }
 }
@@ -72,8 +76,7 @@ async function pointsOf(repository: Repository, deps: LookDeps, cancel: Cancel):
   return points.map(({ envelope, body }) => {
     const { pointId, vmId, sequence, capturedAt } = envelope
     const proof = proofs.get(pointId)
-    const marks = histories.get(vmId)
-    const isHeld = marks !== undefined && (marks.quarantine !== null || marks.retentionFreeze !== null)
+    const isHeld = isMarked(histories.get(vmId))
     const { policyName } = body
     return {
       pointId,
@@ -85,6 +88,28 @@ async function pointsOf(repository: Repository, deps: LookDeps, cancel: Cancel):
       isHeld,
     }
   })
+}
+
+/** A list without a key cannot tell how well a point is proven: each counts as proven. */
+async function notedPoints(deps: LookDeps, cancel: Cancel): Promise<readonly PlanPoint[]> {
+  const noted: PointEntry[] = []
+  for (;;) {
+    const last = noted.at(-1)
+    const after = last === undefined ? {} : { after: { at: last.capturedAt, id: last.pointId } }
+    const page = await deps.jobStore.recentPoints({ limit: PAGE, ...after }, cancel)
+    noted.push(...page)
+    if (page.length === 0 || noted.length >= NOTED_MAX) break
+  }
+  const vms = [...new Set(noted.map(({ vmId }) => vmId))].map((vmId) => ({ vmId }))
+  const histories = await historiesOf(vms, deps, cancel)
+  return noted.map(({ pointId, vmId, sequence, capturedAt, policyName }) => {
+    const isHeld = isMarked(histories.get(vmId))
+    return { pointId, vmId, sequence, takenAt: capturedAt, policyName, isProven: true, isHeld }
+  })
+}
+
+function isMarked(history: VmHistory | undefined): boolean {
+  return history !== undefined && (history.quarantine !== null || history.retentionFreeze !== null)
 }
 
 /** VMs of which nothing is remembered are missing. */
