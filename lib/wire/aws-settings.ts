@@ -34,6 +34,8 @@ export type AwsScheduler = {
   readonly role: string
   /** ARN of the function that schedules invoke. */
   readonly target: string
+  /** ARN of the queue for starts that never reached it; null: they are forgotten, and only a missed RPO tells of them. */
+  readonly deadLetters: string | null
 }
 
 /** What a program may have been given: null where it was not. */
@@ -206,7 +208,8 @@ function schedulerOf(read: Read, faults: string[]): AwsScheduler | null {
   const target = arnOf(read, 'COLDFRAME_SCHEDULE_TARGET', 'lambda', faults)
   for (const variable of ['COLDFRAME_SCHEDULE_ROLE', 'COLDFRAME_SCHEDULE_TARGET'])
     if (read(variable) === null) faults.push(`${variable} is not set, and ${VARIABLE_OF.scheduler} is`)
-  return role === null || target === null ? null : { group, role, target }
+  const deadLetters = arnOf(read, 'COLDFRAME_SCHEDULE_DEAD_LETTERS', 'sqs', faults)
+  return role === null || target === null ? null : { group, role, target, deadLetters }
 }
 
 function arnOf(read: Read, variable: string, kind: string, faults: string[]): string | null {

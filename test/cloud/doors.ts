@@ -24,6 +24,7 @@ export async function applyPolicy(site: Site, text: string, cancel: Cancel): Pro
       group: String(stack.resolve({ Ref: group }, group)),
       role: arnOf('ScheduleRole'),
       target: arnOf('ScheduleLambdaFunction'),
+      deadLetters: arnOf('BuriedQueue'),
     },
     { ...site.scheduler.client, clock: systemClock, random: systemRandom },
   )

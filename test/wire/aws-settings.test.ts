@@ -61,6 +61,7 @@ describe('parseAwsSettings()', () => {
         group: 'coldframe-dev',
         role: whole.COLDFRAME_SCHEDULE_ROLE,
         target: whole.COLDFRAME_SCHEDULE_TARGET,
+        deadLetters: null,
       },
       secretPrefix: 'coldframe/',
       admission: {},

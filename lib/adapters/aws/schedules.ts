@@ -134,7 +134,7 @@ async function removeSchedule(
 }
 
 /** The whole of it: an update sets what it leaves out to the default. */
-function wantedOf(policy: PolicyName, form: SchedulerForm, { group, role, target }: AwsScheduler) {
+function wantedOf(policy: PolicyName, form: SchedulerForm, { group, role, target, deadLetters }: AwsScheduler) {
   const { expression, timeZone, windowMinutes } = form
   const flexible = { Mode: 'FLEXIBLE', MaximumWindowInMinutes: windowMinutes } as const
   return {
@@ -150,6 +150,7 @@ function wantedOf(policy: PolicyName, form: SchedulerForm, { group, role, target
       RoleArn: role,
       Input: JSON.stringify({ v: 1, policy, scheduledTime: '<aws.scheduler.scheduled-time>' }),
       RetryPolicy: RETRY_POLICY,
+      ...(deadLetters === null ? {} : { DeadLetterConfig: { Arn: deadLetters } }),
     },
   } as const
 }
@@ -165,7 +166,8 @@ function keptOf(
   const window = FlexibleTimeWindow?.Mode === 'FLEXIBLE' ? FlexibleTimeWindow.MaximumWindowInMinutes : 0
   const { MaximumEventAgeInSeconds, MaximumRetryAttempts } = Target?.RetryPolicy ?? {}
   const when = [ScheduleExpression, ScheduleExpressionTimezone, window, State]
-  return [...when, Target?.Arn, Target?.RoleArn, Target?.Input, MaximumEventAgeInSeconds, MaximumRetryAttempts]
+  const retries = [MaximumEventAgeInSeconds, MaximumRetryAttempts, Target?.DeadLetterConfig?.Arn]
+  return [...when, Target?.Arn, Target?.RoleArn, Target?.Input, ...retries]
 }
 
 /** @returns none for a schedule that is not a policy's */

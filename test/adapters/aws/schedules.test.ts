@@ -13,6 +13,7 @@ const settings = {
   group: 'coldframe',
   role: 'arn:aws:iam::111122223333:role/scheduler',
   target: arnOf('lambda', 'function:schedule'),
+  deadLetters: null as string | null,
 }
 const schedulesOf = (server: SchedulerServer, change: Partial<typeof settings> = {}) =>
   schedulerSchedules({ ...settings, ...change }, impatience(server).settings)
@@ -64,6 +65,16 @@ describe('schedules of EventBridge Scheduler', () => {
     })
     const input = kept?.Target.Input?.replace('<aws.scheduler.scheduled-time>', '2026-11-27T21:00:00Z') ?? ''
     expect(parseScheduleEvent(JSON.parse(input))).toEqual({ policy: 'gold', scheduledAt: '2026-11-27T21:00:00Z' })
+  })
+
+  it('leave what never reached the door in a queue, when there is one', async () => {
+    await using server = await openScheduler({ group: 'coldframe' })
+    const deadLetters = arnOf('sqs', 'buried')
+    await schedulesOf(server).put(scheduleOf(), cancel)
+    expect(server.kept.get('gold')?.Target).not.toHaveProperty('DeadLetterConfig')
+    expect(await schedulesOf(server, { deadLetters }).put(scheduleOf(), cancel)).toBe('changed')
+    expect(server.kept.get('gold')?.Target).toMatchObject({ DeadLetterConfig: { Arn: deadLetters } })
+    expect(await schedulesOf(server, { deadLetters }).put(scheduleOf(), cancel)).toBe('same')
   })
 
   it('that somebody switched off or pointed elsewhere are put right', async () => {

@@ -1,8 +1,10 @@
-// How patient an adapter under test is: no wait lasts, and chance repeats.
+// How patient an adapter under test is: no wait lasts, and chance repeats with each run, not with each adapter.
 
 import { type Clock, systemClock } from '../../../lib/base/clock.ts'
 import { seededRandom } from '../../../lib/base/random.ts'
 import type { ApiServer } from './server.ts'
+
+let seeds = 0
 
 /** The system's clock, but for sleeps, which end at once. `waitedMs` has each of them. */
 export function impatience(server: ApiServer) {
@@ -14,5 +16,5 @@ export function impatience(server: ApiServer) {
       waitedMs.push(ms)
     },
   }
-  return { waitedMs, settings: { ...server.client, clock, random: seededRandom(7) } }
+  return { waitedMs, settings: { ...server.client, clock, random: seededRandom(++seeds) } }
 }
