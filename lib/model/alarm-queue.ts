@@ -33,8 +33,13 @@ export type AlarmQueue = {
   readonly waiting: readonly AlarmQueueEntry[]
 }
 
-/** The least time between two runs that alarms start for one policy. */
-export const ALARM_RUN_EVERY_MS = 60_000
+/**
+ * The least time between two runs that alarms start for one policy: the first pause of a day, which doubles with each run up to the
+ * longest, so that a long storm is taken together more and more and does not spend the budget in its first minutes. What is most urgent
+ * never waits for longer than the first.
+ */
+export const ALARM_PAUSE_FIRST_MS = 60_000
+export const ALARM_PAUSE_MOST_MS = 15 * 60_000
 /** VMs of one run. */
 export const ALARM_RUN_VMS_MAX = 1_000
 /** The record must fit one item of a table (400 KB). */
@@ -57,14 +62,25 @@ export function joinQueue(queue: AlarmQueue, entry: AlarmQueueEntry): Joining {
   const before = waiting.find(({ vmId }) => vmId === entry.vmId)
   if (before !== undefined) {
     const raised = before.rank > entry.rank && !isStarting(queue, before)
-    const next = raised
-      ? { ...queue, waiting: waiting.map((each) => (each === before ? { ...each, rank: entry.rank } : each)) }
-      : queue
+    if (!raised) return { next: queue, outcome: { vmWaitsFor: before.alarmId } }
+    const moved = waiting.map((each) => (each === before ? { ...each, rank: entry.rank } : each))
+    const next = { ...queue, dueAtMs: dueWith(queue, entry), waiting: moved }
     return { next, outcome: { vmWaitsFor: before.alarmId } }
   }
   if (waiting.length >= ALARM_WAITING_MAX) return { next: queue, outcome: 'full' }
-  const dueAtMs = queue.dueAtMs ?? Math.max(entry.atMs, (queue.lastRunAtMs ?? 0) + ALARM_RUN_EVERY_MS)
-  return { next: { ...queue, dueAtMs, waiting: [...waiting, entry] }, outcome: 'joined' }
+  return { next: { ...queue, dueAtMs: dueWith(queue, entry), waiting: [...waiting, entry] }, outcome: 'joined' }
+}
+
+/** The earlier of what it was and what this entry may have. */
+function dueWith(queue: AlarmQueue, { atMs, rank }: AlarmQueueEntry): number {
+  return Math.min(queue.dueAtMs ?? Number.POSITIVE_INFINITY, Math.max(atMs, nextRunMs(queue, rank)))
+}
+
+/** When somebody of this rank may go. */
+function nextRunMs({ lastRunAtMs, spent }: AlarmQueue, rank: number): number {
+  if (lastRunAtMs === null) return 0
+  const doubled = ALARM_PAUSE_FIRST_MS * 2 ** Math.min(10, Math.max(0, spent - 1))
+  return lastRunAtMs + (rank === 0 ? ALARM_PAUSE_FIRST_MS : Math.min(ALARM_PAUSE_MOST_MS, doubled))
 }
 
 function isStarting({ starting, waiting }: AlarmQueue, entry: AlarmQueueEntry): boolean {
@@ -105,6 +121,7 @@ export function startingEntries({ starting, waiting }: AlarmQueue): readonly Ala
 /** The last write of a run. */
 export function endRun(queue: AlarmQueue): AlarmQueue {
   const waiting = queue.waiting.slice(queue.starting?.count ?? 0)
-  const dueAtMs = waiting.length === 0 ? null : (queue.lastRunAtMs ?? 0) + ALARM_RUN_EVERY_MS
+  const rank = Math.min(...waiting.map((entry) => entry.rank))
+  const dueAtMs = waiting.length === 0 ? null : nextRunMs(queue, rank)
   return { ...queue, waiting, starting: null, dueAtMs }
 }

@@ -15,7 +15,7 @@ import {
   newAlarmQueue,
   startingEntries,
 } from '../model/alarm-queue.ts'
-import type { PolicyName, RunId } from '../model/ids.ts'
+import type { AlarmId, PolicyName, RunId } from '../model/ids.ts'
 import { newRun } from '../model/new-run.ts'
 import type { StoredPolicy } from '../model/stored-policy.ts'
 import { decideAlarm, type NewDecision, sendAlarm } from './alarm-record.ts'
@@ -48,21 +48,26 @@ export async function joinAlarmQueue(
   call: Call,
 ): Promise<{ readonly outcome: ReturnType<typeof joinQueue>['outcome']; readonly queue: AlarmQueue }> {
   let outcome: ReturnType<typeof joinQueue>['outcome'] = 'full'
-  let isFirst = false
+  let isSooner = false
   const queue = await changeQueue(
     policy,
     (before) => {
       const joining = joinQueue(before, entry)
       outcome = joining.outcome
-      isFirst = before.dueAtMs === null && joining.next.dueAtMs !== null
+      isSooner = joining.next.dueAtMs !== null && joining.next.dueAtMs < (before.dueAtMs ?? Number.POSITIVE_INFINITY)
       return joining.next
     },
     call,
   )
   const delayMs = (queue.dueAtMs ?? 0) - call.deps.clock.nowMs()
   // One message drives the queue; watch sends the next if it is lost.
-  if (isFirst && delayMs > 0) await sendAlarm(entry.alarmId, call.deps, { delayMs, ...call.cancel })
+  if (isSooner && delayMs > 0) await sendAlarm(driverOf(outcome, entry), call.deps, { delayMs, ...call.cancel })
   return { outcome, queue }
+}
+
+/** Whose message drives the queue: an alarm that waits in it. */
+function driverOf(outcome: ReturnType<typeof joinQueue>['outcome'], { alarmId }: AlarmQueueEntry): AlarmId {
+  return typeof outcome === 'object' ? outcome.vmWaitsFor : alarmId
 }
 
 /** Begins the run that is due, and ends what was begun and not ended. Does nothing before its time. */

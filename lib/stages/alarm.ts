@@ -121,23 +121,27 @@ async function backUp(record: AlarmRecord, found: Found & { readonly policy: Pol
   const entry = { alarmId: id, vmId: vm.vmId, rank: rankOf(record.alarm, asked.action), atMs: nowMs }
   const { outcome } = await joinAlarmQueue({ policy: policy.name, entry }, { deps, cancel })
   if (outcome === 'joined') return drive(record, policy.name, call)
-  // More VMs wait than one record can hold; or somebody else's alarm was faster. Either is looked at again.
-  await sendAlarm(id, deps, { delayMs: deps.limits.pollMs, ...cancel })
+  // More VMs wait than one record can hold: this one tries again.
+  if (outcome === 'full') return sendAlarm(id, deps, { delayMs: deps.limits.pollMs, ...cancel })
+  const kind = asked.quarantine || asked.freeze ? 'acted' : 'recorded'
+  const said = { ...waitsAlready(vm, outcome.vmWaitsFor), kind, action: asked.action, policy: policy.name } as const
+  await decideAlarm(id, () => ({ ...said, runId: null }), call)
+}
+
+function waitsAlready(vm: VmSummary, alarmId: AlarmRecord['alarm']['id']): Recorded {
+  return { code: 'waits-already', message: `A backup of VM "${vm.name}" waits already, for alarm "${alarmId}"` }
 }
 
 /** What stands against a backup now, as a code and a sentence. */
 async function whyNoBackup(
   { alarm: told }: AlarmRecord,
-  { vm, policy }: Found & { readonly policy: Policy },
+  { vm, policy, asked }: Found & { readonly policy: Policy },
   { deps, cancel }: Call,
 ): Promise<Recorded | null> {
   const queue = await alarmQueueOf(policy.name, { deps, cancel })
   const waiting = queue.waiting.find(({ vmId }) => vmId === vm.vmId)
-  if (waiting !== undefined && waiting.alarmId !== told.id)
-    return {
-      code: 'waits-already',
-      message: `A backup of VM "${vm.name}" waits already, for alarm "${waiting.alarmId}"`,
-    }
+  if (waiting !== undefined && waiting.alarmId !== told.id && waiting.rank <= rankOf(told, asked.action))
+    return waitsAlready(vm, waiting.alarmId)
   const nowMs = deps.clock.nowMs()
   const { lastAlarm } = await vmHistoryOf(vm, deps, cancel)
   const sinceMs = lastAlarm === null ? Number.POSITIVE_INFINITY : nowMs - Date.parse(lastAlarm.at)

@@ -138,7 +138,7 @@ const matrix: readonly Row[] = [
   [
     "read a door's secret",
     () => ({ action: 'secretsmanager:GetSecretValue', resource: secret('coldframe/door/script') }),
-    [],
+    ['WebhookRole'],
   ],
   ['read any other secret', () => ({ action: 'secretsmanager:GetSecretValue', resource: secret('payroll') }), []],
   ['change a secret', () => ({ action: 'secretsmanager:PutSecretValue', resource: secret('coldframe/vcenter') }), []],
@@ -149,6 +149,20 @@ const matrix: readonly Row[] = [
     'write a job',
     () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('job#1') }),
     [...stateWriters, 'ApiRole'],
+  ],
+  [
+    'write an alarm',
+    () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('alarm#1') }),
+    [...stateWriters, 'WebhookRole'],
+  ],
+  [
+    'write what alarms wait for and have spent',
+    () => ({
+      action: 'dynamodb:UpdateItem',
+      resource: policies.arn('StateTable'),
+      context: record('door#alarms:gold'),
+    }),
+    stateWriters,
   ],
   [
     'write a run',

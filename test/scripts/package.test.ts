@@ -15,7 +15,7 @@ import { type Packaged, packageStack } from '../../scripts/template/packaged.ts'
 type Resource = { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }
 
 const root = dirname(dirname(import.meta.dirname))
-const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull', 'schedule', 'task-stopped', 'api']
+const functionNames = [...STAGE_KINDS, 'watch', 'hunt', 'pull', 'schedule', 'task-stopped', 'api', 'webhook']
 let folder = ''
 let bundles: readonly Bundle[] = []
 let resources: Readonly<Record<string, Resource>> = {}
@@ -113,7 +113,7 @@ describe('the packaged stack', () => {
     for (const schedule of schedules) expect(schedule).toMatchObject({ State: 'ENABLED' })
     for (const [, { Handler, RecursiveLoop }] of ofType('AWS::Lambda::Function')) {
       expect(RecursiveLoop).toBe(
-        /\/(watch|hunt|pull|schedule|task-stopped|api)\//.test(String(Handler)) ? undefined : 'Allow',
+        /\/(watch|hunt|pull|schedule|task-stopped|api|webhook)\//.test(String(Handler)) ? undefined : 'Allow',
       )
     }
   })
