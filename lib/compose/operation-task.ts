@@ -6,6 +6,7 @@ import { openRawFileTarget } from '../adapters/disk/raw-target.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { OperationTarget } from '../model/operation.ts'
+import { pointEntryFrom } from '../model/point-entry.ts'
 import { findPoint } from '../operate/find-point.ts'
 import { proofOfPoint, readKnownPoints } from '../operate/known-points.ts'
 import { doubtWords, isProven } from '../operate/point-proof.ts'
@@ -22,7 +23,7 @@ import type { BucketImage } from './bucket-image.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 export type OperationTask = {
-  readonly jobStore: Pick<JobStore, 'operations'>
+  readonly jobStore: Pick<JobStore, 'operations' | 'points'>
   readonly repository: Repository
   /** Where the repository lies: nothing is written there. */
   readonly place: RepositoryPlace
@@ -46,6 +47,7 @@ export function operationDeps(task: OperationTask): OperationDeps {
     repository,
     findPoint: (text, cancel) => meantPoint(text, repository, cancel),
     listPoints: (cancel) => checkedPoints(repository, cancel),
+    notePoints: (cancel) => notePoints({ repository, jobStore }, cancel),
     nameOf: (target, name) => {
       refuse(target)
       return `${targetText(target)}${name}`
@@ -84,6 +86,18 @@ async function checkedPoints(repository: Repository, cancel: Cancel): Promise<re
   }))
   const damaged = known.unreadable.map(({ ref }) => ({ ref, title: `${ref.vmId}@${ref.sequence}` }))
   return [...readable, ...damaged]
+}
+
+/** What is noted already stays as it is. */
+async function notePoints(
+  { repository, jobStore }: Pick<OperationTask, 'repository' | 'jobStore'>,
+  cancel: Cancel,
+): Promise<number> {
+  const { points } = await readKnownPoints(repository, cancel)
+  let noted = 0
+  for (const entry of points.map(pointEntryFrom))
+    if ((await jobStore.points.create(entry.pointId, entry, cancel)) === 'created') noted++
+  return noted
 }
 
 async function makeFolder(path: string): Promise<void> {

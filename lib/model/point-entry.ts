@@ -1,8 +1,9 @@
 // A restore point as the state lists it, for those who have no key to the repository. A note only: the repository is the authority.
 
 import type { GradeRecord } from './grade.ts'
-import type { JobId, PointId, PolicyName, VmId } from './ids.ts'
+import { type JobId, type PointId, type PolicyName, parseJobId, parsePolicyName, type VmId } from './ids.ts'
 import type { Attempt, Job } from './job.ts'
+import type { RestorePoint } from './point.ts'
 
 export type PointEntry = {
   readonly pointId: PointId
@@ -19,6 +20,22 @@ export type PointEntry = {
   readonly disks: readonly { readonly key: number; readonly label: string; readonly capacityBytes: number }[]
   /** Bytes stored for this point alone. */
   readonly storedBytes: number
+}
+
+/** What the repository says of a point, for a list that lost it. */
+export function pointEntryFrom({ envelope, body }: RestorePoint): PointEntry {
+  const { pointId, vmId, sequence, capturedAt, sealedAt, sessionId } = envelope
+  return {
+    ...{ pointId, vmId, sequence, capturedAt },
+    vmName: body.vmName,
+    committedAt: sealedAt,
+    grade: body.grade.reached,
+    policyName: parsePolicyName(body.policyName),
+    // A session is named by its job and its attempt.
+    jobId: parseJobId(sessionId.slice(0, 32)),
+    disks: body.disks.map(({ key, label, capacityBytes }) => ({ key, label, capacityBytes })),
+    storedBytes: body.storedBytes,
+  }
 }
 
 /** @returns null for a job that published no point */

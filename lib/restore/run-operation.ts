@@ -29,6 +29,8 @@ export type OperationDeps = {
   /** @throws BackupError `point-not-found`, `point-ambiguous`, `point-malformed`, `integrity` */
   readonly findPoint: (text: string, cancel: Cancel) => Promise<MeantPoint>
   readonly listPoints: (cancel: Cancel) => Promise<readonly CheckedPoint[]>
+  /** Notes points in the state that are not noted there. @returns how many */
+  readonly notePoints: (cancel: Cancel) => Promise<number>
   /** Refuses what may not be written. @returns the target, and its name for people, the same each time */
   readonly openTarget: (
     file: { readonly target: OperationTarget; readonly name: string; readonly capacityBytes: number },
@@ -182,6 +184,7 @@ async function check({ point, deep }: CheckRequest, hold: OperationHold, deps: O
     point === null ? await deps.listPoints(cancel) : [checkedOf((await meantPoint(point, hold, deps)).point)]
   const lines: string[] = []
   let damaged = 0
+  if (point === null) await noteMissing(deps, cancel)
   for (const { ref, title } of targets) {
     const report = await verifyPoint(
       {
@@ -208,6 +211,16 @@ async function check({ point, deep }: CheckRequest, hold: OperationHold, deps: O
         }
   // What is damaged comes first: the list is cut.
   return { outcome, result: lines.toSorted((a, b) => Number(b.includes('DAMAGED')) - Number(a.includes('DAMAGED'))) }
+}
+
+/** Whoever sees every point can mend the list of them; a list that cannot be mended keeps no check from its work. */
+async function noteMissing({ notePoints, log }: OperationDeps, cancel: Cancel): Promise<void> {
+  try {
+    log.info('points.noted', { count: await notePoints(cancel) })
+  } catch (error) {
+    cancel.signal.throwIfAborted()
+    log.warn('points.not-noted', { reason: messageOf(error) })
+  }
 }
 
 function checkedOf({ envelope, body }: StoredPoint): CheckedPoint {

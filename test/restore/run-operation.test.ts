@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { memoryTarget } from '../../lib/adapters/memory/disk.ts'
+import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryTasks } from '../../lib/adapters/memory/tasks.ts'
 import { KiB } from '../../lib/base/bytes.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -244,6 +245,30 @@ describe('a check', () => {
       message: '2 restore points checked, nothing is damaged',
     })
     expect(operation.result.map((line) => line.split(',')[0])).toEqual(['db-1@1: whole', 'db-1@2: whole'])
+  })
+
+  it('of everything mends the list of points that the state has lost', async () => {
+    const site = await siteWithPoint()
+    const [noted] = await site.world.jobStore.recentPoints({ limit: 9 }, cancel)
+    const { jobStore } = site.world
+    const lost = memoryJobStore()
+    const points = { ...jobStore, points: lost.points, recentPoints: lost.recentPoints }
+    const { repository, clock, log } = site.world
+    const openBucketImage = () => Promise.reject(new Error('nothing is opened'))
+    const deps = operationDeps({
+      jobStore: points,
+      repository,
+      log,
+      openBucketImage,
+      around: { clock },
+      targets: [],
+      place,
+    })
+    expect([await deps.notePoints(cancel), await deps.notePoints(cancel)]).toEqual([1, 0])
+    const [found] = await lost.recentPoints({ limit: 9 }, cancel)
+    expect({ ...found, committedAt: noted?.committedAt }).toEqual(noted)
+    const operation = await ended(site, await askFor(site, { kind: 'verify', point: null, deep: false }))
+    expect(operation.outcome?.kind).toBe('success')
   })
 
   it('tells damage first, and restores refuse it', async () => {
