@@ -164,6 +164,41 @@ describe('a write whose answer is lost', () => {
   })
 })
 
+// Writers that count up one record, each telling by the answers how often it did. Every third write meets something.
+it('many writers at once over a bad network count exactly what they were told they counted', async () => {
+  await using opened = await openStores()
+  const { store, meet } = opened
+  await store.resources.create('r', unitsOf(0), cancel)
+  const late = Promise.resolve()
+  const mishaps: readonly Mishap[] = [
+    'answer-lost',
+    'request-lost',
+    refusal(500, 'InternalServerError'),
+    { late, onDone: () => undefined },
+  ]
+  let writes = 0
+  meet(({ operation }) =>
+    operation === 'UpdateItem' && ++writes % 3 === 0 ? (mishaps[(writes / 3) % mishaps.length] ?? null) : null,
+  )
+  let counted = 0
+  const writer = async (): Promise<void> => {
+    for (let own = 0; own < 8; ) {
+      const found = await store.resources.get('r', cancel)
+      if (found === null) throw new Error('the record is gone')
+      const units = (found.value.places[0]?.units ?? 0) + 1
+      const answer = await store.resources.replace('r', { value: unitsOf(units), version: found.version }, cancel)
+      if (answer === 'conflict') continue
+      own++
+      counted++
+    }
+  }
+  await Promise.all(Array.from({ length: 5 }, writer))
+  expect(counted).toBe(40)
+  const last = await store.resources.get('r', cancel)
+  expect(last).toEqual({ value: unitsOf(counted), version: counted + 1 })
+  expect(writes).toBeGreaterThan(60)
+})
+
 describe('a table that does not answer as it should', () => {
   it('is asked again with longer and longer waits, and given up after a while', async () => {
     await using opened = await openStores()
