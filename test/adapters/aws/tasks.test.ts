@@ -115,6 +115,16 @@ describe('tasks on ECS', () => {
     await expect(tasksOf(ecs).start(request('a'), cancel)).rejects.toMatchObject({ code: 'task-refused' })
   })
 
+  it('that are throttled, for a quota as well, leave open whether one of their token runs', async () => {
+    await using ecs = await open()
+    const message = "You've reached the limit on the number of vCPUs you can run concurrently"
+    ecs.strike(() => ({ kind: 'error', code: 'ThrottlingException', message }))
+    await expect(tasksOf(ecs).start(request('a'), cancel)).rejects.toMatchObject({
+      code: 'aws-unreachable',
+      retry: 'later',
+    })
+  })
+
   it('are the same when the answer to the start was lost, whoever asks again', async () => {
     await using ecs = await open()
     ecs.strike(({ operation }) => (operation === 'RunTask' ? { kind: 'lost', when: 'after' } : null))
