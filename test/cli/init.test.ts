@@ -61,6 +61,14 @@ describe('coldframe init', () => {
     expect([wrong.exitCode, wrong.document?.error?.code]).toEqual([4, 'repository-key'])
   }, 60_000)
 
+  it('twice at once makes one repository', async () => {
+    await using at = await world()
+    const ends = await Promise.all([at.run(['init']), at.run(['init'])])
+    const [first, second] = ends.map(dataOf)
+    expect(first?.repositoryId).toBe(second?.repositoryId)
+    expect([...at.bucket.objects.keys()].filter((key) => key.startsWith('prod/repo/'))).toEqual(['prod/repo/1.json'])
+  }, 30_000)
+
   it('leaves nothing behind when the key of KMS cannot be used, and takes no alias', async () => {
     await using at = await world()
     const arn = at.kms.createKey()

@@ -31,7 +31,7 @@ export type S3Fault =
   | { readonly kind: 'cut-answer' }
   /** The answer's head is right, its body ends early with the connection. */
   | { readonly kind: 'cut-body'; readonly afterBytes: number }
-  /** A bit of the answer's body is wrong. */
+  /** A bit of a success's body is wrong. */
   | { readonly kind: 'damage' }
   | { readonly kind: 'slow'; readonly ms: number }
   /** Never answered. */

@@ -162,7 +162,7 @@ function send(response: ServerResponse, { reply, fault, head, requestId, nowMs }
     response.write(reply.body.subarray(0, fault.afterBytes), () => response.socket?.destroy())
     return
   }
-  if (fault?.kind !== 'damage') return void response.end(reply.body)
+  if (fault?.kind !== 'damage' || reply.status >= 300) return void response.end(reply.body)
   const damaged = Buffer.from(reply.body)
   const middle = damaged.byteLength >> 1
   if (damaged.byteLength > 0) damaged[middle] = (damaged[middle] ?? 0) ^ 1

@@ -12,6 +12,7 @@ import type { DiskTarget } from '../../ports/disk.ts'
 import { encodeParts, parseS3Error, parseS3Field } from '../../wire/s3-documents.ts'
 import type { S3Client } from './s3-client.ts'
 import { BadAnswer, readUpTo } from './s3-connection.ts'
+import { lookAtKey, PUT_HEADER } from './s3-put-name.ts'
 import { crc32Base64 } from './s3-store.ts'
 
 export type S3ImageOptions = {
@@ -38,7 +39,6 @@ const UPLOADS_MAX = 3
 const OPEN_PARTS_MAX = 16
 const ABORT_MS = 15_000
 const WORDS_BYTES_MAX = 64 * 1024
-const NAME_HEADER = 'x-amz-meta-coldframe-put'
 
 /**
  * @throws BackupError `target-too-large`, `target-exists` (kind refused); what the client throws
@@ -49,12 +49,8 @@ export async function openS3Image(options: S3ImageOptions, cancel: Cancel): Prom
   const doing = `Cannot write the image "${key}" to bucket "${client.bucket}"`
   if (!overwrite) {
     // Looked at early for the sake of who waits; the condition of the last request is what counts, whatever is refused here.
-    const there = await client.call(
-      { method: 'HEAD', key, query: {}, headers: {}, body: null },
-      { doing, read: (reply) => readUpTo(reply, 0), expects: ({ status }) => status === 404 || status === 403 },
-      cancel,
-    )
-    if (there.kind === 'done') throw exists(options)
+    const there = await lookAtKey(client, { key, doing, expects: ({ status }) => status === 403 }, cancel)
+    if (there.kind === 'object') throw exists(options)
   }
   const name = hexOf(options.random.bytes(16))
   const bytes = await client.ask(
@@ -78,7 +74,7 @@ function headersOf({ kmsKey }: S3ImageOptions, name: string): Record<string, str
     'content-type': 'application/octet-stream',
     'x-amz-checksum-algorithm': 'CRC32',
     'x-amz-checksum-type': 'COMPOSITE',
-    [NAME_HEADER]: name,
+    [PUT_HEADER]: name,
   }
   if (kmsKey === null) return headers
   return {
@@ -273,19 +269,8 @@ async function complete(upload: Upload, parts: readonly SentPart[], cancel: Canc
   )
   if (result.kind === 'done') return
   // The upload is gone, or an object is there: by an earlier try of this request, whose answer was lost, or by another.
-  const there = await client.call(
-    { method: 'HEAD', key, query: {}, headers: {}, body: null },
-    {
-      doing,
-      read: async (reply) => {
-        await readUpTo(reply, 0)
-        return reply.headers[NAME_HEADER]
-      },
-      expects: ({ status }) => status === 404,
-    },
-    cancel,
-  )
-  if (there.kind === 'done' && there.value === name) return
+  const there = await lookAtKey(client, { key, doing, expects: () => false }, cancel)
+  if (there.kind === 'object' && there.name === name) return
   if (result.failure.status === 412) throw exists(upload)
   throw new BackupError(`${doing}: the upload is gone before its end`, {
     code: 'target-write-failed',

@@ -13,6 +13,7 @@ import { checkObjectKey, checkObjectPrefix, objectMissing, objectShort } from '.
 import type { S3Client } from './s3-client.ts'
 import { BadAnswer, readInto, readUpTo } from './s3-connection.ts'
 import type { S3Failure } from './s3-failures.ts'
+import { isAbsence, lookAtKey, PUT_HEADER } from './s3-put-name.ts'
 import { type OldestVersions, oldestVersions } from './s3-versions.ts'
 
 export type S3StoreOptions = {
@@ -40,8 +41,6 @@ const WORDS_BYTES_MAX = 64 * 1024
 /** Larger than any object of a repository. */
 const OBJECT_BYTES_MAX = 256 * 1024 * 1024
 const DAY_MS = 24 * 3_600_000
-/** Names one put, so that its object can be told from another's of the same key. */
-const PUT_HEADER = 'x-amz-meta-coldframe-put'
 
 type Parts = { readonly client: S3Client; readonly base: string; readonly versions: OldestVersions }
 
@@ -111,17 +110,8 @@ async function put(
   if (result.kind === 'done') return 'stored'
   if (!result.doubtful) return 'exists'
   // An earlier try may be what is there now: its answer was lost.
-  const there = await client.call(
-    { method: 'HEAD', key: name, query: {}, headers: {}, body: null },
-    { doing, read: putNameOf, expects: ({ status }) => status === 404 },
-    cancel,
-  )
-  return there.kind === 'done' && there.value === headers[PUT_HEADER] ? 'stored' : 'exists'
-}
-
-async function putNameOf(reply: IncomingMessage): Promise<unknown> {
-  await readUpTo(reply, 0)
-  return reply.headers[PUT_HEADER]
+  const there = await lookAtKey(client, { key: name, doing, expects: () => false }, cancel)
+  return there.kind === 'object' && there.name === headers[PUT_HEADER] ? 'stored' : 'exists'
 }
 
 type Reading<Value> = {
@@ -163,10 +153,6 @@ async function read<Value>(
     if (versionId !== null) versions.forget(key)
     else if (!failure.deleted || !(await versions.find(key, cancel))) return { kind: 'none' }
   }
-}
-
-function isAbsence({ status, code }: S3Failure): boolean {
-  return status === 404 && (code === 'NoSuchKey' || code === 'NoSuchVersion')
 }
 
 async function takeWhole(reply: IncomingMessage): Promise<Uint8Array> {

@@ -1,13 +1,14 @@
 // Listings of a bucket by version: of each key the oldest version counts, as if nothing had been put on top of it. What was
 // put over a key, or hides it as deleted, is remembered when it is seen, so that reads ask for the version below.
 
-import { BackupError } from '../../base/errors.ts'
+import type { IncomingMessage } from 'node:http'
+import { BackupError, messageOf } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { ObjectFacts } from '../../ports/object-store.ts'
 import { isObjectKey } from '../../wire/repository/object-key.ts'
-import { type ListedVersion, parseListing, S3_DOCUMENT_BYTES_MAX } from '../../wire/s3-documents.ts'
+import { type ListedPage, type ListedVersion, parseListing, S3_DOCUMENT_BYTES_MAX } from '../../wire/s3-documents.ts'
 import type { S3Client } from './s3-client.ts'
-import { readUpTo } from './s3-connection.ts'
+import { BadAnswer, readUpTo } from './s3-connection.ts'
 
 export interface OldestVersions {
   /** The version to read of a key; null: the one that S3 gives by itself. */
@@ -94,17 +95,23 @@ async function* pages(
   const first: Readonly<Record<string, string>> = of.byVersion ? { versions: '' } : { 'list-type': '2' }
   for (let next: Readonly<Record<string, string>> | null = {}; next !== null; ) {
     const query: Readonly<Record<string, string>> = { ...first, prefix: of.prefix, 'encoding-type': 'url', ...next }
-    const bytes = await client.ask(
+    const page: ListedPage = await client.ask(
       { method: 'GET', key: null, query, headers: {}, body: null },
-      {
-        doing: `Cannot list "${of.prefix}" of bucket "${client.bucket}"`,
-        read: (reply) => readUpTo(reply, S3_DOCUMENT_BYTES_MAX),
-      },
+      { doing: `Cannot list "${of.prefix}" of bucket "${client.bucket}"`, read: readPage },
       cancel,
     )
-    const page = parseListing(bytes)
     yield* page.versions
     next = page.next
+  }
+}
+
+/** A page that cannot be read is as good as none: it is asked for again. */
+async function readPage(reply: IncomingMessage): Promise<ListedPage> {
+  const bytes = await readUpTo(reply, S3_DOCUMENT_BYTES_MAX)
+  try {
+    return parseListing(bytes)
+  } catch (error) {
+    throw new BadAnswer(messageOf(error), { cause: error })
   }
 }
 

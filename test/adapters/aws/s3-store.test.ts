@@ -101,6 +101,14 @@ describe('S3 store, failures that pass', () => {
     expect((await errorOf(store.get('k', cancel))).message).toContain('CRC-32')
   })
 
+  it('asks again for a page of a listing that is no XML', async () => {
+    await using at = await world()
+    const store = at.open()
+    await store.putIfAbsent({ key: 'k', bytes }, cancel)
+    at.server.faults = failing('ListObjectVersions', 1, { kind: 'error', status: 200, code: 'InternalError' })
+    expect(await Array.fromAsync(store.list('', cancel), ({ key }) => key)).toEqual(['k'])
+  })
+
   it('gives up a connection on which nothing moves', async () => {
     await using at = await world()
     const store = at.open({ idleMs: 60, attemptsMax: 3 })
