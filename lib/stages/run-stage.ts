@@ -6,6 +6,7 @@ import { advance, isBeforeCommit, type JobEvent } from '../model/advance.ts'
 import { cancelledJob, isCancelled } from '../model/cancel.ts'
 import type { Job } from '../model/job.ts'
 import type { JobMessage, JobStageKind, StageMessage } from '../model/message.ts'
+import type { Usage } from '../model/usage.ts'
 import { abandon } from './abandon.ts'
 import { alarm } from './alarm.ts'
 import { capture } from './capture.ts'
@@ -116,13 +117,28 @@ async function workOn(hold: JobHold, work: Work): Promise<void> {
     await sendNext(next, deps, { delayMs, signal: hold.signal })
     return
   }
-  const { events } = step
   const before = hold.job()
-  const move = (job: Job) => withUsage(withWake({ ...applied(job, events), claim: null }, deps, 0), used)
-  const next = await hold.update(move, hold)
+  const next = await moveJob(step.events, hold, { deps: { ...deps, log }, used })
   log.info('stage.done', { state: next.state, elapsedMs })
   await tellMove({ before, job: next }, { ...deps, log }, hold)
   await sendNext(next, deps, { delayMs: 0, signal: hold.signal })
+}
+
+/** What a stage brought may not fit the record. That is as it was then, and can still say so: trying again would bring the same. */
+async function moveJob(
+  events: readonly JobEvent[],
+  hold: JobHold,
+  { deps, used }: { readonly deps: StageDeps; readonly used: Usage },
+): Promise<Job> {
+  const moveBy = (some: readonly JobEvent[]) => (job: Job) =>
+    withUsage(withWake({ ...applied(job, some), claim: null }, deps, 0), used)
+  try {
+    return await hold.update(moveBy(events), hold)
+  } catch (error) {
+    if (!hasCode(error, 'state-record-too-large')) throw error
+    deps.log.error('stage.record-too-large', error)
+    return await hold.update(moveBy(givingUp(hold.job(), outcomeOfError(error), deps).events), hold)
+  }
 }
 
 function applied(job: Job, events: readonly JobEvent[]): Job {
