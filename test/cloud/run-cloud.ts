@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cancel } from '../../lib/base/time-limit.ts'
 import { GUEST_SECRET, guestPlace } from '../../local/demo-guests.ts'
+import { API_PARAMETERS } from './api-client.ts'
 import { faultPlan } from './fault-plan.ts'
 import { carryOut, type FaultResult } from './fault-runs.ts'
 import { makeRepository } from './kept-points.ts'
 import { unseenBy } from './sabotage.ts'
-import { type ScenarioResult, wholeStory } from './scenario.ts'
+import { RESTORE_BUCKET, type ScenarioResult, wholeStory } from './scenario.ts'
 import { openSite, type Site } from './site.ts'
 import { jobStoreOf } from './state-of.ts'
 import { type CloudSummary, noSummary, summaryWith } from './summary.ts'
@@ -74,11 +75,13 @@ async function scenario({ packaged, time, run, folder }: Around, cancel: Cancel)
   await using site = await openSite(
     {
       ...{ packaged, time, folder: join(folder, 'scenario'), simulator },
+      parameters: { ...API_PARAMETERS, RestoreTargets: `s3://${RESTORE_BUCKET}/restored/` },
       secrets: { 'coldframe/guest/demo-guests': GUEST_SECRET },
     },
     cancel,
   )
   run.say(`Deployed: ${site.cloud.functions.size} functions, ${site.cloud.sources.length} event sources`)
+  site.s3.addBucket(RESTORE_BUCKET)
   const result = await wholeStory(
     site,
     { say: run.say, guests: !isShort, burstBytes: isShort ? MiB / 2 : 6 * MiB },

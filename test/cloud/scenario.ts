@@ -12,6 +12,7 @@ import type { Run } from '../../lib/model/run.ts'
 import { runColdframe } from '../../local/coldframe.ts'
 import { policyText, storeScripts } from '../../local/demo-guests.ts'
 import { TEST_ENVIRONMENT } from '../kit/aws/identity.ts'
+import { refusalFaults, startByApi, untilDoneByApi } from './api-client.ts'
 import { PLAIN_POLICY, untilDone } from './backups.ts'
 import { applyPolicy, fireSchedule, nextRun, raiseAlarm } from './doors.ts'
 import { isAtRest } from './fault-runs.ts'
@@ -33,6 +34,8 @@ export type ScenarioOptions = Told & {
 /** Alarms of this name start a backup, and mark points that come after it. */
 const ALARM = 'Ransomware suspected'
 const ALARMED_VM = 'db-01'
+/** Where restores of the stack may write. */
+export const RESTORE_BUCKET = 'restored-images'
 
 const DOORS = `schedule: {cron: "0 22 * * *", timeZone: Europe/Berlin}
 alarms: {rules: [{alarm: "*ransom*", action: backup+quarantine}]}
@@ -53,21 +56,58 @@ export async function wholeStory(site: Site, options: ScenarioOptions, cancel: C
     jobs.push(...done)
     await site.simulator.letGuestsWrite(options.burstBytes, cancel)
   }
-  for (const what of ['full backup by a schedule', 'incremental backup by a schedule']) {
-    fireSchedule(site)
-    await follow('schedule', what)
-  }
+  const refusals = await refusalFaults(site, cancel)
+  await startByApi(site, '/v1/runs', { policy: guests ? 'demo' : 'plain' }, cancel)
+  await follow('api', 'full backup by the API')
+  fireSchedule(site)
+  await follow('schedule', 'incremental backup by a schedule')
   // The first pull only notes where vCenter's log ends: what was before is history.
   const { counts } = site.cloud.function('pull')
   const before = counts.invocations
   await site.cloud.run(() => counts.invocations > before + 1, { limitMs: 300_000 })
   await raiseAlarm(site, ALARMED_VM, ALARM, cancel)
   await follow('alarm', 'backup by an alarm of vCenter')
+  const restored = await restoreByApi(site, `${ALARMED_VM}@2`, jobs, cancel)
+  say(
+    `  restore of ${ALARMED_VM}@2 by the API: ${restored.length === 0 ? 'every image is what was frozen' : restored.join('; ')}`,
+  )
   await site.cloud.run(() => isAtRest(site), { limitMs: 3_600_000 })
   const known = await jobStoreOf(site.cloud).recentRuns({ limit: 100 }, cancel)
   const doubled = known.length === runs.length ? [] : [`${known.length} runs were started, not ${runs.length}`]
   const verdict = await judge(site, { jobs, buried: 0 }, cancel)
-  return { jobs, ...verdict, faults: [...verdict.faults, ...doubled, ...incrementalFaults(verdict.disks)] }
+  return {
+    jobs,
+    ...verdict,
+    faults: [...refusals, ...restored, ...verdict.faults, ...doubled, ...incrementalFaults(verdict.disks)],
+  }
+}
+
+/** Images that a task of the stack writes into another bucket, against what the simulator froze. @returns what is wrong */
+async function restoreByApi(
+  site: Site,
+  point: string,
+  jobs: readonly Job[],
+  cancel: Cancel,
+): Promise<readonly string[]> {
+  const target = `s3://${RESTORE_BUCKET}/restored/`
+  const id = await startByApi(site, '/v1/restores', { point, target }, cancel)
+  const ended = await untilDoneByApi(site, `/v1/restores/${id}`, cancel)
+  const outcome = JSON.stringify(ended['outcome'])
+  if (!outcome.includes('"kind":"success"')) return [`The restore ended as ${outcome}`]
+  const names = jobs.flatMap(({ vm, capture }) =>
+    vm.name === ALARMED_VM && capture !== null ? [capture.snapshotName] : [],
+  )
+  const frozen = (await site.simulator.frozen(cancel)).find(({ snapshot }) => snapshot === names[1])
+  const images = [...(site.s3.buckets.get(RESTORE_BUCKET)?.objects.values() ?? [])].map(([newest]) =>
+    createHash('sha256')
+      .update(newest?.bytes ?? '')
+      .digest('hex'),
+  )
+  const expected = frozen?.disks.map(({ sha256 }) => sha256) ?? []
+  const isSame = expected.length > 0 && images.toSorted().join() === expected.toSorted().join()
+  return isSame
+    ? []
+    : [`${images.length} images were restored; they are not the ${expected.length} disks that were frozen`]
 }
 
 /** By the command line, as a user makes it: a passphrase opens it, and the stack's key. */

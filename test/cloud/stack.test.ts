@@ -31,7 +31,7 @@ function openWith(parameters: Readonly<Record<string, string>>): Promise<Cloud> 
 
 describe('the generated template', () => {
   it.each([
-    ['by itself', { Webhooks: 'on' }],
+    ['by itself', { NotifyEmail: 'ops@example.com' }],
     ['with a JWT', { ApiAuth: 'jwt', JwtIssuer: 'https://issuer.example', JwtAudience: 'coldframe' }],
     [
       'in a network, a bucket and with a key that are there',

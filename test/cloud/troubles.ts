@@ -110,7 +110,7 @@ export const strangeEvents: Trouble = ({ cloud, mischief }) => {
   })
   mischief.events = (event) => {
     count += 2
-    return [strange(event, 'ecs-svc/1234567890'), strange(event, `m/${'0'.repeat(32)}/1`), event]
+    return [strange(event, 'ecs-svc/1234567890'), strange(event, `coldframe/move/${'0'.repeat(32)}/1/token`), event]
   }
   return () => `${count} events of tasks that nobody knows, to ${cloud.functions.size} functions`
 }
