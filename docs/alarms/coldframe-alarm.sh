@@ -30,7 +30,7 @@ plain() {
 # "name" "value" … as a JSON object of texts.
 json() {
   if command -v jq >/dev/null 2>&1; then
-    jq -nc '[$ARGS.positional | _nwise(2) | {key: .[0], value: .[1]}] | from_entries' --args "$@" && return
+    jq -nc '[$ARGS.positional | _nwise(2) | {key: .[0], value: .[1]}] | from_entries' --args "$@" 2>/dev/null && return
   fi
   separator='{'
   while [ $# -gt 1 ]; do
