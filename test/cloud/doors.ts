@@ -1,6 +1,7 @@
 // The ways a run starts in a site: a policy is applied as its role does it, its schedule fires as EventBridge Scheduler makes it fire, and
 // vCenter raises an alarm that is pulled.
 
+import { createHmac } from 'node:crypto'
 import { schedulerSchedules } from '../../lib/adapters/aws/schedules.ts'
 import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { systemClock } from '../../lib/base/clock.ts'
@@ -49,6 +50,41 @@ export async function raiseAlarm({ simulator }: Site, vm: string, name: string, 
   const url = new URL(`/machines/${vm}/raise-alarm`, simulator.started.controlUrl)
   const response = await fetch(url, { method: 'POST', body: JSON.stringify({ name }), signal })
   if (!response.ok) throw new Error(`The simulator refused an alarm: ${await response.text()}`)
+}
+
+/** A secret of the webhook's door for vCenter's alarm script, and the name it has in Secrets Manager. */
+const WEBHOOK_KEY = 'a-key-of-the-door-0001'
+export const WEBHOOK_SECRET = { 'coldframe/door/vcenter-script': JSON.stringify({ hmac: [WEBHOOK_KEY] }) }
+
+/** As vCenter's alarm script tells it: signed, with a time stamp. @returns the status of the answer */
+export async function postAlarm(
+  { cloud }: Site,
+  alarm: { readonly vm: string; readonly name: string; readonly key?: string },
+  { signal }: Cancel,
+): Promise<number> {
+  const body = JSON.stringify({
+    source: 'vcenter-script',
+    alarmName: alarm.name,
+    targetName: alarm.vm,
+    from: 'Green',
+    to: 'Red',
+  })
+  const timestamp = String(Math.floor(cloud.time.nowMs() / 1000))
+  const signature = createHmac('sha256', alarm.key ?? WEBHOOK_KEY)
+    .update(`${timestamp}.${body}`)
+    .digest('hex')
+  const response = await fetch(`${cloud.api.url}/alarms/vcenter-script`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'x-coldframe-timestamp': timestamp,
+      'x-coldframe-signature': `v1=${signature}`,
+    },
+    body,
+    signal,
+  })
+  await response.arrayBuffer()
+  return response.status
 }
 
 /** Works until this door has started a run beyond those that are known. */

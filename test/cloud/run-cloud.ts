@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Cancel } from '../../lib/base/time-limit.ts'
 import { GUEST_SECRET, guestPlace } from '../../local/demo-guests.ts'
 import { API_PARAMETERS } from './api-client.ts'
+import { WEBHOOK_SECRET } from './doors.ts'
 import { faultPlan } from './fault-plan.ts'
 import { carryOut, type FaultResult } from './fault-runs.ts'
 import { makeRepository } from './kept-points.ts'
@@ -76,7 +77,7 @@ async function scenario({ packaged, time, run, folder }: Around, cancel: Cancel)
     {
       ...{ packaged, time, folder: join(folder, 'scenario'), simulator },
       parameters: { ...API_PARAMETERS, RestoreTargets: `s3://${RESTORE_BUCKET}/restored/` },
-      secrets: { 'coldframe/guest/demo-guests': GUEST_SECRET },
+      secrets: { 'coldframe/guest/demo-guests': GUEST_SECRET, ...WEBHOOK_SECRET },
     },
     cancel,
   )

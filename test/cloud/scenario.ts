@@ -14,7 +14,7 @@ import { policyText, storeScripts } from '../../local/demo-guests.ts'
 import { TEST_ENVIRONMENT } from '../kit/aws/identity.ts'
 import { refusalFaults, startByApi, untilDoneByApi } from './api-client.ts'
 import { PLAIN_POLICY, untilDone } from './backups.ts'
-import { applyPolicy, fireSchedule, nextRun, raiseAlarm } from './doors.ts'
+import { applyPolicy, fireSchedule, nextRun, postAlarm, raiseAlarm } from './doors.ts'
 import { isAtRest } from './fault-runs.ts'
 import { type ComparedDisk, openStore } from './kept-points.ts'
 import type { Site } from './site.ts'
@@ -56,17 +56,20 @@ export async function wholeStory(site: Site, options: ScenarioOptions, cancel: C
     jobs.push(...done)
     await site.simulator.letGuestsWrite(options.burstBytes, cancel)
   }
-  const refusals = await refusalFaults(site, cancel)
+  const refusals = [...(await refusalFaults(site, cancel))]
   await startByApi(site, '/v1/runs', { policy: guests ? 'demo' : 'plain' }, cancel)
   await follow('api', 'full backup by the API')
   fireSchedule(site)
   await follow('schedule', 'incremental backup by a schedule')
-  // The first pull only notes where vCenter's log ends: what was before is history.
-  const { counts } = site.cloud.function('pull')
-  const before = counts.invocations
-  await site.cloud.run(() => counts.invocations > before + 1, { limitMs: 300_000 })
-  await raiseAlarm(site, ALARMED_VM, ALARM, cancel)
-  await follow('alarm', 'backup by an alarm of vCenter')
+  const forged = await postAlarm(site, { vm: ALARMED_VM, name: ALARM, key: 'a-key-of-nobody-at-all' }, cancel)
+  const told = await postAlarm(site, { vm: ALARMED_VM, name: ALARM }, cancel)
+  await follow('alarm', `backup by an alarm that came in by HTTP (${told})`)
+  if (guests) {
+    await untilPulled(site)
+    await raiseAlarm(site, 'web-01', ALARM, cancel)
+    await follow('alarm', "backup by an alarm of vCenter's event log")
+  }
+  if (forged !== 401) refusals.push(`An alarm with a forged signature is answered with ${forged}`)
   const restored = await restoreByApi(site, `${ALARMED_VM}@2`, jobs, cancel)
   say(
     `  restore of ${ALARMED_VM}@2 by the API: ${restored.length === 0 ? 'every image is what was frozen' : restored.join('; ')}`,
@@ -80,6 +83,13 @@ export async function wholeStory(site: Site, options: ScenarioOptions, cancel: C
     ...verdict,
     faults: [...refusals, ...restored, ...verdict.faults, ...doubled, ...incrementalFaults(verdict.disks)],
   }
+}
+
+/** The first pull only notes where vCenter's log ends: what was before is history. */
+async function untilPulled({ cloud }: Site): Promise<void> {
+  const { counts } = cloud.function('pull')
+  const before = counts.invocations
+  await cloud.run(() => counts.invocations > before + 1, { limitMs: 300_000 })
 }
 
 /** Images that a task of the stack writes into another bucket, against what the simulator froze. @returns what is wrong */

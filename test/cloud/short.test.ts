@@ -30,7 +30,7 @@ it('the packaged stack backs up and restores on this machine, in a calm and in t
   expect(data?.summary).toMatchObject({ isEqual: true, disks: 9 })
   // One mover a backup, one more for the one that was killed, and the restore.
   expect(data?.summary.tasks).toBe(8)
-  expect(data?.summary.invocations).toMatchObject({ schedule: 2, alarm: 1 })
+  expect(data?.summary.invocations).toMatchObject({ schedule: 2, alarm: 1, webhook: 2 })
   expect(data?.summary.duplicates).toBeGreaterThan(5)
   expect(data?.summary.deaths).toBeGreaterThanOrEqual(7)
 })
