@@ -2,14 +2,14 @@
 
 import type { AlarmRecord } from '../lib/model/alarm.ts'
 import type { Answer } from './answer.ts'
-import { openHomeIfThere } from './context.ts'
+import { openRecordsIfThere } from './context.ts'
 import { readSettings } from './settings.ts'
 import { printable, shortTime, table } from './terminal.ts'
 import type { World } from './world.ts'
 
 export async function alarms({ limit }: { readonly limit: number }, world: World): Promise<Answer> {
   const settings = await readSettings(world, [])
-  using local = await openHomeIfThere(settings, world)
+  using local = await openRecordsIfThere(settings, world)
 
   const records = local === null ? [] : await local.jobStore.recentAlarms({ limit }, world)
   return { data: { alarms: records }, text: records.length === 0 ? 'No alarms yet\n' : textOf(records), fault: null }

@@ -12,6 +12,7 @@ import { openObjectStore } from '../lib/compose/object-stores.ts'
 import { threadReaders } from '../lib/compose/restore-threads.ts'
 import { siblingEntry } from '../lib/compose/sibling-entry.ts'
 import { workUntil } from '../lib/compose/work-until.ts'
+import type { JobStore } from '../lib/ports/job-store.ts'
 import type { ObjectStore } from '../lib/ports/object-store.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import type { RangeReaders } from '../lib/restore/restore-disk.ts'
@@ -54,6 +55,24 @@ function refuseElsewhere(world: World): void {
     kind: 'refused',
     hint: 'The engine on AWS goes on, looks for what was left behind and removes it by itself; leave COLDFRAME_ENGINE out for this machine',
   })
+}
+
+export type Records = Disposable & { readonly jobStore: JobStore }
+
+/**
+ * The records of the engine, wherever it is: a stack's with the rights of who asks (COLDFRAME_TABLE).
+ * @returns null when nothing was ever backed up from this home
+ */
+export async function openRecordsIfThere(settings: Settings, world: World): Promise<Records | null> {
+  if (!isElsewhere(world)) return openHomeIfThere(settings, world)
+  // Loaded when it is needed: the clients of AWS take their time.
+  const { openAwsRecords } = await import('../lib/compose/aws-policies.ts')
+  return { jobStore: openAwsRecords(world.environment), [Symbol.dispose]: () => undefined }
+}
+
+/** The same; on this machine they are made when there are none. */
+export async function openRecords(settings: Settings, world: World): Promise<Records> {
+  return (await openRecordsIfThere(settings, world)) ?? (await openHome(settings, world))
 }
 
 /** @throws BackupError `repository-missing`, `repository-key`, `repository-version` */

@@ -9,7 +9,7 @@ import type { JobStore, Page } from '../lib/ports/job-store.ts'
 import { parseDuration } from '../lib/wire/policy-scalars.ts'
 import { parsePrices } from '../lib/wire/prices.ts'
 import type { Answer } from './answer.ts'
-import { openHomeIfThere } from './context.ts'
+import { openRecordsIfThere } from './context.ts'
 import { readSettings, readText } from './settings.ts'
 import { table } from './terminal.ts'
 import type { World } from './world.ts'
@@ -34,7 +34,7 @@ export async function cost(options: CostOptions, world: World): Promise<Answer> 
     throw usageFault(`--since must be a time such as "30d" or "12h", not ${quote(options.since)}`)
   const prices = await readPrices(options, world)
   const settings = await readSettings(world, [])
-  using state = await openHomeIfThere(settings, world)
+  using state = await openRecordsIfThere(settings, world)
 
   const fromMs = world.clock.nowMs() - sinceMs
   const jobs = state === null ? [] : await jobsSince(fromMs, state.jobStore, world)

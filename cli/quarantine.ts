@@ -11,7 +11,7 @@ import { annotatePoint } from '../lib/repository/annotations.ts'
 import type { Repository } from '../lib/repository/repository.ts'
 import { rememberVm, vmHistoryOf } from '../lib/stages/vm-history.ts'
 import type { Answer } from './answer.ts'
-import { openHome, openRepository } from './context.ts'
+import { openRecords, openRepository } from './context.ts'
 import { readSettings } from './settings.ts'
 import { printable } from './terminal.ts'
 import type { World } from './world.ts'
@@ -26,7 +26,7 @@ const JOBS_MAX = 1_000
 
 export async function quarantine({ vm: name, lift }: QuarantineCommand, world: World): Promise<Answer> {
   const settings = await readSettings(world, ['repository'])
-  using local = await openHome(settings, world)
+  using local = await openRecords(settings, world)
 
   const { jobStore } = local
   // Before the first backup there is none.

@@ -25,3 +25,8 @@ export function openAwsScripts(environment: Environment): AwsPolicies['scripts']
   const settings = parseAwsSettings(environment)
   return openBucket(needed(settings, 'repository'), { environment, clock: systemClock, random: systemRandom })
 }
+
+/** The stack's records, for commands that read them, and for marks on VMs. */
+export function openAwsRecords(environment: Environment): AwsPolicies['jobStore'] {
+  return openAwsPorts(environment).jobStore
+}

@@ -84,7 +84,7 @@ const matrix: readonly Row[] = [
   ['add a pack', () => put('p/00/a'), ['MoverTaskRole']],
   ['add a metadata pack', () => put('m/00/a'), ['MoverTaskRole']],
   ['leave a candidate', () => put('s/job#1/candidate'), ['MoverTaskRole']],
-  ['annotate a point', () => put('a/vm/1/1'), ['CommitRole', 'FinishRole', 'OperateTaskRole']],
+  ['annotate a point', () => put('a/vm/1/1'), ['CommitRole', 'FinishRole', 'OperateTaskRole', 'QuarantineRole']],
   ['add settings', () => put('repo/2.json'), ['SetupRole']],
   ['add a wrap of the key', () => put('keys/k/2.json'), ['SetupRole']],
   ['store a script', () => put('scripts/a.tgz'), ['PolicyRole']],
@@ -102,7 +102,7 @@ const matrix: readonly Row[] = [
 
   // Who can read backups needs the bucket and the key.
   ['read a pack', () => ({ action: 's3:GetObject', resource: object('p/00/a') }), readers],
-  ['read a point', () => ({ action: 's3:GetObject', resource: object('r/vm/1.rp') }), readers],
+  ['read a point', () => ({ action: 's3:GetObject', resource: object('r/vm/1.rp') }), [...readers, 'QuarantineRole']],
   [
     'open the master key',
     () => ({ action: 'kms:Decrypt', resource: policies.arn('WrapKey'), context: forRepository }),
@@ -173,6 +173,11 @@ const matrix: readonly Row[] = [
     'ask for a restore',
     () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('operation#1') }),
     [...stateWriters, 'ApiRole'],
+  ],
+  [
+    'take a mark off a VM',
+    () => ({ action: 'dynamodb:PutItem', resource: policies.arn('StateTable'), context: record('vm#1') }),
+    [...stateWriters, 'QuarantineRole'],
   ],
   [
     'take places',
@@ -265,6 +270,11 @@ const matrix: readonly Row[] = [
     'start a run',
     () => ({ action: 'sqs:SendMessage', resource: policies.arn('PlanQueue') }),
     ['PlanRole', 'AbandonRole', 'AlarmRole', 'StartRole', 'WatchRole', 'ApiRole'],
+  ],
+  [
+    'leave something for people',
+    () => ({ action: 'sqs:SendMessage', resource: policies.arn('BuriedQueue') }),
+    ['StartRole', 'ScheduleRole'],
   ],
   ['take what is for people', () => ({ action: 'sqs:ReceiveMessage', resource: policies.arn('BuriedQueue') }), []],
   ['empty a queue', () => ({ action: 'sqs:PurgeQueue', resource: policies.arn('CommitQueue') }), []],

@@ -64,7 +64,7 @@ describe('restoreDisk()', () => {
       passed: async (...args: Parameters<NonNullable<typeof target.passed>>) => target.passed?.(...args),
       commit: async (...args: Parameters<typeof target.commit>) => {
         // Two of the three parts are whole by now, and on their way.
-        await vi.waitUntil(() => [...bucket.uploads.values()][0]?.parts.size === 2)
+        await vi.waitUntil(() => [...bucket.uploads.values()][0]?.parts.size === 2, { timeout: 20_000 })
         await target.commit(...args)
       },
       [Symbol.asyncDispose]: async () => undefined,

@@ -127,7 +127,7 @@ describe('the packaged stack', () => {
 })
 
 describe('the bundles', () => {
-  // Limits of decision 018; what was measured is there.
+  // Limits of decision 022; what was measured is there.
   it('are small: what is packaged, and what is read before the first message', async () => {
     for (const { name, zipBytes, startBytes } of measureAll(root, 0)) {
       expect(zipBytes, name).toBeLessThan(1_000 * 1024)
