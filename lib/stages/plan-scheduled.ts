@@ -28,7 +28,8 @@ export async function chooseScheduled(run: Run, vms: readonly VmSummary[], call:
   const nowMs = call.deps.clock.nowMs()
   if (!isWindowOpen(policy, nowMs)) {
     const message = `Policy "${policy.name}" was to start at ${run.scheduledAt ?? run.requestedAt}, and its window closed before its VMs were listed`
-    return { kind: 'skip', outcome: skipped('window-closed', message), leftOut: [] }
+    const hint = 'The next start comes at its time; a wider window, or "coldframe backup --policy", starts it now'
+    return { kind: 'skip', outcome: skipped('window-closed', message, hint), leftOut: [] }
   }
   const busy = await busyVms(run, call)
   const coalesced = vms.filter(({ vmId }) => busy.has(vmId))
@@ -83,13 +84,19 @@ function leftOutOf(code: string, message: string, vms: readonly VmSummary[]): Le
 }
 
 function nothingToStart({ policy }: Run, coalesced: number): Outcome {
-  if (coalesced === 0) return skipped('not-due', `No VM of policy "${policy.name}" is due yet`)
+  if (coalesced === 0)
+    return skipped(
+      'not-due',
+      `No VM of policy "${policy.name}" is due yet`,
+      'Nothing is to be done: it is looked at again',
+    )
   const message = `An earlier run of policy "${policy.name}" still works on ${coalesced === 1 ? 'its VM' : `${coalesced} of its VMs`}: nothing was started twice`
-  return skipped('coalesced', message)
+  const hint = '"coldframe jobs" shows what that run waits for; the next start comes at its time'
+  return skipped('coalesced', message, hint)
 }
 
-function skipped(code: string, message: string): Outcome {
-  return { kind: 'skipped', code, message, hint: null }
+function skipped(code: string, message: string, hint: string): Outcome {
+  return { kind: 'skipped', code, message, hint }
 }
 
 function compare<Value extends string | number>(a: Value, b: Value): number {
