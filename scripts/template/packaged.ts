@@ -15,7 +15,13 @@ export type Packaged = { readonly template: Template; readonly path: string }
 export async function packageStack(root: string, folder: string): Promise<Packaged> {
   const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
   // A proxy that is not there: any call to the network fails.
-  const nowhere = { HOME: folder, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9', CI: 'true' }
+  const nowhere = {
+    HOME: folder,
+    HTTPS_PROXY: 'http://127.0.0.1:9',
+    HTTP_PROXY: 'http://127.0.0.1:9',
+    CI: 'true',
+    COLDFRAME_BUNDLES: 'made',
+  }
   const program = join(root, 'node_modules', 'serverless', 'bin', 'serverless.js')
   const child = spawn(process.execPath, [program, 'package', '--package', join(folder, 'package')], {
     cwd: root,

@@ -54,7 +54,13 @@ export async function packageInto(folder: string, root: string): Promise<Package
   await bundle(root, { entries: findEntries(root), folder: join(folder, 'build') })
   await writeFile(join(folder, 'build', 'package.json'), await readFile(join(root, 'package.json')))
   const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
-  const nowhere = { HOME: folder, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9', CI: 'true' }
+  const nowhere = {
+    HOME: folder,
+    HTTPS_PROXY: 'http://127.0.0.1:9',
+    HTTP_PROXY: 'http://127.0.0.1:9',
+    CI: 'true',
+    COLDFRAME_BUNDLES: 'made',
+  }
   const program = join(root, 'node_modules', 'serverless', 'bin', 'serverless.js')
   const child = spawn(process.execPath, [program, 'package'], {
     cwd: folder,
