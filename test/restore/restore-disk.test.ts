@@ -63,8 +63,8 @@ describe('restoreDisk()', () => {
       write: (...args: Parameters<typeof target.write>) => target.write(...args),
       passed: async (...args: Parameters<NonNullable<typeof target.passed>>) => target.passed?.(...args),
       commit: async (...args: Parameters<typeof target.commit>) => {
-        // Two of the three parts are whole by now, and on their way.
-        await vi.waitUntil(() => [...bucket.uploads.values()][0]?.parts.size === 2, { timeout: 20_000 })
+        // Parts are whole by now, and on their way; how many depends on whose ranges came last.
+        await vi.waitUntil(() => ([...bucket.uploads.values()][0]?.parts.size ?? 0) >= 1, { timeout: 20_000 })
         await target.commit(...args)
       },
       [Symbol.asyncDispose]: async () => undefined,
