@@ -2,7 +2,7 @@
 // not among it: that is said in the repository.
 
 import { BackupError } from '../lib/base/errors.ts'
-import { formatBytes } from '../lib/base/text.ts'
+import { ascending, formatBytes } from '../lib/base/text.ts'
 import type { PointDocument } from '../lib/wire/api/documents.ts'
 import type { Answer } from './answer.ts'
 import { engineOf } from './open-engine.ts'
@@ -21,9 +21,7 @@ export async function notedPoints(
     })
   }
   const noted = await engineOf(world).points(vm ?? null)
-  const points = noted.toSorted(
-    (a, b) => compareText(a.vm, b.vm) || compareText(a.vmId, b.vmId) || a.sequence - b.sequence,
-  )
+  const points = noted.toSorted((a, b) => ascending(a.vm, b.vm) || ascending(a.vmId, b.vmId) || a.sequence - b.sequence)
   if (vm !== undefined && points.length === 0) {
     throw new BackupError(`No restore point of VM "${vm}" is noted`, {
       code: 'vm-not-found',
@@ -52,8 +50,4 @@ function textOf(points: readonly PointDocument[]): string {
     formatBytes(point.storedBytes),
   ])
   return table(columns, rows)
-}
-
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
 }

@@ -1,4 +1,4 @@
-// Sizes, rates and times as people read them, and near matches of a mistyped name.
+// Sizes, rates and times as people read them, near matches of a mistyped name, and the order of names.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
@@ -24,13 +24,18 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
 }
 
+/** For toSorted(): text by its UTF-16 code units, whatever the language; Infinity has its place among numbers. */
+export function ascending<Value extends string | number>(left: Value, right: Value): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
 /** Up to three of `names` that are closest to `wanted` by edit distance, nearest first; far ones are left out. */
 export function nearNames(wanted: string, names: readonly string[]): readonly string[] {
   const limit = Math.max(2, Math.ceil(wanted.length / 3))
   return names
     .map((name) => ({ name, distance: editDistance(wanted.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, distance }) => distance <= limit || name.toLowerCase().includes(wanted.toLowerCase()))
-    .toSorted((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+    .toSorted((a, b) => a.distance - b.distance || ascending(a.name, b.name))
     .slice(0, 3)
     .map(({ name }) => name)
 }

@@ -1,5 +1,6 @@
 // Lists of the HTTP API: a page by a cursor, which holds the place of its last item, so that what is added meanwhile moves nothing.
 
+import { ascending } from '../base/text.ts'
 import type { Page } from '../ports/job-store.ts'
 import { encodeCursor, type Place, parseCursor } from '../wire/api/cursor.ts'
 import { pageQuery } from '../wire/api/requests.ts'
@@ -43,15 +44,11 @@ export function pageOfAll<Item>(
   return all
     .map((item) => ({ item, place: placeOf(item) }))
     .filter(({ place }) => isAfter(place))
-    .toSorted((a, b) => compareText(b.place.at, a.place.at) || compareText(b.place.id, a.place.id))
+    .toSorted((a, b) => ascending(b.place.at, a.place.at) || ascending(b.place.id, a.place.id))
     .slice(0, limit)
     .map(({ item }) => item)
 }
 
 function limitOf({ limit }: Query): number {
   return limit ?? LIMIT
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

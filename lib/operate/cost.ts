@@ -1,5 +1,6 @@
 // What backups have cost: jobs summed by VM, policy, run, job or day, priced by a table.
 
+import { ascending } from '../base/text.ts'
 import type { Job } from '../model/job.ts'
 import { type CostPart, costOf, type PriceTable, storageCostOf } from '../model/prices.ts'
 import { addUsage, NO_USAGE, type Usage } from '../model/usage.ts'
@@ -43,7 +44,7 @@ export function reportCost(
   }
   const rows = [...groups.values()].map((group) => rowOf(group, { ...nameOf(group, by), prices }))
   const order = (a: CostRow, b: CostRow) =>
-    by === 'day' ? compareText(a.key, b.key) : b.costUsd - a.costUsd || compareText(a.name, b.name)
+    by === 'day' ? ascending(a.key, b.key) : b.costUsd - a.costUsd || ascending(a.name, b.name)
   return { prices, rows: rows.toSorted(order), total: rowOf(jobs, { key: 'total', name: 'total', prices }) }
 }
 
@@ -75,7 +76,7 @@ function groupOf(job: PaidJob, by: CostGroup): Name {
 
 /** The newest name of a VM that was renamed. */
 function nameOf(group: readonly PaidJob[], by: CostGroup): Name {
-  const newest = group.toSorted((a, b) => compareText(b.times.createdAt, a.times.createdAt))[0]
+  const newest = group.toSorted((a, b) => ascending(b.times.createdAt, a.times.createdAt))[0]
   return newest === undefined ? { key: '', name: '' } : groupOf(newest, by)
 }
 
@@ -95,8 +96,4 @@ function rowOf(jobs: readonly PaidJob[], { key, name, prices }: Name & { readonl
     parts,
     storageUsdMonth: storageCostOf(storedBytes, prices),
   }
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -1,5 +1,6 @@
 // A restore point as it is shown: the same facts for people and for scripts.
 
+import { ascending } from '../base/text.ts'
 import { suspicionsOf } from '../model/annotation.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { PointId, VmId } from '../model/ids.ts'
@@ -113,11 +114,6 @@ export function viewUnreadable({ ref, error }: UnreadablePoint): UnreadableView 
 /** By the VM's name, then its id, then ascending by sequence: the order in which points are shown. */
 export function sortPoints(points: readonly PointView[]): readonly PointView[] {
   return points.toSorted(
-    (left, right) =>
-      compareText(left.vm, right.vm) || compareText(left.vmId, right.vmId) || left.sequence - right.sequence,
+    (left, right) => ascending(left.vm, right.vm) || ascending(left.vmId, right.vmId) || left.sequence - right.sequence,
   )
-}
-
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
 }

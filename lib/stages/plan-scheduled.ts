@@ -1,6 +1,7 @@
 // Which of a policy's VMs a scheduled run starts: not those that a job of the policy still works on, and with an RPO only those that are due.
 
 import { forEachBounded } from '../base/concurrency.ts'
+import { ascending } from '../base/text.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -49,7 +50,7 @@ export async function chooseScheduled(run: Run, vms: readonly VmSummary[], call:
   ].filter(({ count }) => count > 0)
   if (due.length === 0) return { kind: 'skip', outcome: nothingToStart(run, coalesced.length), leftOut }
   if (rpoMs === null) return { kind: 'start', vms: due, leftOut }
-  const first = due.toSorted((a, b) => compare(dueByMs(historyOf(a), rpoMs), dueByMs(historyOf(b), rpoMs)))
+  const first = due.toSorted((a, b) => ascending(dueByMs(historyOf(a), rpoMs), dueByMs(historyOf(b), rpoMs)))
   return { kind: 'start', vms: first, leftOut }
 }
 
@@ -79,7 +80,7 @@ async function readHistories(
 }
 
 function leftOutOf(code: string, message: string, vms: readonly VmSummary[]): LeftOut {
-  const names = vms.map(({ name }) => name).toSorted((a, b) => compare(a, b))
+  const names = vms.map(({ name }) => name).toSorted(ascending)
   return { code, message, count: vms.length, names: names.slice(0, LEFT_OUT_NAMES_MAX) }
 }
 
@@ -97,8 +98,4 @@ function nothingToStart({ policy }: Run, coalesced: number): Outcome {
 
 function skipped(code: string, message: string, hint: string): Outcome {
   return { kind: 'skipped', code, message, hint }
-}
-
-function compare<Value extends string | number>(a: Value, b: Value): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

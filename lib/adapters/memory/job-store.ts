@@ -1,6 +1,7 @@
 // The job store in memory: for tests and for programs that need no tomorrow.
 
 import { assert } from '../../base/errors.ts'
+import { ascending } from '../../base/text.ts'
 import { type AlarmRecord, alarmDueAtMs } from '../../model/alarm.ts'
 import type { DoorState } from '../../model/door-state.ts'
 import type { GuestTrust } from '../../model/guest.ts'
@@ -76,7 +77,7 @@ export function memoryJobStore(): JobStore {
     },
     async listPolicies({ signal }) {
       signal.throwIfAborted()
-      return [...policies.values()].map(({ value }) => value).toSorted((a, b) => compareText(a.name, b.name))
+      return [...policies.values()].map(({ value }) => value).toSorted((a, b) => ascending(a.name, b.name))
     },
   }
 }
@@ -99,8 +100,8 @@ function pageOf<Value>(
 ): readonly Value[] {
   return [...map]
     .map(([id, { value }]) => ({ id, at: timeOf(value), value }))
-    .filter(({ at, id }) => after === undefined || compareText(at, after.at) < 0 || (at === after.at && id < after.id))
-    .toSorted((a, b) => compareText(b.at, a.at) || compareText(b.id, a.id))
+    .filter(({ at, id }) => after === undefined || ascending(at, after.at) < 0 || (at === after.at && id < after.id))
+    .toSorted((a, b) => ascending(b.at, a.at) || ascending(b.id, a.id))
     .slice(0, limit)
     .map(({ value }) => value)
 }
@@ -125,8 +126,4 @@ function records<Id extends string, Value>(map: Map<Id, Versioned<Value>>): Reco
       return 'replaced'
     },
   }
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -1,6 +1,7 @@
 // An object store in memory: for tests and simulations. Gives and takes copies, as a real one does.
 
 import { type Clock, isoTime } from '../../base/clock.ts'
+import { ascending } from '../../base/text.ts'
 import type { ObjectFacts, ObjectStore } from '../../ports/object-store.ts'
 import { checkObjectKey, checkObjectPrefix, objectMissing, objectShort } from '../../wire/repository/object-key.ts'
 
@@ -50,15 +51,11 @@ export function memoryObjectStore(options: { readonly clock: Pick<Clock, 'nowMs'
       checkObjectPrefix(prefix)
       signal.throwIfAborted()
       // Keys are ASCII: the order of UTF-16 units is the order of UTF-8 bytes.
-      for (const key of [...objects.keys()].filter((candidate) => candidate.startsWith(prefix)).toSorted(compareText)) {
+      for (const key of [...objects.keys()].filter((candidate) => candidate.startsWith(prefix)).toSorted(ascending)) {
         signal.throwIfAborted()
         const facts = factsOf(key)
         if (facts !== null) yield facts
       }
     },
   }
-}
-
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
 }

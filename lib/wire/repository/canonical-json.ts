@@ -1,6 +1,7 @@
 // JSON with one spelling: members in ascending order of their names, no white space, so that equal values are equal bytes.
 
 import { assert } from '../../base/errors.ts'
+import { ascending } from '../../base/text.ts'
 
 type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [name: string]: Json }
 
@@ -18,6 +19,6 @@ function write(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(write).join(',')}]`
   assert(typeof value === 'object', 'a stored value is JSON')
   const members = Object.entries(value).filter(([, member]) => member !== undefined)
-  members.sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0))
+  members.sort(([left], [right]) => ascending(left, right))
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${write(member)}`).join(',')}}`
 }
