@@ -12,17 +12,19 @@ import type { TrackingFault } from './tracking-fault.ts'
 import type { JobUsage, Usage } from './usage.ts'
 import type { PowerState, VmConfig, VmDisk } from './vm.ts'
 
-export type JobState =
-  | 'waiting'
-  | 'preparing'
-  | 'capturing'
-  | 'captured'
-  | 'transferring'
-  | 'transferred'
-  | 'committed'
-  | 'releasing'
-  | 'finishing'
-  | 'done'
+export const JOB_STATES = [
+  'waiting',
+  'preparing',
+  'capturing',
+  'captured',
+  'transferring',
+  'transferred',
+  'committed',
+  'releasing',
+  'finishing',
+  'done',
+] as const
+export type JobState = (typeof JOB_STATES)[number]
 
 /** Who works on the job now. A lapsed claim may be taken over. */
 export type Claim = { readonly stage: JobStageKind | 'abandon'; readonly invocation: string; readonly untilMs: number }

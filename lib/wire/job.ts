@@ -6,7 +6,7 @@ import { BackupError } from '../base/errors.ts'
 import type { Footing } from '../model/admission.ts'
 import type { GradeRecord } from '../model/grade.ts'
 import type { GuestTrust } from '../model/guest.ts'
-import type { Attempt, Capture, Claim, Debt, Job } from '../model/job.ts'
+import { type Attempt, type Capture, type Claim, type Debt, JOB_STATES, type Job } from '../model/job.ts'
 import type { Notice, Outcome } from '../model/outcome.ts'
 import type { Resource } from '../model/places.ts'
 import type { DiskAudit, ExcludedDisk } from '../model/point.ts'
@@ -106,18 +106,7 @@ const job = z.strictObject({
   groups: z.array(z.string()).default([]),
   full: z.boolean(),
   attempt: attemptNumber,
-  state: z.enum([
-    'waiting',
-    'preparing',
-    'capturing',
-    'captured',
-    'transferring',
-    'transferred',
-    'committed',
-    'releasing',
-    'finishing',
-    'done',
-  ]),
+  state: z.enum(JOB_STATES),
   claim: claim.nullable(),
   nextStage: jobStage.nullable(),
   wakeAtMs: z.number().nullable(),

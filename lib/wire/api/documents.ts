@@ -1,6 +1,7 @@
 // What the HTTP API answers: the schema of every document. Clients may meet fields that they do not know; they leave them alone.
 
 import * as z from 'zod'
+import { JOB_STATES } from '../../model/job.ts'
 
 const time = z.iso.datetime().describe('ISO 8601, UTC')
 const count = z.int().min(0)
@@ -52,18 +53,7 @@ export const jobDocument = z.object({
   runId: id,
   vm: z.object({ name: z.string(), vmId: z.string(), moref: z.string() }),
   policy: z.string(),
-  state: z.enum([
-    'waiting',
-    'preparing',
-    'capturing',
-    'captured',
-    'transferring',
-    'transferred',
-    'committed',
-    'releasing',
-    'finishing',
-    'done',
-  ]),
+  state: z.enum(JOB_STATES),
   outcome: outcome.nullable(),
   pointId: id.nullable().describe('Only once the restore point is written'),
   sequence: z.int().min(1).nullable(),
