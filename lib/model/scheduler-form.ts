@@ -1,5 +1,6 @@
 // A schedule in the words of EventBridge Scheduler, or why it has none for it. Pure.
 
+import { BackupError } from '../base/errors.ts'
 import { schedulerExpression } from './cron.ts'
 
 export type SchedulerForm = {
@@ -30,4 +31,15 @@ export function schedulerFormOf(schedule: {
     return { fault: `has the time zone "${timeZone}": its name may have ${TIME_ZONE_LENGTH_MAX} characters` }
   }
   return { expression: known.expression, timeZone, windowMinutes }
+}
+
+/** @param fault in words that follow "its schedule" */
+export function scheduleRefused(policy: string, fault: string, cause?: unknown): BackupError {
+  return new BackupError(`Cannot schedule policy "${policy}": its schedule ${fault}`, {
+    code: 'schedule-refused',
+    kind: 'usage',
+    hint: 'Change the schedule in the policy',
+    facts: { policy, fault },
+    ...(cause === undefined ? {} : { cause }),
+  })
 }

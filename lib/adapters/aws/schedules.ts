@@ -14,7 +14,7 @@ import { hexOf } from '../../base/bytes.ts'
 import { BackupError } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import { type PolicyName, parsePolicyName } from '../../model/ids.ts'
-import { type SchedulerForm, schedulerFormOf } from '../../model/scheduler-form.ts'
+import { type SchedulerForm, scheduleRefused, schedulerFormOf } from '../../model/scheduler-form.ts'
 import type { Schedule, Schedules } from '../../ports/schedules.ts'
 import type { AwsScheduler } from '../../wire/aws-settings.ts'
 import { type AwsPatience, type AwsPlace, callAws, clientSettings, codeOf } from './call.ts'
@@ -56,7 +56,7 @@ type Asked = { readonly client: SchedulerClient; readonly settings: AwsScheduler
 
 async function putSchedule(schedule: Schedule, asked: Asked, cancel: Cancel): Promise<'created' | 'changed' | 'same'> {
   const form = schedulerFormOf(schedule)
-  if ('fault' in form) throw refused(schedule.policy, form.fault)
+  if ('fault' in form) throw scheduleRefused(schedule.policy, form.fault)
   const wanted = wantedOf(schedule.policy, form, asked.settings)
   for (let turn = 1; turn <= TURNS_MAX; turn++) {
     const found = await getSchedule(schedule.policy, asked, cancel)
@@ -94,7 +94,8 @@ async function write(
     }
   }
   const translate = (code: string, error: unknown): BackupError | null => {
-    if (code === 'ValidationException') return refused(wanted.Name, 'is refused by EventBridge Scheduler', error)
+    if (code === 'ValidationException')
+      return scheduleRefused(wanted.Name, 'is refused by EventBridge Scheduler', error)
     return code === 'ResourceNotFoundException' ? groupMissing(settings.group, error) : null
   }
   return callAws({ what: `schedule policy "${wanted.Name}"`, send, translate }, patience, cancel)
@@ -177,16 +178,6 @@ function policyNamed(name: string): readonly PolicyName[] {
   } catch {
     return []
   }
-}
-
-function refused(policy: string, fault: string, cause?: unknown): BackupError {
-  return new BackupError(`Cannot schedule policy "${policy}": its schedule ${fault}`, {
-    code: 'schedule-refused',
-    kind: 'usage',
-    hint: 'Change the schedule in the policy',
-    facts: { policy, fault },
-    ...(cause === undefined ? {} : { cause }),
-  })
 }
 
 function groupMissing(group: string, cause: unknown): BackupError {

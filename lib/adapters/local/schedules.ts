@@ -2,11 +2,11 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../base/clock.ts'
-import { assert, BackupError } from '../../base/errors.ts'
+import { assert } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import type { KeptTimes } from '../../model/due-start.ts'
 import { type PolicyName, parsePolicyName } from '../../model/ids.ts'
-import { schedulerFormOf } from '../../model/scheduler-form.ts'
+import { scheduleRefused, schedulerFormOf } from '../../model/scheduler-form.ts'
 import type { Schedule, Schedules } from '../../ports/schedules.ts'
 import { scheduleRecord } from '../../wire/schedule-record.ts'
 import type { State } from './state.ts'
@@ -29,7 +29,7 @@ export function sqliteSchedules(state: State, { clock }: { readonly clock: Clock
     async put(schedule, { signal }) {
       signal.throwIfAborted()
       const form = schedulerFormOf(schedule)
-      if ('fault' in form) throw refused(schedule, form.fault)
+      if ('fault' in form) throw scheduleRefused(schedule.policy, form.fault)
       const nowMs = clock.nowMs()
       // The present moment is still to come for a rate, and over for a cron.
       const doneMs = schedule.when.kind === 'rate' ? nowMs - 1 : nowMs
@@ -72,13 +72,4 @@ export function sqliteSchedules(state: State, { clock }: { readonly clock: Clock
 function textOf(cell: unknown): string {
   assert(typeof cell === 'string', 'a schedule row has text')
   return cell
-}
-
-function refused({ policy }: Schedule, fault: string): BackupError {
-  return new BackupError(`Cannot schedule policy "${policy}": its schedule ${fault}`, {
-    code: 'schedule-refused',
-    kind: 'usage',
-    hint: 'Change the schedule in the policy',
-    facts: { policy, fault },
-  })
 }

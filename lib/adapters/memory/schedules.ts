@@ -1,9 +1,8 @@
 // Schedules kept in memory, which start nothing: for tests, and where there is no scheduler. They refuse what the one of AWS refuses.
 
 import { isDeepStrictEqual } from 'node:util'
-import { BackupError } from '../../base/errors.ts'
 import type { PolicyName } from '../../model/ids.ts'
-import { type SchedulerForm, schedulerFormOf } from '../../model/scheduler-form.ts'
+import { type SchedulerForm, scheduleRefused, schedulerFormOf } from '../../model/scheduler-form.ts'
 import type { Schedule, Schedules } from '../../ports/schedules.ts'
 
 export type MemorySchedules = Schedules & { readonly kept: Map<PolicyName, Schedule> }
@@ -16,7 +15,7 @@ export function memorySchedules(): MemorySchedules {
     async put(schedule, { signal }) {
       signal.throwIfAborted()
       const form = schedulerFormOf(schedule)
-      if ('fault' in form) throw scheduleRefused(schedule, form.fault)
+      if ('fault' in form) throw scheduleRefused(schedule.policy, form.fault)
       const before = kept.has(schedule.policy) ? forms.get(schedule.policy) : undefined
       kept.set(schedule.policy, schedule)
       forms.set(schedule.policy, form)
@@ -33,13 +32,4 @@ export function memorySchedules(): MemorySchedules {
       return [...kept.keys()]
     },
   }
-}
-
-function scheduleRefused({ policy }: Schedule, fault: string): BackupError {
-  return new BackupError(`Cannot schedule policy "${policy}": its schedule ${fault}`, {
-    code: 'schedule-refused',
-    kind: 'usage',
-    hint: 'Change the schedule in the policy',
-    facts: { policy, fault },
-  })
 }
