@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
-import { countingStore } from '../../lib/adapters/wrap/counting-store.ts'
 import { faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
 import { meteredStore } from '../../lib/adapters/wrap/metered-store.ts'
 import { retryingStore } from '../../lib/adapters/wrap/retrying-store.ts'
@@ -9,6 +8,7 @@ import { throttledStore } from '../../lib/adapters/wrap/throttled-store.ts'
 import { manualClock, systemClock } from '../../lib/base/clock.ts'
 import { BackupError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
+import { NO_USAGE } from '../../lib/model/usage.ts'
 import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import { objectStoreContract } from '../contract/object-store.ts'
 
@@ -19,7 +19,6 @@ const retrying = (inner: ObjectStore) =>
 
 const stores: Readonly<Record<string, () => ObjectStore>> = {
   memory,
-  'counting wrapper': () => countingStore(memory()),
   'metered wrapper': () => meteredStore(memory(), memoryMeter({ functionGb: 0 })),
   'throttling wrapper': () => throttledStore(memory(), { inFlightMax: 2 }),
   'fault wrapper without a fault': () => faultyStore(memory(), () => null),
@@ -34,12 +33,13 @@ for (const [name, open] of Object.entries(stores)) {
 }
 
 describe('store wrappers', () => {
-  it('counting wrapper counts calls and bytes', async () => {
-    const store = countingStore(memory())
+  it('metered wrapper counts calls and bytes', async () => {
+    const meter = memoryMeter({ functionGb: 0 })
+    const store = meteredStore(memory(), meter)
     await store.putIfAbsent({ key: 'a', bytes: new Uint8Array(10) }, cancel)
     await store.getRange({ key: 'a', offsetBytes: 2, target: new Uint8Array(4) }, cancel)
     await store.get('a', cancel)
-    expect(store.counts()).toEqual({ puts: 1, putBytes: 10, gets: 2, getBytes: 14, heads: 0, lists: 0 })
+    expect(meter.total()).toEqual({ ...NO_USAGE, storePuts: 1, storePutBytes: 10, storeGets: 2, storeGetBytes: 14 })
   })
 
   it('metered wrapper counts requests as S3 prices them: a list is a put for each page', async () => {

@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
-import { type CountingStore, countingStore } from '../../lib/adapters/wrap/counting-store.ts'
 import { faultyStore } from '../../lib/adapters/wrap/faulty-store.ts'
+import { meteredStore } from '../../lib/adapters/wrap/metered-store.ts'
 import { manualClock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { parsePackId } from '../../lib/model/ids.ts'
+import type { ObjectStore } from '../../lib/ports/object-store.ts'
 import { type DiskRun, diskReader } from '../../lib/repository/disk-reader.ts'
 import type { StoredPoint } from '../../lib/repository/point-object.ts'
 import { planReads } from '../../lib/repository/record-reader.ts'
@@ -26,12 +28,13 @@ const disk: TestDisk = {
   ),
 }
 const whole = bytesOfDisk(disk)
-let store: CountingStore
+const meter = memoryMeter({ functionGb: 0 })
+let store: ObjectStore
 let repository: Repository
 let point: StoredPoint
 
 beforeAll(async () => {
-  store = countingStore(memoryObjectStore({ clock: manualClock() }))
+  store = meteredStore(memoryObjectStore({ clock: manualClock() }), meter)
   repository = await testRepository(store)
   const write = {
     repository,
@@ -97,10 +100,10 @@ describe('reading a disk', () => {
 
   it('asks the store once for neighbours in a pack', async () => {
     const one = reader()
-    const before = store.counts().gets
+    const before = meter.total().storeGets
     for await (const _ of one.runs({ offsetBytes: 0, lengthBytes: disk.capacityBytes }, cancel));
     // The inner page, two reads of leaves (8 at a time) or fewer, and one read a window of one pack.
-    expect(store.counts().gets - before).toBeLessThanOrEqual(6)
+    expect(meter.total().storeGets - before).toBeLessThanOrEqual(6)
   })
 
   it('that is left early stops its reads ahead', async () => {
