@@ -4,7 +4,7 @@ import { isoTime } from '../base/clock.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
 import { sessionIdOf } from '../model/ids.ts'
-import type { Job } from '../model/job.ts'
+import type { Attempt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
 import { pointEntryOf } from '../model/point-entry.ts'
 import { costOf } from '../model/prices.ts'
@@ -28,11 +28,12 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
   await markUnproven(hold, { deps, cancel })
   await markSuspect(hold, { deps, cancel })
-  await listPoint(hold.job(), deps, cancel)
+  const attempts = await attemptsOf(hold.job(), deps, cancel)
+  await listPoint(hold.job(), attempts, { deps, cancel })
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
   await noteEnd(hold.job(), { deps, cancel })
-  const tasks = await tasksUsage(hold.job(), deps, cancel)
+  const tasks = tasksUsage(attempts)
   const job = await hold.update((each) => ({ ...each, usage: { ...each.usage, tasks } }), cancel)
   const at = isoTime(deps.clock.nowMs())
   const outcome = job.outcome?.kind ?? 'failed'
@@ -68,17 +69,25 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
 }
 
 /** So that those who have no key to the repository can name the point. */
-async function listPoint(job: Job, { jobStore }: StageDeps, cancel: Cancel): Promise<void> {
-  const attempt = await jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
-  const entry = pointEntryOf(job, attempt?.value ?? null)
-  if (entry !== null) await jobStore.points.create(entry.pointId, entry, cancel)
+async function listPoint(job: Job, attempts: readonly Attempt[], { deps, cancel }: Call): Promise<void> {
+  const entry = pointEntryOf(job, attempts.find(({ attempt }) => attempt === job.attempt) ?? null)
+  if (entry !== null) await deps.jobStore.points.create(entry.pointId, entry, cancel)
+}
+
+type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
+
+/** Those that a mover has begun. */
+async function attemptsOf(job: Job, { jobStore }: StageDeps, cancel: Cancel): Promise<readonly Attempt[]> {
+  const attempts: Attempt[] = []
+  for (let attempt = 1; attempt <= job.attempt; attempt++) {
+    const found = await jobStore.attempts.get(sessionIdOf(job.id, attempt), cancel)
+    if (found !== null) attempts.push(found.value)
+  }
+  return attempts
 }
 
 /** What an RPO is measured by. */
-async function noteEnd(
-  { vm, capture, pointId, times, outcome }: Job,
-  call: { readonly deps: StageDeps; readonly cancel: Cancel },
-): Promise<void> {
+async function noteEnd({ vm, capture, pointId, times, outcome }: Job, call: Call): Promise<void> {
   const { committedAt, capturedAt } = times
   if (committedAt === null || capture === null || pointId === null) {
     // The time of its release is the same in every try of this stage.

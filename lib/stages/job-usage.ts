@@ -1,8 +1,6 @@
 // What a job has used: each stage adds its own part in the write that moves the job on; the movers' comes from their attempts.
 
-import type { Cancel } from '../base/time-limit.ts'
-import { sessionIdOf } from '../model/ids.ts'
-import type { Job } from '../model/job.ts'
+import type { Attempt, Job } from '../model/job.ts'
 import { addUsage, NO_USAGE, type Usage } from '../model/usage.ts'
 import type { StageDeps } from './deps.ts'
 
@@ -20,11 +18,6 @@ export function withUsage(job: Job, used: Usage): Job {
 }
 
 /** Of all attempts together, also those whose mover died: as far as each had noted it. */
-export async function tasksUsage(job: Job, { jobStore }: Pick<StageDeps, 'jobStore'>, cancel: Cancel): Promise<Usage> {
-  let sum = NO_USAGE
-  for (let attempt = 1; attempt <= job.attempt; attempt++) {
-    const found = await jobStore.attempts.get(sessionIdOf(job.id, attempt), cancel)
-    if (found !== null) sum = addUsage(sum, found.value.usage)
-  }
-  return sum
+export function tasksUsage(attempts: readonly Attempt[]): Usage {
+  return attempts.reduce((sum, { usage }) => addUsage(sum, usage), NO_USAGE)
 }
