@@ -97,9 +97,15 @@ function lazyVsphere(settings: AwsSettings, secrets: Secrets): Vsphere {
       const { parseVcenterAccount } = await import('../wire/vcenter-account.ts')
       const { openVsphere } = await adapter()
       const read = async (within: Cancel) => parseVcenterAccount(await secrets.read(secret, within), secret)
-      const { user } = await read(cancel)
+      const account = await read(cancel)
+      const { user } = account
+      let isFirst = true
       // A later login of the same session has a time of its own: the signal of whoever opened it may be over by then.
-      const password = async () => (await read({ signal: AbortSignal.timeout(LOGIN_MS) })).password
+      const password = async () => {
+        const known = isFirst ? account : await read({ signal: AbortSignal.timeout(LOGIN_MS) })
+        isFirst = false
+        return known.password
+      }
       return await openVsphere({ url, user, password, trust, ...patience }).open(cancel)
     },
   }
