@@ -1,12 +1,11 @@
 // A CloudFormation template as JSON, and the service folder that it comes from: bundles and template are made in a folder of their own,
 // so that tests side by side do not clash.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { bundle, findEntries } from '../../scripts/bundle.ts'
+import { runPackage } from '../../scripts/template/packaged.ts'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
 export type JsonObject = { readonly [key: string]: Json }
@@ -53,24 +52,7 @@ export async function packageInto(folder: string, root: string): Promise<Package
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await bundle(root, { entries: findEntries(root), folder: join(folder, 'build') })
   await writeFile(join(folder, 'build', 'package.json'), await readFile(join(root, 'package.json')))
-  const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
-  const nowhere = {
-    HOME: folder,
-    HTTPS_PROXY: 'http://127.0.0.1:9',
-    HTTP_PROXY: 'http://127.0.0.1:9',
-    CI: 'true',
-    COLDFRAME_BUNDLES: 'made',
-  }
-  const program = join(root, 'node_modules', 'serverless', 'bin', 'serverless.js')
-  const child = spawn(process.execPath, [program, 'package'], {
-    cwd: folder,
-    env: { ...Object.fromEntries(kept), ...nowhere },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const output: string[] = []
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text))
-  const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`Cannot package the service (exit code ${code}):\n${output.join('')}`)
+  await runPackage(root, { cwd: folder, home: folder, args: [] })
   const text = await readFile(join(folder, '.serverless', 'cloudformation-template-update-stack.json'), 'utf8')
   return { folder, template: JSON.parse(text) as Template }
 }
