@@ -49,9 +49,9 @@ export function lambdaEngine(deps: StageDeps): LambdaEngine {
 export function openAwsDeps({ log, metrics, environment }: LambdaFrame): StageDeps {
   const ports = openAwsPorts(environment)
   const { settings, secrets } = ports
-  const { meter, events, jobStore, sender, vsphere, tasks, guests, repository } = ports
+  const { meter, events, notifier, jobStore, sender, vsphere, tasks, guests, repository } = ports
   return {
-    ...{ log, metrics, meter, events, jobStore, sender, vsphere, tasks, guests, repository },
+    ...{ log, metrics, meter, events, notifier, jobStore, sender, vsphere, tasks, guests, repository },
     clock: systemClock,
     random: systemRandom,
     prices: DEFAULT_PRICES,

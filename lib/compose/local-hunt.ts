@@ -1,14 +1,12 @@
 // What a command hunts with on one machine: vCenter and the state of its home, beside whatever engine is at work there.
 
-import { lineEvents } from '../adapters/local/events.ts'
-import { fileLines, logMetrics } from '../adapters/local/log.ts'
+import { logMetrics } from '../adapters/local/log.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { HuntDeps } from '../stages/hunt-mend.ts'
 import type { Settings } from '../wire/settings.ts'
-import { type LocalState, localStageLimits } from './local.ts'
-import { eventLogOf } from './local-places.ts'
+import { type LocalState, localStageLimits, localTellers } from './local.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 export async function openHuntDeps(
@@ -29,7 +27,7 @@ export async function openHuntDeps(
     random,
     log,
     metrics: logMetrics(log),
-    events: lineEvents(fileLines(eventLogOf(home))),
+    ...localTellers(home, clock),
     jobStore: local.jobStore,
     vsphere: openVsphere(await vsphereSettingsOf(vcenter, around, cancel)),
     limits: localStageLimits,

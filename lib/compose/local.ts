@@ -7,6 +7,7 @@ import { lineEvents } from '../adapters/local/events.ts'
 import { sqliteJobStore } from '../adapters/local/job-store.ts'
 import { knownRepositories } from '../adapters/local/known-repositories.ts'
 import { fileLines, lineLog, logMetrics } from '../adapters/local/log.ts'
+import { lineNotifier } from '../adapters/local/notifier.ts'
 import { passphraseWrapper } from '../adapters/local/passphrase.ts'
 import { resetReceipts, sqliteQueue } from '../adapters/local/queue.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
@@ -15,6 +16,7 @@ import { type ChildTasks, childTasks } from '../adapters/local/tasks.ts'
 import { memoryMeter } from '../adapters/memory/meter.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
 import { hexOf } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
 import { BackupError, hasCode } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { defaultAdmissionLimits } from '../model/admission.ts'
@@ -173,7 +175,7 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
       log,
       metrics: logMetrics(log),
       ...ownMachine(),
-      events: lineEvents(fileLines(eventLogOf(home))),
+      ...localTellers(home, clock),
       jobStore: local.jobStore,
       sender: local.queue,
       vsphere,
@@ -214,6 +216,12 @@ export async function openLocalEngine(options: LocalEngineOptions, cancel: Cance
     lock[Symbol.dispose]()
     throw error
   }
+}
+
+/** Who is told of what happens here: lines of one file, events and words for people. */
+export function localTellers(home: string, clock: Clock): Pick<StageDeps, 'events' | 'notifier'> {
+  const lines = fileLines(eventLogOf(home))
+  return { events: lineEvents(lines), notifier: lineNotifier(lines, { clock }) }
 }
 
 /** What stages do here costs nothing that could be counted. */

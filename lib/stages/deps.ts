@@ -10,6 +10,7 @@ import type { GuestCredentials, GuestNetwork } from '../ports/guest.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Events, Log, Metrics } from '../ports/log.ts'
 import type { Meter } from '../ports/meter.ts'
+import type { Notifier } from '../ports/notifier.ts'
 import type { MessageSender } from '../ports/queue.ts'
 import type { Tasks } from '../ports/tasks.ts'
 import type { Vsphere } from '../ports/vsphere.ts'
@@ -113,6 +114,7 @@ export type StageDeps = {
   /** What stages use; of two at once in one program neither is told apart. */
   readonly meter: Meter
   readonly events: Events
+  readonly notifier: Notifier
   readonly jobStore: JobStore
   readonly sender: MessageSender
   readonly vsphere: Vsphere

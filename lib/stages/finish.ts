@@ -14,6 +14,7 @@ import type { StageDeps } from './deps.ts'
 import { forgetGuest, leaveGuest } from './guest/leave-guest.ts'
 import type { JobHold } from './hold.ts'
 import { tasksUsage } from './job-usage.ts'
+import { notifyFailure } from './notify.ts'
 import { giveBackPlaces } from './places.ts'
 import { markSuspect } from './quarantine.ts'
 import { movedBy, type Step } from './step.ts'
@@ -58,6 +59,7 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
     },
     cancel,
   )
+  await notifyFailure(job, deps, cancel)
   deps.metrics.count('job.done', 1, { outcome })
   deps.log.info('job.done', {
     outcome,

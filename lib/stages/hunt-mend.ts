@@ -15,7 +15,7 @@ import { rememberVm } from './vm-history.ts'
 
 export type HuntDeps = Pick<
   StageDeps,
-  'clock' | 'log' | 'metrics' | 'events' | 'jobStore' | 'vsphere' | 'limits' | 'random'
+  'clock' | 'log' | 'metrics' | 'events' | 'notifier' | 'jobStore' | 'vsphere' | 'limits' | 'random'
 >
 
 export type Mended = {

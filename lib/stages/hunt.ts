@@ -15,6 +15,7 @@ import { waitsForTasks } from '../model/vm-task.ts'
 import { isWindowOpen } from '../model/window.ts'
 import type { VsphereSession } from '../ports/vsphere.ts'
 import { forgetMended, type HuntDeps, type Mended, mendDisks, needsMending } from './hunt-mend.ts'
+import { notify } from './notify.ts'
 import { describeRefusal, givePlaceBack, takeTogether, vmResource } from './places.ts'
 import { knownSnapshots, mayBeRead, removeSnapshots } from './snapshots.ts'
 import { vmHistoryOf } from './vm-history.ts'
@@ -196,4 +197,9 @@ async function tell(finding: HuntFinding, { deps, cancel }: Call): Promise<void>
   const at = isoTime(deps.clock.nowMs())
   const id = `hunt.${vm.vmId}.${at.slice(0, 13)}`
   await deps.events.publish({ id, type: 'coldframe.hunt.found', subject: vm.vmId, at, data: facts }, cancel)
+  // What waits is looked at again in four hours; what is left wants somebody.
+  if (outcome !== 'left') return
+  const subject = `VM "${vm.name}" has snapshots or disks that could not be mended`
+  const message = `${reason ?? 'No reason was told'}${finding.hint === null ? '' : `\n${finding.hint}`}`
+  await notify({ id, severity: 'warning', subject, message, facts }, deps, cancel)
 }

@@ -7,6 +7,7 @@ import { memoryEvents } from '../../lib/adapters/memory/events.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
+import { memoryNotifier } from '../../lib/adapters/memory/notifier.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { memoryMovers } from '../../lib/adapters/memory/tasks.ts'
 import { datastoreTransport } from '../../lib/adapters/vsphere/datastore.ts'
@@ -165,6 +166,7 @@ function partsOf(
     meter: memoryMeter({ functionGb: 0 }),
     prices: DEFAULT_PRICES,
     events: memoryEvents(),
+    notifier: memoryNotifier(),
     guests: {
       probe: async (doors) => doors.map(() => ({ kind: 'silent', reason: 'connection refused' })),
       openSsh: noGuest,

@@ -176,8 +176,10 @@ describe('hunt', () => {
       expect((await onlyFinding(world)).outcome).toBe('waits')
       world.clock.advance(4 * HOUR_MS)
     }
+    expect(world.notifier.sent).toEqual([])
     const last = await onlyFinding(world)
     expect(last).toMatchObject({ outcome: 'left', reason: '4 tries did not mend it' })
+    expect(world.notifier.sent).toMatchObject([{ severity: 'warning', message: expect.stringContaining('4 tries') }])
     expect(last.hint).toContain('consolidate it by hand')
     expect(world.vcenter.calls).not.toContain('createSnapshot')
     expect(vm.snapshots.map(({ name }) => name)).toEqual(['mine'])

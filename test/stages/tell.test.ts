@@ -8,6 +8,7 @@ import { parseJobId, sessionIdOf } from '../../lib/model/ids.ts'
 import { costOf, DEFAULT_PRICES } from '../../lib/model/prices.ts'
 import { addUsage } from '../../lib/model/usage.ts'
 import { backUp, backUpOne, expectRest } from './backups.ts'
+import { chaos } from './chaos.ts'
 import { newEngine } from './engine.ts'
 import { addVm, cancel, newWorld, type World } from './world.ts'
 
@@ -92,6 +93,39 @@ describe('events of a run', () => {
     expect(world.events.published.map(({ type, data }) => [type, data['code']])).toEqual([
       ['coldframe.run.refused', 'vm-not-found'],
     ])
+  })
+})
+
+describe('words for people', () => {
+  it('say why a backup failed and what to do, once, and nothing of one that did not', async () => {
+    const { world, engine } = await worldWithVm()
+    await backUpOne(engine)
+    expect(world.notifier.sent).toEqual([])
+    world.moverChaos = chaos(({ name }) => (name === 'transport.read' ? { when: 'before', blow: 'kill' } : null))
+    const job = await backUpOne(engine)
+    expect(job.outcome?.kind).toBe('failed')
+    expect(world.notifier.sent).toHaveLength(1)
+    expect(world.notifier.sent[0]).toMatchObject({
+      id: `${job.id}.failed`,
+      severity: 'critical',
+      subject: 'The backup of VM "db-1" failed',
+      message: expect.stringContaining(job.outcome?.message ?? '-'),
+      facts: { code: job.outcome?.code },
+    })
+    await expectRest(engine)
+  })
+
+  it('hold up no job when nobody takes them', async () => {
+    const { world, engine } = await worldWithVm()
+    Object.assign(world.notifier, {
+      notify: async () => {
+        throw new BackupError('The topic refuses', { code: 'aws-refused', kind: 'refused' })
+      },
+    })
+    world.moverChaos = chaos(({ name }) => (name === 'transport.read' ? { when: 'before', blow: 'kill' } : null))
+    expect((await backUpOne(engine)).outcome?.kind).toBe('failed')
+    expect(world.log.lines.filter(({ event }) => event === 'notification.lost')).toHaveLength(1)
+    await expectRest(engine)
   })
 })
 

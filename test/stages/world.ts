@@ -5,6 +5,7 @@ import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { type MemoryLog, memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import type { MemoryVm } from '../../lib/adapters/memory/machine.ts'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
+import { type MemoryNotifier, memoryNotifier } from '../../lib/adapters/memory/notifier.ts'
 import { type MemoryObjectStore, memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { type MoverRequest, memoryMovers } from '../../lib/adapters/memory/tasks.ts'
@@ -75,6 +76,7 @@ export type World = {
   readonly repository: Repository
   readonly log: MemoryLog
   readonly events: ReturnType<typeof memoryEvents>
+  readonly notifier: MemoryNotifier
   readonly limits: StageLimits
   readonly visibilityMs: number
   /** Every message that was sent, in order. */
@@ -119,6 +121,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     repository,
     log: memoryLog(),
     events: memoryEvents(),
+    notifier: memoryNotifier(),
     limits: { ...WORLD_LIMITS, ...options.limits },
     visibilityMs: options.visibilityMs ?? 90_000,
     sent: [],
@@ -148,6 +151,7 @@ function depsOf(world: World, process: Process): StageDeps {
     meter: memoryMeter({ functionGb: 0 }),
     prices: DEFAULT_PRICES,
     events: wrapped(events, 'events', around),
+    notifier: wrapped(world.notifier, 'notifier', around),
     jobStore: wrappedJobStore(world.jobStore, around),
     sender: {
       send: (message, options, { signal }) =>

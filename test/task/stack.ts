@@ -9,6 +9,7 @@ import { passphraseWrapper } from '../../lib/adapters/local/passphrase.ts'
 import { memoryEvents } from '../../lib/adapters/memory/events.ts'
 import { memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
+import { memoryNotifier } from '../../lib/adapters/memory/notifier.ts'
 import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { systemClock } from '../../lib/base/clock.ts'
@@ -114,7 +115,14 @@ function depsOf({ ecs, places, sim, state, queue }: Made): StageDeps {
     ...patience,
     log: memoryLog(),
     metrics: memoryMetrics(),
-    ...{ meter, events: memoryEvents(), sender: queue, prices: DEFAULT_PRICES, moverVm: null },
+    ...{
+      meter,
+      events: memoryEvents(),
+      notifier: memoryNotifier(),
+      sender: queue,
+      prices: DEFAULT_PRICES,
+      moverVm: null,
+    },
     jobStore: dynamoJobStore(state.table, { clock: systemClock }),
     vsphere: openVsphere({
       ...{ url: sim.sdkUrl, user: sim.user, password: async () => sim.password, ...patience },
