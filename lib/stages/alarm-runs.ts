@@ -70,10 +70,17 @@ function driverOf(outcome: ReturnType<typeof joinQueue>['outcome'], { alarmId }:
   return typeof outcome === 'object' ? outcome.vmWaitsFor : alarmId
 }
 
-/** Begins the run that is due, and ends what was begun and not ended. Does nothing before its time. */
-export async function driveAlarmQueue(policy: PolicyName, call: Call): Promise<AlarmQueue> {
+/**
+ * Begins the run that is due, and ends what was begun and not ended. Does nothing before its time.
+ * @param seen.queue as it was read a moment ago: whether to look; what is done is decided by what each write finds
+ */
+export async function driveAlarmQueue(
+  seen: { readonly policy: PolicyName; readonly queue: AlarmQueue },
+  call: Call,
+): Promise<AlarmQueue> {
   const { deps, cancel } = call
-  let queue = await alarmQueueOf(policy, call)
+  const { policy } = seen
+  let { queue } = seen
   for (let runs = 0; runs < RUNS_MAX && isQueueDue(queue, deps.clock.nowMs()); runs++) {
     const stored = (await deps.jobStore.policies.get(policy, cancel))?.value ?? null
     const begun = await changeQueue(policy, (before) => begunNow(before, stored, deps), call)

@@ -6,6 +6,7 @@ import { BackupError, messageOf } from '../base/errors.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
 import { type AlarmRecord, isDecided } from '../model/alarm.ts'
 import { type Asked, askedFor, judgeWords, type Recorded } from '../model/alarm-judge.ts'
+import type { AlarmQueue } from '../model/alarm-queue.ts'
 import { rankOf } from '../model/alarm-rules.ts'
 import { resolveTarget } from '../model/alarm-target.ts'
 import type { AlarmMessage } from '../model/message.ts'
@@ -38,9 +39,11 @@ export async function alarm(message: AlarmMessage, deps: StageDeps, cancel: Canc
 
 async function decide(record: AlarmRecord, call: Call): Promise<void> {
   const { alarm: told, decision } = record
-  if (decision?.kind === 'put-off' && decision.policy !== null && (await isWaiting(record, decision.policy, call)))
-    return drive(record, decision.policy, call)
-
+  if (decision?.kind === 'put-off' && decision.policy !== null) {
+    const { policy } = decision
+    const queue = await alarmQueueOf(policy, call)
+    if (queue.waiting.some(({ alarmId }) => alarmId === told.id)) return drive(record, { policy, queue }, call)
+  }
   const policies = await activePolicies(call)
   const words = judgeWords(told, policies)
   if ('code' in words) return only(record, words, call)
@@ -119,8 +122,8 @@ async function backUp(record: AlarmRecord, found: Found & { readonly policy: Pol
   } as const
   await decideAlarm(id, () => ({ ...waits, wakeAtMs }), call)
   const entry = { alarmId: id, vmId: vm.vmId, rank: rankOf(record.alarm, asked.action), atMs: nowMs }
-  const { outcome } = await joinAlarmQueue({ policy: policy.name, entry }, { deps, cancel })
-  if (outcome === 'joined') return drive(record, policy.name, call)
+  const { outcome, queue } = await joinAlarmQueue({ policy: policy.name, entry }, { deps, cancel })
+  if (outcome === 'joined') return drive(record, { policy: policy.name, queue }, call)
   // More VMs wait than one record can hold: this one tries again.
   if (outcome === 'full') return sendAlarm(id, deps, { delayMs: deps.limits.pollMs, ...cancel })
   const kind = asked.quarantine || asked.freeze ? 'acted' : 'recorded'
@@ -164,14 +167,14 @@ async function jobAtWork({ vmId }: VmSummary, { deps, cancel }: Call): Promise<s
   return live.find(({ holder }) => !holder.startsWith('hunt-'))?.holder ?? null
 }
 
-async function isWaiting({ alarm: { id } }: AlarmRecord, policy: Policy['name'], call: Call): Promise<boolean> {
-  return (await alarmQueueOf(policy, call)).waiting.some(({ alarmId }) => alarmId === id)
-}
-
 /** Starts what is due; an alarm that waits on is looked at again after its queue's time. */
-async function drive({ alarm: { id } }: AlarmRecord, policy: Policy['name'], call: Call): Promise<void> {
+async function drive(
+  { alarm: { id } }: AlarmRecord,
+  seen: { readonly policy: Policy['name']; readonly queue: AlarmQueue },
+  call: Call,
+): Promise<void> {
   const { deps } = call
-  const { dueAtMs } = await driveAlarmQueue(policy, call)
+  const { dueAtMs } = await driveAlarmQueue(seen, call)
   const dueMs = Math.max(deps.clock.nowMs(), dueAtMs ?? 0)
   await wakeAlarmAt(id, dueMs + deps.limits.overdueMs, call)
 }
