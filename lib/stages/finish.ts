@@ -6,7 +6,7 @@ import { withNotices } from '../model/advance.ts'
 import { sessionIdOf } from '../model/ids.ts'
 import type { Attempt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
-import { pointEntryOf } from '../model/point-entry.ts'
+import { type PointEntry, pointEntryOf } from '../model/point-entry.ts'
 import { costOf } from '../model/prices.ts'
 import { addUsage } from '../model/usage.ts'
 import { withFailure, withSuccess } from '../model/vm-history.ts'
@@ -28,9 +28,13 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   const { notices } = cleaned
   if (notices.length > 0) await hold.update((job) => withNotices(job, notices), cancel)
   await markUnproven(hold, { deps, cancel })
-  await markSuspect(hold, { deps, cancel })
   const attempts = await attemptsOf(hold.job(), deps, cancel)
-  await listPoint(hold.job(), attempts, { deps, cancel })
+  const point = pointOf(hold.job(), attempts)
+  if (point !== null) {
+    await markSuspect({ hold, point }, { deps, cancel })
+    // So that those who have no key to the repository can name the point.
+    await deps.jobStore.points.create(point.pointId, point, cancel)
+  }
   // What release had to leave behind keeps nobody else waiting.
   await giveBackPlaces(hold, deps, cancel)
   await noteEnd(hold.job(), { deps, cancel })
@@ -70,10 +74,8 @@ export async function finish(hold: JobHold, deps: StageDeps, cancel: Cancel): Pr
   return movedBy({ kind: 'finished', at, notices: [] })
 }
 
-/** So that those who have no key to the repository can name the point. */
-async function listPoint(job: Job, attempts: readonly Attempt[], { deps, cancel }: Call): Promise<void> {
-  const entry = pointEntryOf(job, attempts.find(({ attempt }) => attempt === job.attempt) ?? null)
-  if (entry !== null) await deps.jobStore.points.create(entry.pointId, entry, cancel)
+function pointOf(job: Job, attempts: readonly Attempt[]): PointEntry | null {
+  return pointEntryOf(job, attempts.find(({ attempt }) => attempt === job.attempt) ?? null)
 }
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }

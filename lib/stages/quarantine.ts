@@ -2,8 +2,7 @@
 
 import type { Cancel } from '../base/time-limit.ts'
 import { withNotices } from '../model/advance.ts'
-import { sessionIdOf } from '../model/ids.ts'
-import { pointEntryOf } from '../model/point-entry.ts'
+import type { PointEntry } from '../model/point-entry.ts'
 import { annotatePoint } from '../repository/annotations.ts'
 import type { StageDeps } from './deps.ts'
 import type { JobHold } from './hold.ts'
@@ -13,13 +12,10 @@ const NOTICE = 'point-suspect'
 
 /** For finish. What was frozen before the alarm and written after it counts as well: nobody knows when it began. */
 export async function markSuspect(
-  hold: JobHold,
+  { hold, point }: { readonly hold: JobHold; readonly point: PointEntry },
   { deps, cancel }: { readonly deps: StageDeps; readonly cancel: Cancel },
 ): Promise<void> {
   const job = hold.job()
-  const attempt = await deps.jobStore.attempts.get(sessionIdOf(job.id, job.attempt), cancel)
-  const point = pointEntryOf(job, attempt?.value ?? null)
-  if (point === null) return
   const { quarantine } = await vmHistoryOf(job.vm, deps, cancel)
   if (quarantine === null || Date.parse(point.committedAt) < Date.parse(quarantine.since)) return
   const { alarmId, alarmName, since } = quarantine
