@@ -13,10 +13,11 @@ import { doubtWords, isProven } from '../operate/point-proof.ts'
 import type { DiskTarget } from '../ports/disk.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
+import type { StoredPoint } from '../repository/point-object.ts'
 import type { Repository } from '../repository/repository.ts'
 import { OPERATION_TIMES, type OperationTimes } from '../restore/operation-hold.ts'
 import type { RangeReaders } from '../restore/restore-disk.ts'
-import type { CheckedPoint, MeantPoint, OperationDeps } from '../restore/run-operation.ts'
+import type { MeantPoint, OperationDeps } from '../restore/run-operation.ts'
 import type { RepositoryPlace } from '../wire/repository-place.ts'
 import { refuseOtherTargets, refuseRepository, targetText } from '../wire/restore-targets.ts'
 import type { BucketImage } from './bucket-image.ts'
@@ -46,8 +47,8 @@ export function operationDeps(task: OperationTask): OperationDeps {
     operations: jobStore.operations,
     repository,
     findPoint: (text, cancel) => meantPoint(text, repository, cancel),
-    listPoints: (cancel) => checkedPoints(repository, cancel),
-    notePoints: (cancel) => notePoints({ repository, jobStore }, cancel),
+    listPoints: (cancel) => readKnownPoints(repository, cancel),
+    notePoints: (points, cancel) => notePoints(points, jobStore, cancel),
     nameOf: (target, name) => {
       refuse(target)
       return `${targetText(target)}${name}`
@@ -77,23 +78,12 @@ async function meantPoint(text: string, repository: Repository, cancel: Cancel):
   return { point, doubt: isProven(proof) ? null : doubtWords(proof) }
 }
 
-/** Also what cannot be read is checked: that it is damaged is what the check is to say. */
-async function checkedPoints(repository: Repository, cancel: Cancel): Promise<readonly CheckedPoint[]> {
-  const known = await readKnownPoints(repository, cancel)
-  const readable = known.points.map(({ envelope: { vmId, sequence }, body }) => ({
-    ref: { vmId, sequence },
-    title: `${body.vmName}@${sequence}`,
-  }))
-  const damaged = known.unreadable.map(({ ref }) => ({ ref, title: `${ref.vmId}@${ref.sequence}` }))
-  return [...readable, ...damaged]
-}
-
 /** What is noted already stays as it is. */
 async function notePoints(
-  { repository, jobStore }: Pick<OperationTask, 'repository' | 'jobStore'>,
+  points: readonly StoredPoint[],
+  jobStore: OperationTask['jobStore'],
   cancel: Cancel,
 ): Promise<number> {
-  const { points } = await readKnownPoints(repository, cancel)
   let noted = 0
   for (const entry of points.map(pointEntryFrom))
     if ((await jobStore.points.create(entry.pointId, entry, cancel)) === 'created') noted++

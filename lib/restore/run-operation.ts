@@ -20,17 +20,22 @@ import { type RangeReaders, restoreDisk } from './restore-disk.ts'
 /** A restore point and what speaks against it; null: nothing. */
 export type MeantPoint = { readonly point: StoredPoint; readonly doubt: string | null }
 
-/** What is checked: also points that cannot be read, which have no name. */
-export type CheckedPoint = { readonly ref: PointRef; readonly title: string }
+/** Every point of the repository; what cannot be read has no name. */
+export type ListedPoints = {
+  readonly points: readonly StoredPoint[]
+  readonly unreadable: readonly { readonly ref: PointRef }[]
+}
+
+type CheckedPoint = { readonly ref: PointRef; readonly title: string }
 
 export type OperationDeps = {
   readonly operations: Records<Operation['id'], Operation>
   readonly repository: Repository
   /** @throws BackupError `point-not-found`, `point-ambiguous`, `point-malformed`, `integrity` */
   readonly findPoint: (text: string, cancel: Cancel) => Promise<MeantPoint>
-  readonly listPoints: (cancel: Cancel) => Promise<readonly CheckedPoint[]>
+  readonly listPoints: (cancel: Cancel) => Promise<ListedPoints>
   /** Notes points in the state that are not noted there. @returns how many */
-  readonly notePoints: (cancel: Cancel) => Promise<number>
+  readonly notePoints: (points: readonly StoredPoint[], cancel: Cancel) => Promise<number>
   /** Refuses what may not be written. @returns the target, and its name for people, the same each time */
   readonly openTarget: (
     file: { readonly target: OperationTarget; readonly name: string; readonly capacityBytes: number },
@@ -181,10 +186,9 @@ function fileNameOf(vmName: string): string {
 async function check({ point, deep }: CheckRequest, hold: OperationHold, deps: OperationDeps): Promise<End> {
   const cancel = { signal: hold.signal }
   const targets =
-    point === null ? await deps.listPoints(cancel) : [checkedOf((await meantPoint(point, hold, deps)).point)]
+    point === null ? await everyPoint(deps, cancel) : [checkedOf((await meantPoint(point, hold, deps)).point)]
   const lines: string[] = []
   let damaged = 0
-  if (point === null) await noteMissing(deps, cancel)
   for (const { ref, title } of targets) {
     const report = await verifyPoint(
       {
@@ -213,10 +217,22 @@ async function check({ point, deep }: CheckRequest, hold: OperationHold, deps: O
   return { outcome, result: lines.toSorted((a, b) => Number(b.includes('DAMAGED')) - Number(a.includes('DAMAGED'))) }
 }
 
+/** Also what cannot be read is checked: that it is damaged is what the check is to say. */
+async function everyPoint(deps: OperationDeps, cancel: Cancel): Promise<readonly CheckedPoint[]> {
+  const { points, unreadable } = await deps.listPoints(cancel)
+  await noteMissing(points, deps, cancel)
+  const damaged = unreadable.map(({ ref }) => ({ ref, title: `${ref.vmId}@${ref.sequence}` }))
+  return [...points.map(checkedOf), ...damaged]
+}
+
 /** Whoever sees every point can mend the list of them; a list that cannot be mended keeps no check from its work. */
-async function noteMissing({ notePoints, log }: OperationDeps, cancel: Cancel): Promise<void> {
+async function noteMissing(
+  points: readonly StoredPoint[],
+  { notePoints, log }: OperationDeps,
+  cancel: Cancel,
+): Promise<void> {
   try {
-    log.info('points.noted', { count: await notePoints(cancel) })
+    log.info('points.noted', { count: await notePoints(points, cancel) })
   } catch (error) {
     cancel.signal.throwIfAborted()
     log.warn('points.not-noted', { reason: messageOf(error) })

@@ -264,7 +264,8 @@ describe('a check', () => {
       targets: [],
       place,
     })
-    expect([await deps.notePoints(cancel), await deps.notePoints(cancel)]).toEqual([1, 0])
+    const listed = (await deps.listPoints(cancel)).points
+    expect([await deps.notePoints(listed, cancel), await deps.notePoints(listed, cancel)]).toEqual([1, 0])
     const [found] = await lost.recentPoints({ limit: 9 }, cancel)
     expect({ ...found, committedAt: noted?.committedAt }).toEqual(noted)
     const operation = await ended(site, await askFor(site, { kind: 'verify', point: null, deep: false }))
