@@ -7,7 +7,7 @@ import type { StoredPolicy } from '../lib/model/stored-policy.ts'
 import {
   type AppliedPolicy,
   applyPolicies,
-  checkPolicies,
+  refuseFaults,
   removePolicies,
   unknownPolicy,
   type WantedPolicy,
@@ -53,7 +53,7 @@ export async function apply(options: ApplyOptions, world: World): Promise<Answer
 
   const { planned, stored } = await planIn(place, { wanted, prune: options.prune }, world)
   world.progress.write(linesOf(describePlan(planned)))
-  await checkPolicies(wanted, place.deps, world)
+  refuseFaults(wanted, planned.scripts)
   if (planned.isChanging && !options.yes) await agree(planned, world)
   const request = { policies: asSeen(wanted, stored), prune: options.prune, by: whoAmI() }
   const applied = await applyPolicies(request, place.deps, world)

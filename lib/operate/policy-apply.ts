@@ -14,7 +14,7 @@ import type { Log } from '../ports/log.ts'
 import type { ObjectStore } from '../ports/object-store.ts'
 import type { Schedules } from '../ports/schedules.ts'
 import { scheduleFor } from './policy-schedule.ts'
-import { findScriptFaults } from './policy-scripts.ts'
+import { findScriptFaults, type ScriptFault } from './policy-scripts.ts'
 
 export type WantedPolicy = {
   /** What `text` says. */
@@ -61,7 +61,8 @@ export async function applyPolicies(
   deps: ApplyDeps,
   cancel: Cancel,
 ): Promise<readonly AppliedPolicy[]> {
-  await checkPolicies(request.policies, deps, cancel)
+  const policies = request.policies.map(({ policy }) => policy)
+  refuseFaults(request.policies, await findScriptFaults(policies, deps.scripts, cancel))
   const applied: AppliedPolicy[] = []
   for (const wanted of request.policies) applied.push(await applyOne(wanted, request.by, { deps, cancel }))
   if (!request.prune) return applied
@@ -115,12 +116,12 @@ export function policyDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** What can be told before anything is written. */
-export async function checkPolicies(
-  policies: readonly WantedPolicy[],
-  { scripts }: Pick<ApplyDeps, 'scripts'>,
-  cancel: Cancel,
-): Promise<void> {
+/**
+ * What can be told before anything is written.
+ * @param faults of the scripts that the policies pin
+ * @throws BackupError `policy-twice`, `policy-large` (usage), `script-missing`, `script-changed` (refused)
+ */
+export function refuseFaults(policies: readonly WantedPolicy[], faults: readonly ScriptFault[]): void {
   const names = policies.map(({ policy }) => policy.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) {
@@ -135,11 +136,6 @@ export async function checkPolicies(
       { code: 'policy-large', kind: 'usage', hint: 'Select by tags or folders instead of naming each VM' },
     )
   }
-  const faults = await findScriptFaults(
-    policies.map(({ policy }) => policy),
-    scripts,
-    cancel,
-  )
   const [first] = faults
   if (first === undefined) return
   throw new BackupError('Cannot apply policies: scripts that they pin are not what is stored', {
