@@ -1,5 +1,6 @@
 // An alarm comes in: its record is written, then its message is sent. The same alarm told again is the same record.
 
+import { changeRecord } from '../base/change-record.ts'
 import { type Clock, isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -10,7 +11,6 @@ import type { MessageSender } from '../ports/queue.ts'
 
 /** After this long without a decision the message counts as lost, and watch sends another. */
 const ALARM_OVERDUE_MS = 60_000
-const WRITES_MAX = 10
 
 export type ReceiveDeps = {
   readonly clock: Clock
@@ -46,16 +46,15 @@ async function toldAgain(
   { jobStore }: ReceiveDeps,
   cancel: Cancel,
 ): Promise<AlarmRecord> {
-  for (let write = 1; write <= WRITES_MAX; write++) {
-    const found = await jobStore.alarms.get(alarm.id, cancel)
-    if (found === null) break
-    const before = found.value.alarm
-    if (before.state !== 'cleared' || alarm.state !== 'raised') return found.value
-    const value = { alarm: { ...alarm, receivedAt: before.receivedAt }, decision: null, wakeAtMs }
-    if ((await jobStore.alarms.replace(alarm.id, { value, version: found.version }, cancel)) === 'replaced')
-      return value
+  const { id } = alarm
+  const change = (record: AlarmRecord): AlarmRecord => {
+    const before = record.alarm
+    if (before.state !== 'cleared' || alarm.state !== 'raised') return record
+    return { alarm: { ...alarm, receivedAt: before.receivedAt }, decision: null, wakeAtMs }
   }
-  throw new BackupError(`Cannot write alarm "${alarm.id}": others write it all the time`, {
+  const told = await changeRecord(jobStore.alarms, { id, change }, cancel)
+  if (told !== null) return told.value
+  throw new BackupError(`Cannot write alarm "${id}": its record was there and is gone`, {
     code: 'alarm-contended',
     retry: 'later',
   })

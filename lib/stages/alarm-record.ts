@@ -1,13 +1,11 @@
 // Alarm records as the stages write them: a decision is final, told once it is written, and told again by whoever finds it.
 
+import { changeRecord } from '../base/change-record.ts'
 import { isoTime } from '../base/clock.ts'
-import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { type AlarmDecision, type AlarmRecord, isDecided } from '../model/alarm.ts'
 import type { AlarmId } from '../model/ids.ts'
 import type { StageDeps } from './deps.ts'
-
-const WRITES_MAX = 10
 
 /** SQS's limit; a longer wait is sent again by watch. */
 const DELAY_MS_MAX = 900_000
@@ -42,24 +40,13 @@ export async function decideAlarm(
   return record
 }
 
-/** @returns the record as it now is; null when there is none. @throws BackupError `alarm-contended` */
+/** @returns the record as it now is; null when there is none. @throws BackupError `record-contended` */
 export async function changeAlarm(
   id: AlarmId,
   change: (record: AlarmRecord) => AlarmRecord,
   { deps, cancel }: Call,
 ): Promise<AlarmRecord | null> {
-  const { alarms } = deps.jobStore
-  for (let write = 1; write <= WRITES_MAX; write++) {
-    const found = await alarms.get(id, cancel)
-    if (found === null) return null
-    const value = change(found.value)
-    if (value === found.value) return value
-    if ((await alarms.replace(id, { value, version: found.version }, cancel)) === 'replaced') return value
-  }
-  throw new BackupError(`Cannot write alarm "${id}": others write it all the time`, {
-    code: 'alarm-contended',
-    retry: 'later',
-  })
+  return (await changeRecord(deps.jobStore.alarms, { id, change }, cancel))?.value ?? null
 }
 
 /** An event may be told twice, and has one id. */
