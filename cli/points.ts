@@ -1,8 +1,10 @@
 // coldframe points: the restore points of the repository with their grade. Needs the repository and its passphrase only.
 
 import { BackupError, unreachable } from '../lib/base/errors.ts'
+import { readRecords } from '../lib/base/read-records.ts'
 import { formatBytes, formatDuration, nearNames } from '../lib/base/text.ts'
-import type { SnapshotTimes } from '../lib/model/vm-history.ts'
+import type { VmId } from '../lib/model/ids.ts'
+import type { SnapshotTimes, VmHistory } from '../lib/model/vm-history.ts'
 import { auditWords } from '../lib/operate/audit-words.ts'
 import { describeProof } from '../lib/operate/grade-words.ts'
 import { type KnownPoints, proofOfPoint, readKnownPoints } from '../lib/operate/known-points.ts'
@@ -36,9 +38,9 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
   const views = sortPoints(
     chosen.points.map((point) => viewPoint(point, { proof: proofOfPoint(point, known), said: known.said })),
   )
-  const weighed = options.proof === true ? await timesOf(chosen.points, { settings, world }) : null
-  const times = weighed?.times ?? null
-  const held = await heldOf(chosen.points, { settings, world })
+  const remembered = await rememberedOf(chosen.points, { settings, world })
+  const times = options.proof === true ? timesOf(chosen.points, remembered) : null
+  const held = heldOf(chosen.points, remembered)
   const unreadable = chosen.unreadable.map(viewUnreadable)
   const unreadableAnnotations = chosen.said.unreadable.map(viewUnreadableAnnotation)
   return {
@@ -52,9 +54,9 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
       ...held.map((line) => `${printable(line)}\n`),
       ...(options.vm === undefined ? [] : newestWords(views)),
       ...(times === null ? [] : views.map((view) => proofText(view, times.get(view.id) ?? null))),
-      ...(weighed === null || weighed.unknown === null
+      ...(times === null || remembered.unknown === null
         ? []
-        : [`${printable(`How snapshots weighed is not known: ${weighed.unknown}`)}\n`]),
+        : [`${printable(`How snapshots weighed is not known: ${remembered.unknown}`)}\n`]),
       ...unreadable.map(unreadableLine),
       ...unreadableAnnotations.map(unreadableAnnotationLine),
     ].join(''),
@@ -62,48 +64,44 @@ export async function points(options: { readonly vm?: string; readonly proof?: t
   }
 }
 
-/** VMs of which no point is let go, as the state of this machine says. Points need no state: where it cannot be read, that is said. */
-async function heldOf(
+type Remembered = { readonly histories: ReadonlyMap<VmId, VmHistory>; readonly unknown: string | null }
+
+/** What the state of this machine remembers of the VMs. Points need no state: where it cannot be read, that is said. */
+async function rememberedOf(
   points: readonly StoredPoint[],
   { settings, world }: { readonly settings: Settings; readonly world: World },
-): Promise<readonly string[]> {
-  const names = new Map(points.map(({ envelope, body }) => [envelope.vmId, body.vmName]))
+): Promise<Remembered> {
   try {
     using state = await openHomeIfThere(settings, world)
 
-    if (state === null) return []
-    const lines: string[] = []
-    for (const [vmId, name] of names) {
-      const freeze = (await state.jobStore.vms.get(vmId, world))?.value.retentionFreeze ?? null
-      if (freeze !== null)
-        lines.push(`${name}: HOLD: no restore point is let go since ${freeze.since}, for alarm "${freeze.alarmName}"`)
-    }
-    return lines
+    if (state === null) return { histories: new Map(), unknown: null }
+    const vmIds = [...new Set(points.map(({ envelope }) => envelope.vmId))]
+    return { histories: await readRecords(state.jobStore.vms, vmIds, world), unknown: null }
   } catch (error) {
     if (!(error instanceof BackupError)) throw error
-    return [`Which VMs keep all their points is not known: ${error.message}`]
+    return { histories: new Map(), unknown: error.message }
   }
 }
 
-/** How the snapshots of points weighed, by the point's id. Points need no state: where it cannot be read, that is said. */
-async function timesOf(
-  points: readonly StoredPoint[],
-  { settings, world }: { readonly settings: Settings; readonly world: World },
-): Promise<{ readonly times: ReadonlyMap<string, SnapshotTimes>; readonly unknown: string | null }> {
-  const times = new Map<string, SnapshotTimes>()
-  try {
-    using state = await openHomeIfThere(settings, world)
+/** VMs of which no point is let go. */
+function heldOf(points: readonly StoredPoint[], { histories, unknown }: Remembered): readonly string[] {
+  if (unknown !== null) return [`Which VMs keep all their points is not known: ${unknown}`]
+  const names = new Map(points.map(({ envelope, body }) => [envelope.vmId, body.vmName]))
+  return [...names].flatMap(([vmId, name]) => {
+    const freeze = histories.get(vmId)?.retentionFreeze ?? null
+    if (freeze === null) return []
+    return [`${name}: HOLD: no restore point is let go since ${freeze.since}, for alarm "${freeze.alarmName}"`]
+  })
+}
 
-    if (state === null) return { times, unknown: null }
-    for (const point of points) {
-      const found = await snapshotOfPoint(point, state, world)
-      if (found !== null) times.set(point.envelope.pointId, found)
-    }
-    return { times, unknown: null }
-  } catch (error) {
-    if (!(error instanceof BackupError)) throw error
-    return { times, unknown: error.message }
+/** How the snapshots of points weighed, by the point's id. */
+function timesOf(points: readonly StoredPoint[], { histories }: Remembered): ReadonlyMap<string, SnapshotTimes> {
+  const times = new Map<string, SnapshotTimes>()
+  for (const point of points) {
+    const found = snapshotOfPoint(point, histories.get(point.envelope.vmId))
+    if (found !== null) times.set(point.envelope.pointId, found)
   }
+  return times
 }
 
 /** Points of a VM by its name or instance uuid. Unreadable points have no name: those of its uuid count as its own. */

@@ -1,9 +1,8 @@
 // What a plan and a report of policies are made from: inventory, state, scheduler, stored scripts, restore points. Only reads.
 
 import type { Clock } from '../base/clock.ts'
-import { forEachBounded } from '../base/concurrency.ts'
+import { readRecords } from '../base/read-records.ts'
 import type { Cancel } from '../base/time-limit.ts'
-import type { VmId } from '../model/ids.ts'
 import type { PointEntry } from '../model/point-entry.ts'
 import type { Policy } from '../model/policy.ts'
 import type { VmSummary } from '../model/vm.ts'
@@ -27,7 +26,6 @@ export type LookDeps = {
   readonly scripts: ObjectStore
 }
 
-const READS_MAX = 32
 /** Noted points a page, and at most. */
 const PAGE = 1_000
 const NOTED_MAX = 500_000
@@ -51,13 +49,14 @@ export async function lookForPlan(
 
 export async function lookForReport(deps: Omit<LookDeps, 'scripts'>, cancel: Cancel): Promise<ReportSeen> {
   const vms = await listVms(deps, cancel)
+  const vmIds = vms.map(({ vmId }) => vmId)
   const query = { beforeMs: Number.MAX_SAFE_INTEGER, limit: OPEN_JOBS_MAX }
   return {
     nowMs: deps.clock.nowMs(),
     vms,
     policies: await deps.jobStore.listPolicies(cancel),
     scheduled: await deps.schedules.list(cancel),
-    histories: await historiesOf(vms, deps, cancel),
+    histories: await readRecords(deps.jobStore.vms, vmIds, cancel),
     openJobs: (await deps.jobStore.dueJobs(query, cancel)).map(({ value }) => value),
   }
 }
@@ -71,8 +70,8 @@ async function listVms({ vsphere }: Pick<LookDeps, 'vsphere'>, cancel: Cancel): 
 /** What cannot be read is no point that rules could let go. */
 async function pointsOf(repository: Repository, deps: LookDeps, cancel: Cancel): Promise<readonly PlanPoint[]> {
   const { points, proofs } = await readKnownPoints(repository, cancel)
-  const vms = [...new Set(points.map(({ envelope }) => envelope.vmId))].map((vmId) => ({ vmId }))
-  const histories = await historiesOf(vms, deps, cancel)
+  const vmIds = [...new Set(points.map(({ envelope }) => envelope.vmId))]
+  const histories = await readRecords(deps.jobStore.vms, vmIds, cancel)
   return points.map(({ envelope, body }) => {
     const { pointId, vmId, sequence, capturedAt } = envelope
     const proof = proofs.get(pointId)
@@ -100,8 +99,8 @@ async function notedPoints(deps: LookDeps, cancel: Cancel): Promise<readonly Pla
     noted.push(...page)
     if (page.length === 0 || noted.length >= NOTED_MAX) break
   }
-  const vms = [...new Set(noted.map(({ vmId }) => vmId))].map((vmId) => ({ vmId }))
-  const histories = await historiesOf(vms, deps, cancel)
+  const vmIds = [...new Set(noted.map(({ vmId }) => vmId))]
+  const histories = await readRecords(deps.jobStore.vms, vmIds, cancel)
   return noted.map(({ pointId, vmId, sequence, capturedAt, policyName }) => {
     const isHeld = isMarked(histories.get(vmId))
     return { pointId, vmId, sequence, takenAt: capturedAt, policyName, isProven: true, isHeld }
@@ -110,19 +109,4 @@ async function notedPoints(deps: LookDeps, cancel: Cancel): Promise<readonly Pla
 
 function isMarked(history: VmHistory | undefined): boolean {
   return history !== undefined && (history.quarantine !== null || history.retentionFreeze !== null)
-}
-
-/** VMs of which nothing is remembered are missing. */
-async function historiesOf(
-  vms: readonly { readonly vmId: VmId }[],
-  { jobStore }: Pick<LookDeps, 'jobStore'>,
-  cancel: Cancel,
-): Promise<ReadonlyMap<VmId, VmHistory>> {
-  const histories = new Map<VmId, VmHistory>()
-  const readOne = async ({ vmId }: { readonly vmId: VmId }, within: Cancel) => {
-    const found = await jobStore.vms.get(vmId, within)
-    if (found !== null) histories.set(vmId, found.value)
-  }
-  await forEachBounded(vms, readOne, { runningMax: READS_MAX, ...cancel })
-  return histories
 }

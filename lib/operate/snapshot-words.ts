@@ -3,7 +3,7 @@
 import { formatBytes, formatDuration } from '../base/text.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Job } from '../model/job.ts'
-import type { SnapshotTimes } from '../model/vm-history.ts'
+import type { SnapshotTimes, VmHistory } from '../model/vm-history.ts'
 import type { JobStore } from '../ports/job-store.ts'
 import type { StoredPoint } from '../repository/point-object.ts'
 
@@ -18,12 +18,10 @@ export async function snapshotOfJob(
 }
 
 /** @returns null when another installation made the point, or the VM's history no longer tells of it */
-export async function snapshotOfPoint(
+export function snapshotOfPoint(
   { envelope }: Pick<StoredPoint, 'envelope'>,
-  { jobStore }: { readonly jobStore: JobStore },
-  cancel: Cancel,
-): Promise<SnapshotTimes | null> {
-  const history = (await jobStore.vms.get(envelope.vmId, cancel))?.value
+  history: Pick<VmHistory, 'snapshots'> | undefined,
+): SnapshotTimes | null {
   return history?.snapshots.find(({ jobId }) => envelope.sessionId.startsWith(`${jobId}-`)) ?? null
 }
 

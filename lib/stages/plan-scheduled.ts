@@ -1,6 +1,6 @@
 // Which of a policy's VMs a scheduled run starts: not those that a job of the policy still works on, and with an RPO only those that are due.
 
-import { forEachBounded } from '../base/concurrency.ts'
+import { readRecords } from '../base/read-records.ts'
 import { ascending } from '../base/text.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { VmId } from '../model/ids.ts'
@@ -15,7 +15,6 @@ import { noteWatched } from './watch-rpo.ts'
 
 /** More unfinished jobs than these are not looked at: the leases of their VMs still keep two jobs apart. */
 const UNFINISHED_MAX = 20_000
-const READS_MAX = 32
 
 type Call = { readonly deps: Pick<StageDeps, 'clock' | 'jobStore'>; readonly cancel: Cancel }
 
@@ -36,7 +35,7 @@ export async function chooseScheduled(run: Run, vms: readonly VmSummary[], call:
   const coalesced = vms.filter(({ vmId }) => busy.has(vmId))
   const free = vms.filter(({ vmId }) => !busy.has(vmId))
   const rpoMs = policy.schedule?.rpoMs ?? null
-  const histories = rpoMs === null ? null : await readHistories(vms, call)
+  const histories = rpoMs === null ? null : await historiesOf(vms, call)
   if (histories !== null) await noteWatched({ policy, vms, histories }, call)
   const historyOf = (vm: VmSummary) => histories?.get(vm.vmId) ?? newVmHistory(vm)
   const due = rpoMs === null ? free : free.filter((vm) => isDue(historyOf(vm), rpoMs, nowMs))
@@ -62,21 +61,9 @@ async function busyVms({ id, policy }: Run, { deps, cancel }: Call): Promise<Rea
   return new Set(ofPolicy.map(({ value }) => value.vm.vmId))
 }
 
-/** VMs of which nothing is remembered are missing. */
-async function readHistories(
-  vms: readonly Pick<VmSummary, 'vmId'>[],
-  { deps, cancel }: { readonly deps: Pick<StageDeps, 'jobStore'>; readonly cancel: Cancel },
-): Promise<ReadonlyMap<VmId, VmHistory>> {
-  const histories = new Map<VmId, VmHistory>()
-  await forEachBounded(
-    vms,
-    async ({ vmId }, within) => {
-      const found = await deps.jobStore.vms.get(vmId, within)
-      if (found !== null) histories.set(vmId, found.value)
-    },
-    { runningMax: READS_MAX, ...cancel },
-  )
-  return histories
+function historiesOf(vms: readonly VmSummary[], { deps, cancel }: Call): Promise<ReadonlyMap<VmId, VmHistory>> {
+  const vmIds = vms.map(({ vmId }) => vmId)
+  return readRecords(deps.jobStore.vms, vmIds, cancel)
 }
 
 function leftOutOf(code: string, message: string, vms: readonly VmSummary[]): LeftOut {
