@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, '..', '..')
 const opened = new AsyncDisposableStack()
 const account = 'arn:aws:iam::111122223333'
 const here = 'eu-central-1:111122223333'
+const bucketKey = `arn:aws:kms:${here}:key/00112233-4455-6677-8899-aabbccddeeff`
 let policies: StackPolicies
 
 beforeAll(async () => {
@@ -20,6 +21,7 @@ beforeAll(async () => {
   policies = stackPolicies(template, {
     VCenter: 'https://vcenter.example',
     RepositoryPrefix: 'vms/',
+    BucketKeyArn: bucketKey,
     RestoreSecret: 'coldframe/vcenter-restore',
     RestoreTargets: 's3://images/from-coldframe/',
   })
@@ -118,6 +120,16 @@ const matrix: readonly Row[] = [
   ['disable the key', () => ({ action: 'kms:DisableKey', resource: policies.arn('WrapKey') }), []],
   ['change who may use the key', () => ({ action: 'kms:PutKeyPolicy', resource: policies.arn('WrapKey') }), []],
   ['lend the key', () => ({ action: 'kms:CreateGrant', resource: policies.arn('WrapKey') }), []],
+
+  // What S3 asks of the bucket's own key, where it has one, for whoever puts or reads an object.
+  ...['kms:Decrypt', 'kms:GenerateDataKey'].map(
+    (action): Row => [
+      `have S3 ask "${action}" of the bucket's key`,
+      () => ({ action, resource: bucketKey, context: { 'kms:ViaService': 's3.eu-central-1.amazonaws.com' } }),
+      [...keyHolders, 'PolicyRole', 'QuarantineRole'],
+    ],
+  ),
+  ["use the bucket's key past S3", () => ({ action: 'kms:Decrypt', resource: bucketKey }), []],
 
   // Secrets.
   [

@@ -62,8 +62,7 @@ function identityOf(role: string, stack: Stack): readonly Statement[] {
     .ofType('AWS::IAM::ManagedPolicy')
     .filter((name) => listOf(ManagedPolicyArns).includes(stack.resolve({ Ref: name }, name)))
     .map((name) => stack.properties(name)['PolicyDocument'])
-  const attached = stack
-    .ofType('AWS::IAM::Policy')
+  const attached = [...stack.ofType('AWS::IAM::Policy'), ...stack.ofType('AWS::IAM::ManagedPolicy')]
     .map((name) => stack.properties(name))
     .filter(({ Roles }) => listOf(Roles).includes(stack.resolve({ Ref: role }, role)))
     .map(({ PolicyDocument }) => PolicyDocument)
