@@ -44,6 +44,7 @@ async function stack() {
     COLDFRAME_SCHEDULE_GROUP: 'prod',
     COLDFRAME_SCHEDULE_ROLE: 'arn:aws:iam::111122223333:role/scheduler',
     COLDFRAME_SCHEDULE_TARGET: arnOf('lambda', 'function:schedule'),
+    COLDFRAME_SCHEDULE_DEAD_LETTERS: arnOf('sqs', 'buried'),
     AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
     AWS_ENDPOINT_URL_SCHEDULER: scheduler.endpoint,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
@@ -96,6 +97,7 @@ scripts: {linux: {preFreeze: {bundle: scripts/db.sh, sha256: "${sha256}", entry:
     ScheduleExpression: 'cron(0 22 ? * 2-6 *)',
     ScheduleExpressionTimezone: 'Europe/Berlin',
     FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 10 },
+    Target: { DeadLetterConfig: { Arn: arnOf('sqs', 'buried') } },
   })
   expect((await run(['policy', 'apply', file])).data.applied).toEqual([
     { name: 'gold', record: 'same', schedule: 'same' },
