@@ -52,6 +52,12 @@ describe("the engine's roles", () => {
     expect(asEngine(mover, call('GetObject'))).toBe('allowed')
     expect(asEngine(mover, call('PutObjectRetention'))).toBe('allowed')
   })
+  it.each(['GetBucketVersioning', 'GetBucketObjectLockConfiguration', 'GetBucketPublicAccessBlock'])(
+    'see how the bucket is set up: %s',
+    (action) => {
+      expect(asEngine('coldframe-prod-SetupRole-1A2B', { action: `s3:${action}`, resource: bucket })).toBe('allowed')
+    },
+  )
   it.each(['DeleteObject', 'DeleteObjectVersion', 'BypassGovernanceRetention'])('cannot %s', (action) => {
     expect(asEngine(mover, call(action))).toBe('denied')
   })
