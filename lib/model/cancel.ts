@@ -1,6 +1,7 @@
 // Cancelling: a wish in the record, which stages honour at their next step. Nothing is torn off: what is owed is given back.
 
 import type { Job, JobState } from './job.ts'
+import { nameOfOperation, type Operation } from './operation.ts'
 import type { Outcome } from './outcome.ts'
 import type { Run } from './run.ts'
 
@@ -28,4 +29,13 @@ export function cancelledJob({ vm, state }: Pick<Job, 'vm' | 'state'>): Outcome 
 export function cancelledRun({ policy }: Pick<Run, 'policy'>): Outcome {
   const message = `The run of policy "${policy.name}" was cancelled before it was planned`
   return { kind: 'failed', code: 'cancelled', message, hint: 'Start the backup again when it is wanted' }
+}
+
+export function cancelledOperation(operation: Pick<Operation, 'request'>) {
+  return {
+    kind: 'failed',
+    code: 'cancelled',
+    message: `${nameOfOperation(operation)} was cancelled`,
+    hint: 'Nothing is to be done; ask for it again when it is wanted',
+  } as const satisfies Outcome
 }

@@ -5,8 +5,9 @@ import { changeRecord } from '../base/change-record.ts'
 import { type Clock, isoTime } from '../base/clock.ts'
 import { BackupError, messageOf } from '../base/errors.ts'
 import { anySignal, type Cancel } from '../base/time-limit.ts'
+import { cancelledOperation } from '../model/cancel.ts'
 import type { OperationId } from '../model/ids.ts'
-import { endOperation, nameOfOperation, type Operation, type OperationProgress } from '../model/operation.ts'
+import { endOperation, type Operation, type OperationProgress } from '../model/operation.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Records } from '../ports/job-store.ts'
 import type { Log } from '../ports/log.ts'
@@ -194,8 +195,6 @@ function gone({ id }: Operation): BackupError {
 }
 
 function cancelled(operation: Operation): BackupError {
-  return new BackupError(`${nameOfOperation(operation)} was cancelled`, {
-    code: 'cancelled',
-    hint: 'Nothing is to be done; ask for it again when it is wanted',
-  })
+  const { code, message, hint } = cancelledOperation(operation)
+  return new BackupError(message, { code, hint })
 }

@@ -3,6 +3,7 @@
 import { isoTime } from '../base/clock.ts'
 import { BackupError, messageOf } from '../base/errors.ts'
 import { type Cancel, isAbort } from '../base/time-limit.ts'
+import { cancelledOperation } from '../model/cancel.ts'
 import type { OperateMessage } from '../model/message.ts'
 import {
   endOperation,
@@ -176,17 +177,7 @@ async function endEarly(operation: Operation, { deps, cancel }: Call): Promise<N
   if (taskId !== null && state?.kind === 'running') await deps.tasks.stop(taskId, cancel)
   // A task of which nobody knows whether it was started finds the record done when it begins.
   if (state?.kind !== 'stopped' && isHeld(operation, deps)) return poll(operation, deps, 'its task to stop')
-  return ending(operation.cancelRequestedAt === null ? tookTooLong(operation) : cancelled(operation), deps)
-}
-
-export function cancelled(operation: Operation): Outcome {
-  const message = `${nameOfOperation(operation)} was cancelled`
-  return {
-    kind: 'failed',
-    code: 'cancelled',
-    message,
-    hint: 'Nothing is to be done; ask for it again when it is wanted',
-  }
+  return ending(operation.cancelRequestedAt === null ? tookTooLong(operation) : cancelledOperation(operation), deps)
 }
 
 function tookTooLong(operation: Operation): Outcome {
