@@ -6,7 +6,7 @@ import { BackupError, hasCode } from '../lib/base/errors.ts'
 import { cancelJob, cancelOperation, cancelRun } from '../lib/doors/cancel.ts'
 import { requestOperation } from '../lib/doors/request-operation.ts'
 import { requestRun } from '../lib/doors/request-run.ts'
-import { type OperationId, parseOperationId, parsePolicyName, type RunId } from '../lib/model/ids.ts'
+import { isPolicyName, type OperationId, parseOperationId, type RunId } from '../lib/model/ids.ts'
 import type { Job } from '../lib/model/job.ts'
 import type { OperationRequest } from '../lib/model/operation.ts'
 import { defaultPolicy } from '../lib/model/policy.ts'
@@ -68,8 +68,7 @@ export function localEngine(world: World): Engine {
     policy: async (name) => {
       using state = await openHomeIfThere(await readSettings(world, []), world)
 
-      const isName = /^[a-z0-9][a-z0-9-]{0,63}$/.test(name)
-      const found = state === null || !isName ? null : await state.jobStore.policies.get(parsePolicyName(name), world)
+      const found = state === null || !isPolicyName(name) ? null : await state.jobStore.policies.get(name, world)
       if (found === null) throw unknownPolicy(name)
       const { text, policy } = found.value
       return { ...documentOfPolicy(found.value), text, policy }

@@ -1,7 +1,7 @@
 // Policies that a command is given: files, or the name of one that was applied.
 
 import { BackupError } from '../lib/base/errors.ts'
-import { parsePolicyName } from '../lib/model/ids.ts'
+import { isPolicyName, parsePolicyName } from '../lib/model/ids.ts'
 import type { Policy } from '../lib/model/policy.ts'
 import { unknownPolicy, type WantedPolicy } from '../lib/operate/policy-apply.ts'
 import { parsePolicy, readPolicy } from '../lib/wire/policy.ts'
@@ -44,7 +44,8 @@ export async function readPolicies(files: readonly string[]): Promise<readonly W
 
 /** The policy of a file; null when the text is no path but may be the name of an applied policy. */
 export async function policyOfFile(text: string): Promise<Policy | null> {
-  return isName(text) ? null : parsePolicy(await readText(text), text)
+  // What has a "." or a "/" in it is a path.
+  return isPolicyName(text) ? null : parsePolicy(await readText(text), text)
 }
 
 /** @throws BackupError `policy-not-found` when neither an applied policy nor a file has this name */
@@ -59,9 +60,4 @@ export async function policyNamed(text: string, settings: Settings, world: World
     if (error instanceof BackupError && error.code === 'file-unreadable') throw unknownPolicy(text)
     throw error
   }
-}
-
-/** What has a "." or a "/" in it is a path. */
-function isName(text: string): boolean {
-  return /^[a-z0-9][a-z0-9-]{0,63}$/.test(text)
 }

@@ -2,7 +2,7 @@
 
 import { userInfo } from 'node:os'
 import { BackupError } from '../lib/base/errors.ts'
-import { type PolicyName, parsePolicyName } from '../lib/model/ids.ts'
+import { isPolicyName } from '../lib/model/ids.ts'
 import type { StoredPolicy } from '../lib/model/stored-policy.ts'
 import {
   type AppliedPolicy,
@@ -98,24 +98,19 @@ export async function show(name: string, world: World): Promise<Answer> {
 }
 
 export async function remove(options: { readonly name: string; readonly yes: boolean }, world: World): Promise<Answer> {
-  const name = nameOf(options.name)
-  if (name === null) throw unknownPolicy(options.name)
+  const { name } = options
+  if (!isPolicyName(name)) throw unknownPolicy(name)
   using place = await openPolicyRecords(world)
 
   const { deps } = place
   const found = await deps.jobStore.policies.get(name, world)
-  if (found === null) throw unknownPolicy(options.name)
+  if (found === null) throw unknownPolicy(name)
   if (found.value.state === 'active' && !options.yes) {
     const what = `Remove policy "${name}"? Nothing starts it any more; its restore points stay`
     await agreed(what, `VMs that only policy "${name}" selects are not backed up any more`, world)
   }
   const applied = await removePolicies({ names: [name], by: whoAmI() }, deps, world)
   return { data: { applied }, text: linesOf(applied.map(appliedWords)), fault: null }
-}
-
-/** @returns null for what can be no policy's name */
-function nameOf(text: string): PolicyName | null {
-  return /^[a-z0-9][a-z0-9-]{0,63}$/.test(text) ? parsePolicyName(text) : null
 }
 
 /** So that nothing is replaced but what the plan was made against. */

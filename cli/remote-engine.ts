@@ -5,6 +5,7 @@ import { apiClient } from '../lib/adapters/aws/api-client.ts'
 import { s3Credentials } from '../lib/adapters/aws/s3-credentials.ts'
 import { hexOf } from '../lib/base/bytes.ts'
 import { BackupError, hasCode, messageOf, quote } from '../lib/base/errors.ts'
+import { isPolicyName } from '../lib/model/ids.ts'
 import {
   parseJob,
   parseJobPage,
@@ -122,7 +123,7 @@ async function backUp(wanted: WantedBackup, { api, progress }: Followed): Promis
 
 /** What is applied is backed up by: a file would say something that the stack does not know. */
 function policyName(words: string): string {
-  if (/^[a-z0-9][a-z0-9-]{0,63}$/.test(words)) return words
+  if (isPolicyName(words)) return words
   throw new BackupError(`Cannot back up by the policy ${quote(words)}: it is not the name of one`, {
     code: 'usage',
     kind: 'usage',

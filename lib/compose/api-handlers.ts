@@ -4,7 +4,7 @@ import { hexOf } from '../base/bytes.ts'
 import { BackupError, quote } from '../base/errors.ts'
 import { cancelJob, cancelRun } from '../doors/cancel.ts'
 import { requestRun } from '../doors/request-run.ts'
-import { apiRunIdOf, parseJobId, parsePolicyName, parseRunId } from '../model/ids.ts'
+import { apiRunIdOf, isPolicyName, parseJobId, parseRunId } from '../model/ids.ts'
 import { defaultPolicy, type Policy } from '../model/policy.ts'
 import type { Run } from '../model/run.ts'
 import type { StoredPolicy } from '../model/stored-policy.ts'
@@ -114,8 +114,8 @@ async function policyNamed(name: string | null, call: ApiCall): Promise<Policy> 
 }
 
 async function findPolicy(text: string, { deps, cancel }: ApiCall): Promise<StoredPolicy | null> {
-  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(text)) return null
-  return (await deps.jobStore.policies.get(parsePolicyName(text), cancel))?.value ?? null
+  if (!isPolicyName(text)) return null
+  return (await deps.jobStore.policies.get(text, cancel))?.value ?? null
 }
 
 function unknownPolicy(text: string, why: string): BackupError {

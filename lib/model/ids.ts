@@ -68,11 +68,15 @@ export function parsePackId(text: string): PackId {
   return hexId(text, { what: 'pack id', digits: 32 }) as PackId
 }
 
+export function isPolicyName(text: string): text is PolicyName {
+  return /^[a-z0-9][a-z0-9-]{0,63}$/.test(text)
+}
+
 export function parsePolicyName(text: string): PolicyName {
-  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(text)) {
+  if (!isPolicyName(text)) {
     throw malformed('policy name', text, 'must be 1 to 64 of a-z, 0-9 and "-", starting with a letter or digit')
   }
-  return text as PolicyName
+  return text
 }
 
 /** The run of a policy and its scheduled time, or of an idempotency or event key: the same cause gives the same run. */
