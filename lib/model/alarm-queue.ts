@@ -4,6 +4,7 @@
 // A run is begun by one write that spends the budget and says which entries go; then the run is made and each alarm told; the last
 // write takes the entries out. Whoever finds a run begun and not ended does those steps again: each finds what is done.
 
+import { ascending } from '../base/text.ts'
 import type { AlarmId, VmId } from './ids.ts'
 
 export type AlarmQueueEntry = {
@@ -104,7 +105,7 @@ export function beginRun(
 ): AlarmQueue {
   const spent = queue.day === now.day ? queue.spent : 0
   const waiting = queue.waiting.toSorted(
-    (a, b) => a.rank - b.rank || a.atMs - b.atMs || (a.alarmId < b.alarmId ? -1 : 1),
+    (a, b) => a.rank - b.rank || a.atMs - b.atMs || ascending(a.alarmId, b.alarmId),
   )
   const verdict = !now.isPolicyActive ? 'policy-removed' : spent >= now.budgetPerDay ? 'budget-spent' : 'run'
   const count = verdict === 'run' ? Math.min(ALARM_RUN_VMS_MAX, waiting.length) : waiting.length

@@ -1,5 +1,7 @@
 // Which restore points the keep rules of a policy keep, and which they would let go. Pure: nothing here deletes anything.
 
+import { localDay } from '../base/local-day.ts'
+import { ascending } from '../base/text.ts'
 import type { PointId, VmId } from './ids.ts'
 import type { Policy } from './policy.ts'
 
@@ -79,10 +81,10 @@ function keptBy<Point extends KeepablePoint>(
   if (kind === 'last') return points.slice(0, count)
   const newestOf = new Map<string, Point>()
   for (const point of points) {
-    const period = periodOf(kind, localDay(point.takenAt, rules.timeZone))
+    const period = periodOf(kind, localDay(Date.parse(point.takenAt), rules.timeZone))
     if (!newestOf.has(period)) newestOf.set(period, point)
   }
-  const newest = [...newestOf].toSorted(([a], [b]) => (a < b ? 1 : -1)).slice(0, count)
+  const newest = [...newestOf].toSorted(([a], [b]) => ascending(b, a)).slice(0, count)
   return newest.map(([, point]) => point)
 }
 
@@ -107,16 +109,4 @@ function mondayOf(day: string): string {
   const ms = Date.parse(`${day}T00:00:00Z`)
   const sinceMonday = (new Date(ms).getUTCDay() + 6) % 7
   return new Date(ms - sinceMonday * DAY_MS).toISOString().slice(0, 10)
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-/** The date at a moment in a time zone, "2026-01-31". */
-function localDay(at: string, timeZone: string): string {
-  let format = formats.get(timeZone)
-  if (format === undefined) {
-    format = new Intl.DateTimeFormat('sv-SE', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' })
-    formats.set(timeZone, format)
-  }
-  return format.format(Date.parse(at))
 }

@@ -1,6 +1,7 @@
 // The VMs of a policy whose RPO ends first: what watch looks at between two starts of the policy, also while vCenter is away. Pure.
 
 import { isoTime } from '../base/clock.ts'
+import { ascending } from '../base/text.ts'
 import type { VmId } from './ids.ts'
 import type { VmHistory } from './vm-history.ts'
 
@@ -36,6 +37,6 @@ export function rpoWatchOf({ vms, histories, rpoMs, nowMs, before }: RpoSeen): R
       lastAt === undefined ? (earlier?.missedAt ?? isoTime(nowMs + rpoMs)) : isoTime(Date.parse(lastAt) + rpoMs)
     return { vmId, name, missedAt, told: earlier?.missedAt === missedAt && earlier.told }
   })
-  const first = each.toSorted((a, b) => (a.missedAt < b.missedAt ? -1 : a.missedAt > b.missedAt ? 1 : 0))
+  const first = each.toSorted((a, b) => ascending(a.missedAt, b.missedAt))
   return { kind: 'rpo', at: isoTime(nowMs), watched: first.slice(0, WATCHED_MAX) }
 }

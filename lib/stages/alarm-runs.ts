@@ -3,6 +3,7 @@
 import { isoTime } from '../base/clock.ts'
 import { forEachBounded } from '../base/concurrency.ts'
 import { BackupError } from '../base/errors.ts'
+import { localDay } from '../base/local-day.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { AlarmRecord } from '../model/alarm.ts'
 import {
@@ -100,15 +101,10 @@ function begunNow(queue: AlarmQueue, stored: StoredPolicy | null, { clock }: Sta
   if (queue.starting !== null || !isQueueDue(queue, nowMs)) return queue
   return beginRun(queue, {
     ms: nowMs,
-    day: dayOf(nowMs, stored?.policy.schedule?.timeZone ?? 'UTC'),
+    day: localDay(nowMs, stored?.policy.schedule?.timeZone ?? 'UTC'),
     budgetPerDay: stored?.policy.alarms.budgetPerDay ?? 0,
     isPolicyActive: stored?.state === 'active',
   })
-}
-
-/** "2026-01-31" */
-function dayOf(ms: number, timeZone: string): string {
-  return new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms)
 }
 
 /** Each step finds what an earlier try has done. */
