@@ -2,7 +2,8 @@
 // not among it: that is said in the repository.
 
 import { BackupError } from '../lib/base/errors.ts'
-import { ascending, formatBytes } from '../lib/base/text.ts'
+import { formatBytes } from '../lib/base/text.ts'
+import { sortPoints } from '../lib/operate/point-view.ts'
 import type { PointDocument } from '../lib/wire/api/documents.ts'
 import type { Answer } from './answer.ts'
 import { engineOf } from './open-engine.ts'
@@ -20,8 +21,7 @@ export async function notedPoints(
       hint: 'Set COLDFRAME_REPOSITORY and its passphrase, or leave --proof out',
     })
   }
-  const noted = await engineOf(world).points(vm ?? null)
-  const points = noted.toSorted((a, b) => ascending(a.vm, b.vm) || ascending(a.vmId, b.vmId) || a.sequence - b.sequence)
+  const points = sortPoints(await engineOf(world).points(vm ?? null))
   if (vm !== undefined && points.length === 0) {
     throw new BackupError(`No restore point of VM "${vm}" is noted`, {
       code: 'vm-not-found',

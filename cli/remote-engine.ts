@@ -175,33 +175,40 @@ async function listJobs(
   api: Api,
   { run, limit = searchedMax }: { readonly run?: string; readonly limit?: number },
 ): Promise<readonly JobDocument[]> {
-  const found: JobDocument[] = []
-  let cursor: string | null = null
-  do {
-    const query: Record<string, string> = {
-      limit: String(Math.min(100, limit - found.length)),
-      ...(run === undefined ? {} : { run }),
-      ...(cursor === null ? {} : { cursor }),
-    }
-    const page: PageDocument<JobDocument> = parseJobPage((await api.get('/v1/jobs', query)).answer)
-    found.push(...page.items)
-    cursor = page.next
-  } while (cursor !== null && found.length < limit)
-  return found
+  const own: Record<string, string> = run === undefined ? {} : { run }
+  return listPages(api, { path: '/v1/jobs', own, parse: parseJobPage, limit })
 }
 
 /** Points that are looked through at most. */
 const pointsMax = 10_000
 
 async function listPoints(api: Api, own: Readonly<Record<string, string>>): Promise<readonly PointDocument[]> {
-  const found: PointDocument[] = []
+  return listPages(api, { path: '/v1/points', own, parse: parsePointPage, limit: pointsMax })
+}
+
+/** @param of.own what is asked for, beside the page */
+async function listPages<Item>(
+  api: Api,
+  of: {
+    readonly path: string
+    readonly own: Readonly<Record<string, string>>
+    readonly parse: (answer: unknown) => PageDocument<Item>
+    readonly limit: number
+  },
+): Promise<readonly Item[]> {
+  const { path, own, parse, limit } = of
+  const found: Item[] = []
   let cursor: string | null = null
   do {
-    const query: Record<string, string> = { ...own, limit: '100', ...(cursor === null ? {} : { cursor }) }
-    const page: PageDocument<PointDocument> = parsePointPage((await api.get('/v1/points', query)).answer)
+    const query: Record<string, string> = {
+      ...own,
+      limit: String(Math.min(100, limit - found.length)),
+      ...(cursor === null ? {} : { cursor }),
+    }
+    const page: PageDocument<Item> = parse((await api.get(path, query)).answer)
     found.push(...page.items)
     cursor = page.next
-  } while (cursor !== null && found.length < pointsMax)
+  } while (cursor !== null && found.length < limit)
   return found
 }
 

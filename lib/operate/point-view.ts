@@ -112,7 +112,9 @@ export function viewUnreadable({ ref, error }: UnreadablePoint): UnreadableView 
 }
 
 /** By the VM's name, then its id, then ascending by sequence: the order in which points are shown. */
-export function sortPoints(points: readonly PointView[]): readonly PointView[] {
+export function sortPoints<Point extends { readonly vm: string; readonly vmId: string; readonly sequence: number }>(
+  points: readonly Point[],
+): readonly Point[] {
   return points.toSorted(
     (left, right) => ascending(left.vm, right.vm) || ascending(left.vmId, right.vmId) || left.sequence - right.sequence,
   )

@@ -55,7 +55,7 @@ export type PolicyPlan = {
   readonly losing: readonly VmRef[]
   /** VMs that no active policy would select. */
   readonly unprotected: readonly VmRef[]
-  readonly several: readonly { readonly vm: VmRef; readonly policies: readonly PolicyName[] }[]
+  readonly several: readonly Several[]
   readonly scripts: readonly ScriptFault[]
   /** Whether applying would write anything. */
   readonly isChanging: boolean
@@ -83,10 +83,7 @@ export function planPolicies({ policies, prune }: PlanRequest, seen: PlanSeen): 
     policies: changes,
     losing: unprotected.filter(({ vmId }) => protectedBefore.has(vmId)).map(refOf),
     unprotected: unprotected.map(refOf),
-    several: eligible.flatMap((vm) => {
-      const names = protectedThen.get(vm.vmId) ?? []
-      return names.length > 1 ? [{ vm: refOf(vm), policies: names }] : []
-    }),
+    several: severalOf(eligible, protectedThen),
     scripts: seen.scripts,
     isChanging: changes.some((each) => each.change !== 'same' || each.schedule.drift !== null),
   }
@@ -112,6 +109,19 @@ export function countPolicies(members: Members): ReadonlyMap<VmId, readonly Poli
     }
   }
   return policies
+}
+
+export type Several = { readonly vm: VmRef; readonly policies: readonly PolicyName[] }
+
+/** VMs that more than one policy selects. */
+export function severalOf(
+  vms: readonly VmSummary[],
+  policiesOf: ReadonlyMap<VmId, readonly PolicyName[]>,
+): readonly Several[] {
+  return vms.flatMap((vm) => {
+    const policies = policiesOf.get(vm.vmId) ?? []
+    return policies.length > 1 ? [{ vm: refOf(vm), policies }] : []
+  })
 }
 
 export function refOf({ vmId, name, moref }: VmSummary): VmRef {

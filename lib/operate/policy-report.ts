@@ -8,7 +8,16 @@ import { type Grade, gradeSatisfies, type Policy } from '../model/policy.ts'
 import type { StoredPolicy } from '../model/stored-policy.ts'
 import type { VmSummary } from '../model/vm.ts'
 import type { AlarmMark, VmHistory } from '../model/vm-history.ts'
-import { countPolicies, type Drift, driftOf, membersOf, refOf, type VmRef } from './policy-plan.ts'
+import {
+  countPolicies,
+  type Drift,
+  driftOf,
+  membersOf,
+  refOf,
+  type Several,
+  severalOf,
+  type VmRef,
+} from './policy-plan.ts'
 
 export type ReportSeen = {
   readonly nowMs: number
@@ -49,7 +58,7 @@ export type PolicyReport = {
     readonly want: Grade
   }[]
   readonly unprotected: readonly VmRef[]
-  readonly several: readonly { readonly vm: VmRef; readonly policies: readonly PolicyName[] }[]
+  readonly several: readonly Several[]
   readonly quarantined: readonly (AlarmMark & { readonly vm: VmRef })[]
   readonly retentionFrozen: readonly (AlarmMark & { readonly vm: VmRef })[]
   readonly drift: readonly { readonly policy: PolicyName; readonly drift: NonNullable<Drift> }[]
@@ -92,10 +101,7 @@ export function reportPolicies(seen: ReportSeen): PolicyReport {
       return [{ policy: stored.name, vm: refOf(vm), grade, want }]
     }),
     unprotected: eligible.filter(({ vmId }) => !policiesOf.has(vmId)).map(refOf),
-    several: eligible.flatMap((vm) => {
-      const policies = policiesOf.get(vm.vmId) ?? []
-      return policies.length > 1 ? [{ vm: refOf(vm), policies }] : []
-    }),
+    several: severalOf(eligible, policiesOf),
     quarantined: marksOf(({ quarantine }) => quarantine),
     retentionFrozen: marksOf(({ retentionFreeze }) => retentionFreeze),
     drift: driftsOf(seen),

@@ -22,7 +22,7 @@ export async function startMover(hold: JobHold, deps: StageDeps, cancel: Cancel)
   await oweHotDisks(hold, deps, cancel)
   const { placements } = deps.tasks
   for (;;) {
-    const mover = recorded(hold.job()) ?? moverIn(hold.job(), { placement: 0, after: null })
+    const mover = moverOf(hold.job()) ?? moverIn(hold.job(), { placement: 0, after: null })
     await owe(hold, mover, cancel)
     const answer = await startOrFull(startOf(hold.job(), { debt: mover, placements }), deps, cancel)
     if (!('full' in answer)) {
@@ -47,7 +47,8 @@ export function startOf(
   return { work: { kind: 'move', jobId: job.id, attempt }, clientToken, placement: placement % placements }
 }
 
-function recorded(job: Job): MoverDebt | null {
+/** The start that the record names for the job's attempt. */
+export function moverOf(job: Job): MoverDebt | null {
   for (const debt of job.owes) if (debt.kind === 'mover' && debt.attempt === job.attempt) return debt
   return null
 }

@@ -4,7 +4,7 @@ import { isoTime } from '../base/clock.ts'
 import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import { sessionIdOf } from '../model/ids.ts'
-import type { Attempt, Debt, Job } from '../model/job.ts'
+import type { Attempt, Job } from '../model/job.ts'
 import type { Notice } from '../model/outcome.ts'
 import type { TaskState } from '../ports/tasks.ts'
 import type { StageDeps } from './deps.ts'
@@ -12,7 +12,7 @@ import { guardSnapshot } from './growth-guard.ts'
 import type { JobHold } from './hold.ts'
 import { changedDuringRead } from './last-look.ts'
 import { START_AGAIN } from './outcome-of-error.ts'
-import { startMover } from './start-mover.ts'
+import { moverOf, startMover } from './start-mover.ts'
 import { movedBy, type Step } from './step.ts'
 
 export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): Promise<Step> {
@@ -28,6 +28,7 @@ export async function transfer(hold: JobHold, deps: StageDeps, cancel: Cancel): 
   const ended = await guardSnapshot(hold, deps, cancel)
   if (ended !== null) return movedBy({ kind: 'failed', outcome: ended })
   const mover = moverOf(job)
+  if (mover === null) throw moverUnknown(job)
   const state = mover.taskId === null ? { kind: 'unknown' as const } : await deps.tasks.describe(mover.taskId, cancel)
   if (state.kind === 'running' && !isSilent(job, attempt?.value ?? null, deps)) {
     return poll(job, deps, 'the mover, which reads the disks')
@@ -61,12 +62,10 @@ function describeEnd(state: TaskState): string {
   return state.kind === 'running' ? 'it runs but no longer holds its attempt, and was stopped' : 'nobody knows its task'
 }
 
-function moverOf(job: Job): Extract<Debt, { kind: 'mover' }> {
-  for (const debt of job.owes) if (debt.kind === 'mover' && debt.attempt === job.attempt) return debt
-  throw new BackupError(
-    `Cannot follow the mover of job "${job.id}": its record names none for attempt ${job.attempt}`,
-    { code: 'mover-unknown' },
-  )
+function moverUnknown({ id, attempt }: Job): BackupError {
+  return new BackupError(`Cannot follow the mover of job "${id}": its record names none for attempt ${attempt}`, {
+    code: 'mover-unknown',
+  })
 }
 
 type Call = { readonly deps: StageDeps; readonly cancel: Cancel }
