@@ -36,9 +36,3 @@ export function isDue(history: Lately, rpoMs: number, nowMs: number): boolean {
   }
   return dueByMs(history, rpoMs) < nowMs + tickMs
 }
-
-/** For how long the newest point has been older than the RPO; 0 while it is not, null where there is no point. */
-export function missedByMs({ lastSuccess }: Pick<Lately, 'lastSuccess'>, rpoMs: number, nowMs: number): number | null {
-  if (lastSuccess === null) return null
-  return Math.max(0, nowMs - rpoMs - Date.parse(lastSuccess.at))
-}

@@ -13,6 +13,7 @@ import type { AlarmMessage } from '../model/message.ts'
 import type { Policy } from '../model/policy.ts'
 import type { VmSummary } from '../model/vm.ts'
 import { withMarks } from '../model/vm-marks.ts'
+import type { Versioned } from '../ports/job-store.ts'
 import { inventoryFor } from './alarm-inventory.ts'
 import { changeAlarm, decideAlarm, sendAlarm, tellDecision, wakeAlarmAt } from './alarm-record.ts'
 import { alarmQueueOf, driveAlarmQueue, joinAlarmQueue } from './alarm-runs.ts'
@@ -226,16 +227,16 @@ export async function abandonAlarm(id: AlarmRecord['alarm']['id'], reason: strin
 
 /** Sends once more what is overdue; the write keeps everybody else from doing the same at once. */
 export async function alarmAgainIfOverdue(
-  id: AlarmRecord['alarm']['id'],
+  { value: record, version }: Versioned<AlarmRecord>,
   deps: StageDeps,
   cancel: Cancel,
 ): Promise<boolean> {
-  const found = await deps.jobStore.alarms.get(id, cancel)
+  const { id } = record.alarm
   const nowMs = deps.clock.nowMs()
-  if (found === null || found.value.wakeAtMs === null || found.value.wakeAtMs > nowMs) return false
-  const value = { ...found.value, wakeAtMs: nowMs + deps.limits.overdueMs }
-  if ((await deps.jobStore.alarms.replace(id, { value, version: found.version }, cancel)) === 'conflict') return false
-  deps.log.warn('alarm.overdue', { alarmId: id, lateMs: nowMs - found.value.wakeAtMs })
+  if (record.wakeAtMs === null || record.wakeAtMs > nowMs) return false
+  const value = { ...record, wakeAtMs: nowMs + deps.limits.overdueMs }
+  if ((await deps.jobStore.alarms.replace(id, { value, version }, cancel)) === 'conflict') return false
+  deps.log.warn('alarm.overdue', { alarmId: id, lateMs: nowMs - record.wakeAtMs })
   await sendAlarm(id, deps, { delayMs: 0, ...cancel })
   return true
 }

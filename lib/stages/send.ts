@@ -1,7 +1,6 @@
 // The wake-up of a job's next stage: the record says when it is due, the message wakes it.
 
 import type { Cancel } from '../base/time-limit.ts'
-import type { RunId } from '../model/ids.ts'
 import type { Job } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
 import type { Versioned } from '../ports/job-store.ts'
@@ -47,10 +46,9 @@ export async function sendAgainIfOverdue(found: Versioned<Job>, deps: StageDeps,
 }
 
 /** The same for a run that nobody has planned yet. */
-export async function planAgainIfOverdue(id: RunId, deps: StageDeps, cancel: Cancel): Promise<boolean> {
-  const found = await deps.jobStore.runs.get(id, cancel)
-  if (found === null || found.value.state !== 'requested' || (found.value.wakeAtMs ?? 0) > deps.clock.nowMs())
-    return false
+export async function planAgainIfOverdue(found: Versioned<Run>, deps: StageDeps, cancel: Cancel): Promise<boolean> {
+  const { state, wakeAtMs } = found.value
+  if (state !== 'requested' || (wakeAtMs ?? 0) > deps.clock.nowMs()) return false
   return planLater(found, deps, { delayMs: 0, ...cancel })
 }
 

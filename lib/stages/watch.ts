@@ -39,11 +39,11 @@ export async function resend(deps: StageDeps, cancel: Cancel): Promise<number> {
     if (claim !== null && deps.isClaimLive(claim, nowMs)) continue
     if (await sendAgainIfOverdue(found, deps, cancel)) sent++
   }
-  for (const { value: run } of await deps.jobStore.dueRuns({ beforeMs: nowMs, limit: RUNS_MAX }, cancel)) {
-    if (await planAgainIfOverdue(run.id, deps, cancel)) sent++
+  for (const found of await deps.jobStore.dueRuns({ beforeMs: nowMs, limit: RUNS_MAX }, cancel)) {
+    if (await planAgainIfOverdue(found, deps, cancel)) sent++
   }
-  for (const { value } of await deps.jobStore.dueAlarms({ beforeMs: nowMs, limit: ALARMS_MAX }, cancel)) {
-    if (await alarmAgainIfOverdue(value.alarm.id, deps, cancel)) sent++
+  for (const found of await deps.jobStore.dueAlarms({ beforeMs: nowMs, limit: ALARMS_MAX }, cancel)) {
+    if (await alarmAgainIfOverdue(found, deps, cancel)) sent++
   }
   return sent + (await resendOperations(deps, cancel))
 }
