@@ -88,30 +88,16 @@ function lazySecrets(): Secrets {
   return { read: async (name, cancel) => (await secrets()).read(name, cancel) }
 }
 
-/** The account is read at every login: a password that was changed is taken up without a deployment. */
 function lazyVsphere(settings: AwsSettings, secrets: Secrets): Vsphere {
-  const adapter = once(() => import('../adapters/vsphere/vsphere.ts'))
+  const adapter = once(() => Promise.all([import('../adapters/vsphere/vsphere.ts'), import('./aws-vcenter.ts')]))
   return {
     open: async (cancel) => {
-      const { url, secret, trust } = needed(settings, 'vcenter')
-      const { parseVcenterAccount } = await import('../wire/vcenter-account.ts')
-      const { openVsphere } = await adapter()
-      const read = async (within: Cancel) => parseVcenterAccount(await secrets.read(secret, within), secret)
-      const account = await read(cancel)
-      const { user } = account
-      let isFirst = true
-      // A later login of the same session has a time of its own: the signal of whoever opened it may be over by then.
-      const password = async () => {
-        const known = isFirst ? account : await read({ signal: AbortSignal.timeout(LOGIN_MS) })
-        isFirst = false
-        return known.password
-      }
-      return await openVsphere({ url, user, password, trust, ...patience }).open(cancel)
+      const vcenter = needed(settings, 'vcenter')
+      const [{ openVsphere }, { awsVsphereSettings }] = await adapter()
+      return await openVsphere(awsVsphereSettings(vcenter, { secrets, ...patience })).open(cancel)
     },
   }
 }
-
-const LOGIN_MS = 30_000
 
 function lazyTasks(settings: AwsSettings): Tasks {
   const tasks = once(async () => {

@@ -27,7 +27,7 @@ export async function openVddkTransports(
     ...{ plugin, compression, nfcPort, hotadd: moverVm !== null, clock: around.clock, random: around.random },
     login: async (within) => {
       const { endpoint, sha1 } = await readServerCertificate(settings, within)
-      return { server: endpoint, user: settings.user, password: await settings.password(), thumbprintSha1: sha1 }
+      return { server: endpoint, ...(await settings.account(within)), thumbprintSha1: sha1 }
     },
     findAgain: (request, within) => findAgain(settings, request, within),
   })

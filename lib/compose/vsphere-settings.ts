@@ -20,7 +20,7 @@ export type Surroundings = {
 /** Plain data, on one machine or of a stack: structured clone carries it to a thread, which finds the secret by itself. */
 export type VcenterAccess = VcenterSettings | AwsVcenter
 
-/** @throws BackupError `ca-file-unreadable` (kind usage); what the stack's secrets throw */
+/** No secret is read before a login. @throws BackupError `ca-file-unreadable` (kind usage) */
 export async function vsphereSettingsOf(
   vcenter: VcenterAccess,
   around: Surroundings,
@@ -28,16 +28,21 @@ export async function vsphereSettingsOf(
 ): Promise<VsphereSettings> {
   if ('secret' in vcenter) {
     // Loaded only on AWS: a thread of one machine starts without AWS's client.
-    const { awsVsphereSettings } = await import('./aws-vcenter.ts')
-    return awsVsphereSettings(vcenter, around, cancel)
+    const [{ awsSecrets }, { awsVsphereSettings }] = await Promise.all([
+      import('../adapters/aws/secrets.ts'),
+      import('./aws-vcenter.ts'),
+    ])
+    const { clock, random } = around
+    return awsVsphereSettings(vcenter, { secrets: awsSecrets({ prefix: '' }, { clock, random }), clock, random })
   }
   const { environment, clock, random } = around
   const secrets = localSecrets({ references: { 'vcenter-password': vcenter.password }, environment })
   return {
     url: vcenter.url,
-    user: vcenter.user,
-    // Asked for at a login of its own time: the signal of whoever opened the first session may be over by then.
-    password: () => secrets.read('vcenter-password', { signal: new AbortController().signal }),
+    account: async (within) => ({
+      user: vcenter.user,
+      password: await secrets.read('vcenter-password', within),
+    }),
     trust: await trustOf(vcenter.trust, cancel),
     clock,
     random,

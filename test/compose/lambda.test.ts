@@ -4,10 +4,14 @@ import { ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import { describe, expect, it } from 'vitest'
 import { dynamoJobStore } from '../../lib/adapters/aws/job-store.ts'
 import { memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
+import { openVsphere } from '../../lib/adapters/vsphere/vsphere.ts'
 import { systemClock } from '../../lib/base/clock.ts'
+import { systemRandom } from '../../lib/base/random.ts'
 import { openAwsPorts } from '../../lib/compose/aws.ts'
+import { awsVsphereSettings } from '../../lib/compose/aws-vcenter.ts'
 import { openAwsDeps, openLambdaEngine } from '../../lib/compose/lambda.ts'
 import { parseVcenterAccount } from '../../lib/wire/vcenter-account.ts'
+import { openSimVcenter } from '../adapters/vsphere/sim-vcenter.ts'
 import { sampleRun } from '../kit/record-samples.ts'
 import { openSqsPeer } from '../kit/sqs-peer.ts'
 import { openTable } from '../kit/state-table.ts'
@@ -85,6 +89,29 @@ describe('the account of a vCenter', () => {
   it('is read from the secret’s JSON, whatever else that holds', () => {
     const text = '{"user":"backup@vsphere.local","password":"hunter2","host":"vc"}'
     expect(parseVcenterAccount(text, 's')).toEqual({ user: 'backup@vsphere.local', password: 'hunter2' })
+  })
+
+  it('is read once a login, and no sooner: a password that was changed is taken up', async () => {
+    await using sim = await openSimVcenter()
+    const { url, trust, account } = sim.settings
+    if (trust.kind !== 'thumbprint') throw new Error('The simulator is known by its thumbprint')
+    const right = JSON.stringify(await account(cancel))
+    const texts = [right, '{"user":"changed","password":"changed"}', right]
+    const asked: string[] = []
+    const read = async (name: string) => {
+      asked.push(name)
+      return texts[asked.length - 1] ?? ''
+    }
+    const place = { url, secret: 'vcenter', trust }
+    const vsphere = openVsphere(
+      awsVsphereSettings(place, { secrets: { read }, clock: systemClock, random: systemRandom }),
+    )
+    expect(asked).toEqual([])
+    await (await vsphere.open(cancel))[Symbol.asyncDispose]()
+    expect(asked).toEqual(['vcenter'])
+    await expect(vsphere.open(cancel)).rejects.toThrow(/as "changed"/)
+    await (await vsphere.open(cancel))[Symbol.asyncDispose]()
+    expect(asked).toEqual(['vcenter', 'vcenter', 'vcenter'])
   })
 
   it('is refused with its secret’s name and never with a value', () => {

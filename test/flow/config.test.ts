@@ -116,8 +116,7 @@ function equivalentPart(config: VmConfig) {
 function openSession(sim: Sim): Promise<VsphereSession> {
   return openVsphere({
     url: sim.sdkUrl,
-    user: sim.user,
-    password: async () => sim.password,
+    account: async () => ({ user: sim.user, password: sim.password }),
     trust: { kind: 'thumbprint', sha256: sim.thumbprintSha256 },
     clock: systemClock,
     random: systemRandom,

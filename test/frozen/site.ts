@@ -127,8 +127,7 @@ export async function openSite(options: { readonly seed: number; readonly snapsh
     ...{ world, estate, machine, scenario, port: server.port },
     settings: {
       url: `${server.url}/sdk`,
-      user: user.userName,
-      password: async () => user.password,
+      account: async () => ({ user: user.userName, password: user.password }),
       trust: { kind: 'thumbprint', sha256: server.thumbprintSha256 },
       clock: systemClock,
       random,

@@ -49,8 +49,7 @@ export async function openLieWorld(options: LieWorldOptions): Promise<LieWorld> 
   })
   const settings: VsphereSettings = {
     url: server.url,
-    user: USER.userName,
-    password: async () => USER.password,
+    account: async () => ({ user: USER.userName, password: USER.password }),
     trust: { kind: 'thumbprint', sha256: server.thumbprintSha256 },
     clock,
     random,

@@ -27,7 +27,7 @@ describe.skipIf(peerSkip('vcsim', 'pyvmomi'))('the events of alarms of vcsim', (
     const posted = await python([String(new URL(url).port), user, password, 'post'])
     const vms = Array.isArray(posted['vms']) ? posted['vms'] : []
     const vsphere = openVsphere({
-      ...{ url, user, password: async () => password, clock: systemClock, random: systemRandom },
+      ...{ url, account: async () => ({ user, password }), clock: systemClock, random: systemRandom },
       trust: { kind: 'thumbprint', sha256: thumbprintSha256 },
     })
     await using session = await vsphere.open(cancel)

@@ -113,8 +113,7 @@ async function makeVm(vcsim: Vcsim): Promise<{ readonly vm: Moref; readonly flat
 function settingsOf({ url, user, password, thumbprintSha256 }: Vcsim) {
   return {
     url,
-    user,
-    password: async () => password,
+    account: async () => ({ user, password }),
     trust: { kind: 'thumbprint', sha256: thumbprintSha256 },
     clock: systemClock,
     random: seededRandom(8),

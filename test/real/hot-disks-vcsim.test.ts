@@ -20,7 +20,7 @@ describe.skipIf(peerSkip('vcsim'))('hot-added disks in vcsim', () => {
     const { url, user, password, thumbprintSha256: sha256 } = vcsim
     const trust = { kind: 'thumbprint', sha256 } as const
     const around = { clock: systemClock, random: seededRandom(1) }
-    const settings = { url, user, password: async () => password, trust, ...around }
+    const settings = { url, account: async () => ({ user, password }), trust, ...around }
     await using session = await openVsphere(settings).open(cancel)
     const [read, mover] = (await session.listVms(cancel)).filter(({ host }) => host !== null)
     if (read === undefined || mover === undefined) throw new Error('vcsim has no two VMs')

@@ -128,17 +128,17 @@ async function openPlace(options: {
 }): Promise<Place> {
   const sim = await openSimVcenter(options)
   const site = await openVddkSite()
-  const { url, user, trust, password } = sim.settings
+  const { url, trust, account } = sim.settings
   if (trust.kind !== 'thumbprint') throw new Error('The simulator is known by its thumbprint')
-  const secret = await password()
-  const home = await openHome({ sdkUrl: url, user, password: secret, thumbprintSha256: trust.sha256 })
+  const { user, password } = await account(cancel)
+  const home = await openHome({ sdkUrl: url, user, password, thumbprintSha256: trust.sha256 })
   const variables = {
     COLDFRAME_VDDK: site.libdir,
     COLDFRAME_NBDKIT_PLUGIN: requirePeer('vddk-plugin'),
     TMPDIR: site.folderBase,
   }
   const { sha1 } = await readServerCertificate(sim.settings, cancel)
-  await site.put('site', `user ${user}\npassword ${secret}\nthumbprint ${sha1}\ntransports nbdssl,nbd\n`)
+  await site.put('site', `user ${user}\npassword ${password}\nthumbprint ${sha1}\ntransports nbdssl,nbd\n`)
   const policy = join(home.folder, 'policy.yaml')
   const choose = (transports: string) =>
     writeFile(policy, `name: vddk\nselect: {any: [{name: "*"}]}\ntransport: [${transports}]\n`)

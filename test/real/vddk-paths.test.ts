@@ -78,11 +78,11 @@ type Place = AsyncDisposable & {
 async function openPlace(): Promise<Place> {
   const sim = await openSimVcenter()
   const site = await openVddkSite()
-  const { user, password, trust } = sim.settings
+  const { account, trust } = sim.settings
   if (trust.kind !== 'thumbprint') throw new Error('The simulator is known by its thumbprint')
   const { sha1 } = await readServerCertificate(sim.settings, cancel)
-  const secret = await password()
-  await site.put('site', `user ${user}\npassword ${secret}\nthumbprint ${sha1}\n`)
+  const { user, password } = await account(cancel)
+  await site.put('site', `user ${user}\npassword ${password}\nthumbprint ${sha1}\n`)
   await using session = await openVsphere(sim.settings).open(cancel)
   const vm = (await session.listVms(cancel)).find(({ name }) => name === 'db-01')
   if (vm === undefined) throw new Error('There is no "db-01"')
@@ -101,7 +101,7 @@ async function openPlace(): Promise<Place> {
   const variable = { kind: 'environment', name: 'PASSWORD' } as const
   const sha256 = trust.sha256.replaceAll(':', '').toLowerCase()
   const vcenter = { url: sim.settings.url, user, password: variable, trust: { kind: 'thumbprint', sha256 } } as const
-  const around = { environment: { PASSWORD: secret }, clock: systemClock, random: systemRandom }
+  const around = { environment: { PASSWORD: password }, clock: systemClock, random: systemRandom }
   const transports = await openTransports([{ kind: 'vddk', vcenter, vddk }], around, cancel)
   const transport = transports.find(({ name }) => name === 'nbdssl')
   if (transport === undefined) throw new Error('There is no transport "nbdssl"')

@@ -14,8 +14,8 @@ describe.skipIf(peerSkip('vcsim'))('the VMware Tools channel on vcsim', () => {
     await using vcsim = await openVcsim()
     const { url, user, password, thumbprintSha256: sha256 } = vcsim
     const trust = { kind: 'thumbprint', sha256 } as const
-    const own = { clock: systemClock, random: systemRandom }
-    await using session = await openVsphere({ url, user, password: async () => password, trust, ...own }).open(cancel)
+    const own = { account: async () => ({ user, password }), clock: systemClock, random: systemRandom }
+    await using session = await openVsphere({ url, trust, ...own }).open(cancel)
     const [vm] = await session.listVms(cancel)
     if (vm === undefined) throw new Error('no VM')
     for (const family of ['linux', 'windows'] as const) {

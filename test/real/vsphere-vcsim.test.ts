@@ -24,8 +24,7 @@ const MiB = 1024 * 1024
 function settingsOf({ url, user, password, thumbprintSha256 }: Vcsim): VsphereSettings {
   return {
     url,
-    user,
-    password: async () => password,
+    account: async () => ({ user, password }),
     trust: { kind: 'thumbprint', sha256: thumbprintSha256 },
     clock: systemClock,
     random: systemRandom,
@@ -44,7 +43,7 @@ describe.skipIf(peerSkip('vcsim'))('vSphere adapter on vcsim', () => {
 
   it('refuses a wrong password by name, without showing it', async () => {
     await using vcsim = await openVcsim()
-    const vsphere = openVsphere({ ...settingsOf(vcsim), password: async () => 'wrong-secret' })
+    const vsphere = openVsphere(settingsOf({ ...vcsim, password: 'wrong-secret' }))
     const error = await vsphere.open(cancel).catch((failure: unknown) => failure)
     expect(error).toMatchObject({ code: 'vcenter-login', kind: 'refused', facts: { fault: 'InvalidLogin' } })
     expect(String(error)).not.toContain('wrong-secret')

@@ -125,7 +125,7 @@ function depsOf({ ecs, places, sim, state, queue }: Made): StageDeps {
     },
     jobStore: dynamoJobStore(state.table, { clock: systemClock }),
     vsphere: openVsphere({
-      ...{ url: sim.sdkUrl, user: sim.user, password: async () => sim.password, ...patience },
+      ...{ url: sim.sdkUrl, account: async () => ({ user: sim.user, password: sim.password }), ...patience },
       trust: { kind: 'thumbprint', sha256: sim.thumbprintSha256 },
     }),
     tasks: ecsTasks({ cluster, taskDefinition, ...places, capacity: ['FARGATE'] }, { ...patience, ...ecs.client }),

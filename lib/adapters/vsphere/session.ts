@@ -26,9 +26,8 @@ import {
 export type VsphereSettings = {
   /** https://host[:port] or https://host[:port]/sdk */
   readonly url: string
-  readonly user: string
-  /** Asked at each login; never kept, never shown. */
-  readonly password: () => Promise<string>
+  /** Asked at each login, within its limits; never kept, and the password is never shown. */
+  readonly account: (cancel: Cancel) => Promise<{ readonly user: string; readonly password: string }>
   readonly trust: Trust
   readonly clock: Clock
   readonly random: Random
@@ -145,14 +144,15 @@ class Wire {
 
   async login(cancel: Cancel): Promise<VimRecord> {
     const { host, port } = this.#server.endpoint
-    const what = `Cannot log in to "${host}:${port}" as "${this.#settings.user}"`
+    const { user, password } = await this.#settings.account(cancel)
+    const what = `Cannot log in to "${host}:${port}" as "${user}"`
     const limitMs = LOGIN_LIMIT_MS
     this.#cookie = null
     const opening = { method: 'RetrieveServiceContent', target: SERVICE_INSTANCE, what, limitMs }
     const reply = await this.#post(opening, { ...cancel, takeCookie: true })
     const content = needed(reply !== null && isRecord(reply) ? reply : null, 'service content')
     const target = needed(refAt(content, 'sessionManager'), 'session manager')
-    const args = { userName: this.#settings.user, password: await this.#settings.password() }
+    const args = { userName: user, password }
     const made = await this.#post(
       { method: 'Login', target, args, what, limitMs, changes: true },
       { ...cancel, takeCookie: true },

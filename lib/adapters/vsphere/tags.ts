@@ -90,8 +90,8 @@ async function tagsByVm(
 
 /** @returns null when the server knows neither dialect */
 async function openRest(session: VimSession, cancel: Cancel): Promise<Rest | null> {
-  const { user, password } = session.settings
-  const basic = `Basic ${Buffer.from(`${user}:${await password()}`).toString('base64')}`
+  const { user, password } = await session.settings.account(cancel)
+  const basic = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   for (const dialect of dialects) {
     const reply = await session.exchangeBare(
       {

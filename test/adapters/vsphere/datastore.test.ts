@@ -151,8 +151,7 @@ describe('transport datastore on the simulator', () => {
 describe('refusal()', () => {
   const { refusal } = datastoreTransport({
     url: 'https://localhost',
-    user: '',
-    password: async () => '',
+    account: async () => ({ user: '', password: '' }),
     trust: { kind: 'system' },
     clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
     random: { bytes: (count) => new Uint8Array(count), fraction: () => 0 },

@@ -100,8 +100,7 @@ export async function openScripted(answers: Readonly<Record<string, Answer>>): P
   return {
     settings: {
       url: `https://127.0.0.1:${port}`,
-      user: 'u',
-      password: async () => 'secret-password',
+      account: async () => ({ user: 'u', password: 'secret-password' }),
       trust: { kind: 'thumbprint', sha256: thumbprints(certificate).sha256 },
       clock: systemClock,
       random: seededRandom(1),

@@ -83,8 +83,7 @@ export async function openSimVcenter(options: SimVcenterOptions = {}): Promise<S
   return {
     settings: {
       url: `${server.url}/sdk`,
-      user: user.userName,
-      password: async () => user.password,
+      account: async () => ({ user: user.userName, password: user.password }),
       trust: { kind: 'thumbprint', sha256: server.thumbprintSha256 },
       clock: systemClock,
       random: seededRandom(1),
