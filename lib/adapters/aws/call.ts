@@ -27,13 +27,21 @@ const ANSWER_MS = 20_000
 const TRIES = { attemptsMax: 5, firstMs: 100, mostMs: 5_000 }
 
 /** What every client is made with: it keeps its connections, tries once, and neither a connect nor an answer hangs. */
-export function clientSettings(place: AwsPlace, { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {}) {
+export function clientSettings(
+  { endpoint, region, credentials }: AwsPlace,
+  { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {},
+) {
   const requestHandler = new NodeHttpHandler({
     connectionTimeout: CONNECT_MS,
     requestTimeout: answerMs,
     throwOnRequestTimeout: true,
   })
-  return { ...place, maxAttempts: 1, requestHandler }
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
+    ...{ maxAttempts: 1, requestHandler },
+  }
 }
 
 /**

@@ -7,8 +7,7 @@ import { type AwsPatience, type AwsPlace, callAws, clientSettings, EntryRefused 
 
 /** @param settings.bus name or ARN */
 export function eventBridgeEvents(settings: { readonly bus: string }, patience: AwsPatience & AwsPlace): Events {
-  const { clock, random, ...place } = patience
-  const client = new EventBridgeClient(clientSettings(place))
+  const client = new EventBridgeClient(clientSettings(patience))
   return {
     async publish(event, cancel) {
       const entry = {
@@ -28,7 +27,7 @@ export function eventBridgeEvents(settings: { readonly bus: string }, patience: 
         const { ErrorCode = 'InternalFailure', ErrorMessage = '' } = Entries[0] ?? {}
         throw new EntryRefused(ErrorCode, ErrorMessage)
       }
-      await callAws({ what: `publish event "${event.id}" on "${settings.bus}"`, send }, { clock, random }, cancel)
+      await callAws({ what: `publish event "${event.id}" on "${settings.bus}"`, send }, patience, cancel)
     },
   }
 }

@@ -14,9 +14,8 @@ const KEY_BYTES = 32
  * `aws-unreachable` (retry later), `aws-failed`
  */
 export function kmsWrapper(settings: { readonly keyArn: string }, patience: AwsPatience & AwsPlace): KeyWrapper {
-  const { clock, random, ...place } = patience
   const { keyArn } = settings
-  const client = new KMSClient(clientSettings(place))
+  const client = new KMSClient(clientSettings(patience))
   const unusable = (code: string, error: unknown) => unusableKey(keyArn, code, error)
   return {
     kind: 'kms',
@@ -32,7 +31,7 @@ export function kmsWrapper(settings: { readonly keyArn: string }, patience: AwsP
             ),
           translate: unusable,
         },
-        { clock, random },
+        patience,
         cancel,
       )
       assert(CiphertextBlob !== undefined, 'KMS answers with a blob')
@@ -49,7 +48,7 @@ export function kmsWrapper(settings: { readonly keyArn: string }, patience: AwsP
         }
       }
       const what = `unwrap the key of repository "${context.repositoryId}" with "${keyArn}"`
-      const key = await callAws({ what, send, translate: unusable }, { clock, random }, cancel)
+      const key = await callAws({ what, send, translate: unusable }, patience, cancel)
       if (key === null) return null
       assert(key !== undefined && key.byteLength === KEY_BYTES, 'what KMS unwraps is the key that was wrapped')
       return key

@@ -12,8 +12,7 @@ const MESSAGE_BYTES_MAX = 64 * 1024
 
 /** One that was sent twice, because an answer was lost, has the same attribute `id`. */
 export function snsNotifier(settings: { readonly topicArn: string }, patience: AwsPatience & AwsPlace): Notifier {
-  const { clock, random, ...place } = patience
-  const client = new SNSClient(clientSettings(place))
+  const client = new SNSClient(clientSettings(patience))
   return {
     async notify(notification, cancel) {
       const { id, severity, subject } = notification
@@ -28,7 +27,7 @@ export function snsNotifier(settings: { readonly topicArn: string }, patience: A
           what: `send notification "${id}" to "${settings.topicArn}"`,
           send: (options) => client.send(new PublishCommand(command), options),
         },
-        { clock, random },
+        patience,
         cancel,
       )
     },

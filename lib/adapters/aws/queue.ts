@@ -55,12 +55,7 @@ export function sqsQueue(options: QueueOptions): MessageQueue {
 type Around = QueueOptions & { readonly client: SQSClient }
 type AbortOption = { readonly abortSignal: AbortSignal }
 
-function clientOf({ endpoint, region, credentials }: AwsPlace): SQSClient {
-  const place = {
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    ...(credentials === undefined ? {} : { credentials }),
-  }
+function clientOf(place: AwsPlace): SQSClient {
   // To the endpoint of the service, whatever host a queue's address names.
   return new SQSClient({ ...clientSettings(place), useQueueUrlAsEndpoint: false })
 }

@@ -25,9 +25,8 @@ const RETRY_POLICY = { MaximumEventAgeInSeconds: 7_200, MaximumRetryAttempts: 60
 const TURNS_MAX = 4
 
 export function schedulerSchedules(settings: AwsScheduler, patience: AwsPatience & AwsPlace): Schedules {
-  const { clock, random, ...place } = patience
-  const client = new SchedulerClient(clientSettings(place))
-  const asked: Asked = { client, settings, patience: { clock, random } }
+  const client = new SchedulerClient(clientSettings(patience))
+  const asked: Asked = { client, settings, patience }
   return {
     put: (schedule, cancel) => putSchedule(schedule, asked, cancel),
     remove: (policy, cancel) => removeSchedule(policy, asked, cancel),

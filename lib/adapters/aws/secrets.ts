@@ -12,8 +12,7 @@ import { type AwsPatience, type AwsPlace, callAws, clientSettings } from './call
  * about to be deleted; `aws-refused`, `aws-unreachable` (retry later), `aws-failed`: nobody knows whether there is one
  */
 export function awsSecrets(settings: { readonly prefix: string }, patience: AwsPatience & AwsPlace): Secrets {
-  const { clock, random, ...place } = patience
-  const client = new SecretsManagerClient(clientSettings(place))
+  const client = new SecretsManagerClient(clientSettings(patience))
   return {
     async read(name, cancel) {
       cancel.signal.throwIfAborted()
@@ -28,7 +27,7 @@ export function awsSecrets(settings: { readonly prefix: string }, patience: AwsP
             return code === 'InvalidRequestException' ? unusable(name, 'it is marked for deletion', error) : null
           },
         },
-        { clock, random },
+        patience,
         cancel,
       )
       if (SecretBinary !== undefined) throw unusable(name, 'it holds bytes, not text')

@@ -73,12 +73,7 @@ export function openStateTable(options: TableOptions & AwsPlace): StateTable {
 }
 
 /** Of the region's own endpoint, which a gateway endpoint of a VPC knows; not of the account's. */
-export function dynamoClient({ endpoint, region, credentials }: AwsPlace): DynamoDBClient {
-  const place = {
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    ...(credentials === undefined ? {} : { credentials }),
-  }
+export function dynamoClient(place: AwsPlace): DynamoDBClient {
   return new DynamoDBClient({ ...clientSettings(place, { answerMs: ANSWER_MS }), accountIdEndpointMode: 'disabled' })
 }
 

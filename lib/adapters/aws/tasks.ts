@@ -36,9 +36,8 @@ export const TASK_CONTAINER = 'task'
  * client token for 24 hours: the same start again gives the task that it made.
  */
 export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & AwsPlace): Tasks {
-  const { clock, random, ...place } = patience
-  const client = new ECSClient(clientSettings(place))
-  const asked: Asked = { client, settings, patience: { clock, random } }
+  const client = new ECSClient(clientSettings(patience))
+  const asked: Asked = { client, settings, patience }
   const places = placesOf(settings)
   assert(places.length > 0, 'tasks have at least one place to run in')
   return {
