@@ -3,12 +3,13 @@
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware'
 import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
-import type { ScheduleDoor, ScheduleDoorFrame } from '../lib/compose/schedule-door.ts'
+import type { LambdaFrame } from '../lib/compose/lambda.ts'
+import type { ScheduleDoor } from '../lib/compose/schedule-door.ts'
 import { deadlineOf } from './_deadline.ts'
 import { openTelemetry } from './_telemetry.ts'
 
 /** @param open builds what the door acts through, once, when the function starts */
-export function scheduleDoorHandler(open: (frame: ScheduleDoorFrame) => ScheduleDoor) {
+export function scheduleDoorHandler(open: (frame: LambdaFrame) => ScheduleDoor) {
   const telemetry = openTelemetry('schedule')
   const answer = open({ ...telemetry, environment: process.env })
   return middy(async (event: unknown, context: Context) => {
