@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from 'aws-lambda'
 import { describe, expect, it } from 'vitest'
-import { scheduleDoorHandler } from '../../functions/_schedule-door-handler.ts'
+import { eventHandler } from '../../functions/_event-handler.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryLog, memoryMetrics } from '../../lib/adapters/memory/log.ts'
 import { memoryObjectStore } from '../../lib/adapters/memory/object-store.ts'
@@ -42,7 +42,10 @@ async function door() {
   const apply = { ...deps, schedules: memorySchedules(), scripts: memoryObjectStore({ clock }) }
   const policies = [wanted('name: gold\nschedule: {cron: "0 22 * * *"}\n')]
   await applyPolicies({ policies, prune: false, by: 'test' }, apply, cancel)
-  const handler = scheduleDoorHandler(() => (event, within) => startScheduled(parseScheduleEvent(event), deps, within))
+  const handler = eventHandler(
+    { name: 'schedule', failed: 'schedule.failed' },
+    () => (event, within) => startScheduled(parseScheduleEvent(event), deps, within),
+  )
   return { deps, handler }
 }
 

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from 'aws-lambda'
 import { describe, expect, it } from 'vitest'
-import { taskDoorHandler } from '../../functions/_task-door-handler.ts'
+import { eventHandler } from '../../functions/_event-handler.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
 import { memoryLog } from '../../lib/adapters/memory/log.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -43,7 +43,7 @@ async function door(answer: () => void = () => undefined) {
       sent.push(message)
     },
   }
-  const handler = taskDoorHandler(() => async (event, within) => {
+  const handler = eventHandler({ name: 'task-stopped', failed: 'task.not-told' }, () => async (event, within) => {
     const stopped = parseStoppedTask(event)
     if (stopped !== null) await wakeForStopped(stopped, { jobStore, sender, log: memoryLog() }, within)
   })
