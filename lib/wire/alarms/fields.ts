@@ -1,9 +1,9 @@
 // Fields of alarms as their sources write them: text, numbers, times, and placeholders that nobody filled in.
 
 import * as z from 'zod'
-import { BackupError, messageOf } from '../../base/errors.ts'
+import { BackupError } from '../../base/errors.ts'
 import { ALARM_TEXT_MAX } from '../../model/alarm.ts'
-import { issuesText } from '../scalars.ts'
+import { issuesText, parseJson } from '../scalars.ts'
 
 /** What a parser is given of a request. Names of headers in lower case. */
 export type AlarmBody = {
@@ -51,13 +51,7 @@ export function needsJson({ contentType }: AlarmBody, also: readonly string[] = 
 
 /** @throws BackupError `alarm-malformed` */
 export function parseBody<Output>(text: string, schema: z.ZodType<Output>): Output {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw malformedAlarm(`not JSON: ${messageOf(error)}`)
-  }
-  return parseValue(value, schema)
+  return parseJson(text, { schema, refuse: malformedAlarm })
 }
 
 /** @throws BackupError `alarm-malformed` */
