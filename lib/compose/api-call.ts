@@ -1,4 +1,4 @@
-// What a route of the HTTP API is given, and what it answers. No code.
+// What a route of the HTTP API is given, and what it answers.
 
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
@@ -38,5 +38,8 @@ export type ApiAnswer = {
   /** Seconds; null or left out when there is nothing to wait for. */
   readonly retryAfter?: number | null
 }
+
+/** While something is not over, a client looks again after so many seconds. */
+export const LOOK_AGAIN_SECONDS = 5
 
 export type ApiHandler = (call: ApiCall) => Promise<ApiAnswer>

@@ -19,22 +19,20 @@ import {
 import { viewJob } from '../operate/follow-run.ts'
 import { jobsQuery, pageQuery, pointsQuery, startRun } from '../wire/api/requests.ts'
 import type { RouteName } from '../wire/api/routes.ts'
-import type { ApiAnswer, ApiCall, ApiHandler } from './api-call.ts'
+import { type ApiAnswer, type ApiCall, type ApiHandler, LOOK_AGAIN_SECONDS } from './api-call.ts'
 import { keyReused, knownId, notFound } from './api-errors.ts'
 import { listPage, pageOf, pageOfAll } from './api-lists.ts'
 import { operationHandlers } from './api-operations.ts'
-
-/** While something is not over, a client looks again after so many seconds. */
-const LOOK_AGAIN_SECONDS = 5
 
 export const HANDLERS: Readonly<Record<Exclude<RouteName, 'getOpenApi'>, ApiHandler>> = {
   startRun: beginRun,
   listRuns: async (call) => {
     const { jobStore } = call.deps
-    const list = await listPage(pageQuery.parse(call.query), (page) => jobStore.recentRuns(page, call.cancel))
+    const query = pageQuery.parse(call.query)
+    const list = await listPage(query, (page) => jobStore.recentRuns(page, call.cancel))
     return pageOf(list, {
       items: list.map(documentOfRun),
-      query: call.query,
+      query,
       placeOf: (run) => ({ at: run.requestedAt, id: run.id }),
     })
   },
@@ -59,7 +57,7 @@ export const HANDLERS: Readonly<Record<Exclude<RouteName, 'getOpenApi'>, ApiHand
     const own = query.vmId === undefined ? {} : { vmId: query.vmId }
     const list = await listPage(query, (page) => call.deps.jobStore.recentPoints({ ...page, ...own }, call.cancel))
     const placeOf = (point: (typeof list)[number]) => ({ at: point.capturedAt, id: point.pointId })
-    return pageOf(list, { items: list.map(documentOfPoint), query: call.query, placeOf })
+    return pageOf(list, { items: list.map(documentOfPoint), query, placeOf })
   },
   ...operationHandlers,
   listPolicies: async ({ deps, cancel }) => {
@@ -73,11 +71,10 @@ export const HANDLERS: Readonly<Record<Exclude<RouteName, 'getOpenApi'>, ApiHand
     return { body: { ...documentOfPolicy(stored), text: stored.text } }
   },
   listAlarms: async (call) => {
-    const list = await listPage(pageQuery.parse(call.query), (page) =>
-      call.deps.jobStore.recentAlarms(page, call.cancel),
-    )
+    const query = pageQuery.parse(call.query)
+    const list = await listPage(query, (page) => call.deps.jobStore.recentAlarms(page, call.cancel))
     const placeOf = ({ alarm }: (typeof list)[number]) => ({ at: alarm.receivedAt, id: alarm.id })
-    return pageOf(list, { items: list.map(documentOfAlarm), query: call.query, placeOf })
+    return pageOf(list, { items: list.map(documentOfAlarm), query, placeOf })
   },
 }
 
@@ -138,7 +135,7 @@ async function listJobs(call: ApiCall): Promise<ApiAnswer> {
   )
   const items = []
   for (const job of list) items.push(documentOfJob(await viewJob(job, deps, cancel)))
-  return pageOf(list, { items, query: call.query, placeOf })
+  return pageOf(list, { items, query, placeOf })
 }
 
 async function jobView(job: Parameters<typeof viewJob>[0], { deps, cancel }: ApiCall): Promise<ApiAnswer> {

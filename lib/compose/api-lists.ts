@@ -3,7 +3,6 @@
 import { ascending } from '../base/text.ts'
 import type { Page } from '../ports/job-store.ts'
 import { encodeCursor, type Place, parseCursor } from '../wire/api/cursor.ts'
-import { pageQuery } from '../wire/api/requests.ts'
 import type { ApiAnswer } from './api-call.ts'
 
 /** Of a page when none is asked for. */
@@ -23,12 +22,12 @@ export async function listPage<Item>(
 type Shown<Item> = {
   /** Documents of the same items in the same order. */
   readonly items: readonly object[]
-  readonly query: unknown
+  readonly query: Query
   readonly placeOf: (item: Item) => Place
 }
 
 export function pageOf<Item>(list: readonly Item[], { items, query, placeOf }: Shown<Item>): ApiAnswer {
-  const limit = limitOf(pageQuery.strip().parse(query))
+  const limit = limitOf(query)
   const last = list[limit - 1]
   const next = list.length > limit && last !== undefined ? encodeCursor(placeOf(last)) : null
   return { body: { items: items.slice(0, limit), next } }

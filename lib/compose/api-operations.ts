@@ -10,7 +10,7 @@ import { documentOfOperation } from '../operate/documents.ts'
 import { encodeCursor, parseCursor } from '../wire/api/cursor.ts'
 import { pageQuery, startRestore, startVerification } from '../wire/api/requests.ts'
 import { refuseOtherTargets } from '../wire/restore-targets.ts'
-import type { ApiAnswer, ApiCall, ApiHandler } from './api-call.ts'
+import { type ApiAnswer, type ApiCall, type ApiHandler, LOOK_AGAIN_SECONDS } from './api-call.ts'
 import { keyReused, knownId, notFound } from './api-errors.ts'
 import { LIMIT } from './api-lists.ts'
 
@@ -21,8 +21,6 @@ const NAMES: Readonly<Record<Kind, string>> = { restore: 'restore', verify: 'ver
 
 /** Pages of the other kind that one call passes over at most. */
 const PASSED_MAX = 20
-
-const LOOK_AGAIN_SECONDS = 5
 
 export const operationHandlers = {
   startRestore: async (call) => {

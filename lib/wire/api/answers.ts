@@ -16,7 +16,6 @@ import {
 export const parseRun = reader(runDocument)
 export const parseJob = reader(jobDocument)
 export const parseJobPage = reader(pageOf(jobDocument))
-export const parseRunPage = reader(pageOf(runDocument))
 export const parsePointPage = reader(pageOf(pointDocument))
 export const parseOperation = reader(operationDocument)
 export const parsePolicyPage = reader(pageOf(policyDocument))

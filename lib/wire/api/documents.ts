@@ -182,6 +182,5 @@ export type PointDocument = z.infer<typeof pointDocument>
 export type OperationDocument = z.infer<typeof operationDocument>
 export type PolicyDocument = z.infer<typeof policyDocument>
 export type PolicyTextDocument = z.infer<typeof policyTextDocument>
-export type AlarmDocument = z.infer<typeof alarmDocument>
 export type ProblemDocument = z.infer<typeof problemDocument>
 export type PageDocument<Item> = { items: Item[]; next: string | null }

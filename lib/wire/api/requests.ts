@@ -59,10 +59,6 @@ export const pointsQuery = pageQuery.extend({
 })
 export const noQuery = z.strictObject({})
 
-export type StartRun = z.output<typeof startRun>
-export type StartRestore = z.output<typeof startRestore>
-export type StartVerification = z.output<typeof startVerification>
-
 /** Reads what a client sent. @throws BackupError `request-malformed` (usage) that names every fault */
 export function readRequest<Schema extends z.ZodType>(
   value: unknown,
