@@ -1,6 +1,8 @@
 // The events of a job, and what it has used.
 
+import { globSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { memoryMeter } from '../../lib/adapters/memory/meter.ts'
 import { BackupError } from '../../lib/base/errors.ts'
@@ -36,6 +38,7 @@ async function worldWithVm() {
   return { world, engine: newEngine(world) }
 }
 
+const stages = join(import.meta.dirname, '..', '..', 'lib', 'stages')
 const typesOf = (world: World) => [...new Set(world.events.published.map(({ type }) => type))]
 
 describe('events of a job', () => {
@@ -158,8 +161,22 @@ describe('what a job has used', () => {
 })
 
 describe('docs/EVENTS.md', () => {
+  const document = new URL('../../docs/EVENTS.md', import.meta.url)
+  const stageFiles = () => globSync('*.ts', { cwd: stages }).map((name) => join(stages, name))
+
   it('names every state that is told', async () => {
-    const text = await readFile(new URL('../../docs/EVENTS.md', import.meta.url), 'utf8')
+    const text = await readFile(document, 'utf8')
     for (const type of [...MAIN_WAY, ...OTHERS]) expect(text).toContain(`\n| \`${type}\` |`)
+  })
+
+  it('names every type that a stage writes out, and no other', async () => {
+    const [text, ...sources] = await Promise.all([
+      readFile(document, 'utf8'),
+      ...stageFiles().map((path) => readFile(path, 'utf8')),
+    ])
+    const written = sources.flatMap((source) => source.match(/(?<=')coldframe\.[a-z]+\.[a-z]+(?=')/g) ?? [])
+    expect(new Set(written).size).toBeGreaterThanOrEqual(5)
+    const known = [...text.matchAll(/^\| `(coldframe\.[a-z.]+)` \|/gm)].map(([, type]) => type)
+    expect(known.toSorted()).toEqual([...new Set([...MAIN_WAY, ...OTHERS, ...written])].toSorted())
   })
 })
