@@ -29,6 +29,12 @@ describe('alarms on lines of the log', () => {
   })
 })
 
+it('every alarm stands in docs/OPERATIONS.md', () => {
+  const alarms = Object.entries(Resources).filter(([, { type }]) => type === 'AWS::CloudWatch::Alarm')
+  const told = [...read('docs/OPERATIONS.md').matchAll(/^\| `(\w+Alarm)` \|/gm)].map(([, name]) => name)
+  expect(told.toSorted()).toEqual(alarms.map(([name]) => name).toSorted())
+})
+
 it('the dashboard is JSON once its names are filled in', () => {
   const { Dashboard } = parseTemplateYaml(read('infra/dashboard.yml')).Resources
   const body = textOf(valuesOf(Dashboard?.properties['DashboardBody'])['Fn::Sub']) ?? ''
