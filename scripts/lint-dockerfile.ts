@@ -55,7 +55,7 @@ export function lintDockerfile(
 }
 
 /** Runs what ENTRYPOINT names, from the bundle: without arguments it must say how it is used. */
-export function checkEntryPoint(text: string, root: string): readonly string[] {
+function checkEntryPoint(text: string, root: string): readonly string[] {
   const entry = instructionsOf(text).findLast(({ name }) => name === 'ENTRYPOINT')
   const [program, ...args]: readonly string[] = entry === undefined ? [] : JSON.parse(entry.text)
   const path = args.at(-1)?.replace(/^\/app\//, 'build/')

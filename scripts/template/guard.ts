@@ -10,7 +10,7 @@ import { isList, isValues, type TemplateFault, textOf, type Value, valuesOf } fr
 export type GuardAnswer = { readonly faults: readonly TemplateFault[]; readonly rulesPassed: readonly string[] }
 
 /** Where the program is for this machine; null: the package has none. */
-export function guardProgram(): string | null {
+function guardProgram(): string | null {
   const places: Readonly<Record<string, string>> = {
     'linux-x64': 'ubuntu/x86_64',
     'linux-arm64': 'ubuntu/aarch64',

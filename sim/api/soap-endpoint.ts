@@ -28,7 +28,7 @@ import { snapshotMethods } from './methods/snapshots.ts'
 import { meetMishap } from './mishaps.ts'
 import type { Session } from './sessions.ts'
 
-export const SESSION_COOKIE = 'vmware_soap_session'
+const SESSION_COOKIE = 'vmware_soap_session'
 
 const BODY_BYTES_MAX = 8 * 1024 * 1024
 const handlers: ReadonlyMap<string, Handler> = new Map(

@@ -13,7 +13,7 @@ export const API_PARAMETERS = { ApiAuth: 'jwt', JwtIssuer: 'https://issuer.test'
 const TOKEN = tokenFor('operator', ['coldframe/read', 'coldframe/backup', 'coldframe/restore'])
 
 /** @param init.key an Idempotency-Key */
-export async function askApi(
+async function askApi(
   { cloud }: Site,
   path: string,
   init: { readonly body?: JsonObject; readonly key?: string; readonly token?: string | null },

@@ -7,7 +7,7 @@ import { isObject } from './resolve.ts'
 
 const KEY = 'a key of the test alone'
 /** What stands for a request that was signed by a principal of the account. */
-export const IAM_PRINCIPAL = 'x-test-principal'
+const IAM_PRINCIPAL = 'x-test-principal'
 
 /** A token with these scopes. @param claims besides the subject */
 export function tokenFor(subject: string, scopes: readonly string[]): string {

@@ -26,7 +26,7 @@ export type FaultResult = {
   readonly cloudMs: number
 }
 
-export const FAULT_VM = 'app-01'
+const FAULT_VM = 'app-01'
 /** Of the cloud's time: the longest that one backup may be held up, which dead letters decide. */
 const LIMIT_MS = 36 * 3_600_000
 

@@ -46,7 +46,7 @@ export function repositoryOf(site: Site, cancel: Cancel): Promise<Repository> {
   return openRepository({ store: openStore(site), wrappers: [wrapperOf(site)] }, cancel)
 }
 
-export async function keptPoints(repository: Repository, cancel: Cancel): Promise<readonly StoredPoint[]> {
+async function keptPoints(repository: Repository, cancel: Cancel): Promise<readonly StoredPoint[]> {
   const refs = await listPointRefs({ repository }, cancel)
   return Promise.all(refs.map((ref) => readPoint({ repository, ref }, cancel)))
 }

@@ -27,7 +27,7 @@ import {
 } from './s3-server-replies.ts'
 import { addVersion, type Checksum, type Upload } from './s3-server-state.ts'
 
-export const PARTS_MAX = 10_000
+const PARTS_MAX = 10_000
 
 export function createUpload(call: ObjectCall): S3Reply {
   const algorithm = textOf(call.headers['x-amz-checksum-algorithm'])

@@ -198,7 +198,7 @@ export function checkedChecksum({ headers, body }: Pick<ObjectCall, 'headers' | 
   return { algorithm: 'SHA256', value: own, type: 'FULL_OBJECT' }
 }
 
-export function checkMd5({ headers, body }: Pick<ObjectCall, 'headers' | 'body'>): void {
+function checkMd5({ headers, body }: Pick<ObjectCall, 'headers' | 'body'>): void {
   const md5 = textOf(headers['content-md5'])
   if (md5 === null) return
   if (Buffer.from(md5, 'base64').byteLength !== 16) {

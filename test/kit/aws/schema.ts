@@ -17,11 +17,6 @@ export class SchemaFault extends Error {
   }
 }
 
-/** JSON of a request to a value. @throws SchemaFault */
-export function decodeJson(schema: $SchemaRef, json: unknown): unknown {
-  return decoded(NormalizedSchema.of(schema), json, '')
-}
-
 /** A struct of a request whose members came one by one (path, query, body); absent ones are undefined. @throws SchemaFault */
 export function decodeStruct(schema: NormalizedSchema, values: Shape, at = ''): Shape {
   const members = new Map(schema.structIterator())
