@@ -13,8 +13,7 @@ export type Packaged = { readonly template: Template; readonly path: string }
  * @param folder what is made goes into its `package`; it also stands in for the home folder, so that no credentials are found
  */
 export async function packageStack(root: string, folder: string): Promise<Packaged> {
-  const said = await runPackage(root, { cwd: root, home: folder, args: ['--package', join(folder, 'package')] })
-  if (/warning|deprecat/i.test(said)) throw new Error(`Packaging the stack says:\n${said}`)
+  await runPackage(root, { cwd: root, home: folder, args: ['--package', join(folder, 'package')] })
   const path = join(folder, 'package', 'cloudformation-template-update-stack.json')
   return { path, template: parseTemplateJson(await readFile(path, 'utf8')) }
 }
@@ -22,12 +21,12 @@ export async function packageStack(root: string, folder: string): Promise<Packag
 /**
  * Runs `serverless package`, as whoever has no account of AWS and no network. The bundles are made.
  * @param root the project, for its packages
- * @returns what it printed
+ * @throws Error when it fails, or warns of anything
  */
 export async function runPackage(
   root: string,
   { cwd, home, args }: { readonly cwd: string; readonly home: string; readonly args: readonly string[] },
-): Promise<string> {
+): Promise<void> {
   const kept = Object.entries(process.env).filter(([name]) => !/^(AWS_|SLS_|SERVERLESS_)/.test(name))
   const nowhere = {
     HOME: home,
@@ -47,5 +46,6 @@ export async function runPackage(
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text))
   const [code] = await once(child, 'close')
   if (code !== 0) throw new Error(`Cannot package the stack (exit code ${code}):\n${output.join('')}`)
-  return output.join('')
+  const said = output.join('')
+  if (/warning|deprecat/i.test(said)) throw new Error(`Packaging the stack says:\n${said}`)
 }

@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { TEST_ACCOUNT } from '../kit/aws/identity.ts'
+import { listenOnLoopback } from '../kit/loopback.ts'
 import type { LambdaFunction } from './lambda-function.ts'
 import { isList, isObject, type Stack } from './resolve.ts'
 import type { Json, JsonObject } from './template.ts'
@@ -58,16 +58,7 @@ export async function openHttpApi(
       .catch(() => response.destroy())
       .finally(() => running--)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    counts,
-    running: () => running,
-    [Symbol.asyncDispose]: async () => {
-      server.close()
-      server.closeAllConnections()
-    },
-  }
+  return { counts, running: () => running, ...(await listenOnLoopback(server)) }
 }
 
 type Reply = {

@@ -1,9 +1,7 @@
 // The stack's tables on dynalite, on loopback.
 
-import type { Server } from 'node:http'
-import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
 import { CreateTableCommand, type CreateTableCommandInput, DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { openDynalite, PEER_CREDENTIALS } from '../kit/state-table.ts'
 import type { Stack } from './resolve.ts'
 
 /** What of a table's properties means nothing to the peer: backups, encryption, cleaning up, names. */
@@ -14,14 +12,12 @@ const BESIDE = new Set([
 const KEPT = new Set(['TableName', 'BillingMode', 'AttributeDefinitions', 'KeySchema', 'GlobalSecondaryIndexes'])
 
 export async function openTables(stack: Stack): Promise<AsyncDisposable & { readonly address: string }> {
-  const dynalite: (options: object) => Server = createRequire(import.meta.url)('dynalite')
-  const server = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await using open = new AsyncDisposableStack()
+  const { url: address } = open.use(await openDynalite())
   const client = new DynamoDBClient({
     endpoint: address,
     region: 'eu-central-1',
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    credentials: PEER_CREDENTIALS,
   })
   try {
     for (const name of stack.ofType('AWS::DynamoDB::Table')) {
@@ -34,11 +30,6 @@ export async function openTables(stack: Stack): Promise<AsyncDisposable & { read
   } finally {
     client.destroy()
   }
-  return {
-    address,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  const kept = open.move()
+  return { address, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

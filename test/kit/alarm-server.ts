@@ -1,7 +1,6 @@
 // The alarm doors behind HTTP on loopback, as an HTTP API has them: requests become events of payload format 2.0 for the Lambda handler.
 
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda'
 import { alarmHandler } from '../../functions/_alarm-handler.ts'
 import { memoryJobStore } from '../../lib/adapters/memory/job-store.ts'
@@ -10,6 +9,7 @@ import { memoryQueue } from '../../lib/adapters/memory/queue.ts'
 import { memorySecrets } from '../../lib/adapters/memory/secrets.ts'
 import { type Clock, manualClock, systemClock } from '../../lib/base/clock.ts'
 import { type AlarmDoorParts, alarmDoors } from '../../lib/compose/alarm-doors.ts'
+import { listenOnLoopback } from './loopback.ts'
 
 process.env['POWERTOOLS_LOG_LEVEL'] = 'SILENT'
 
@@ -85,17 +85,7 @@ export async function startAlarmServer() {
       () => response.writeHead(500).end(),
     )
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return {
-    ...doors,
-    statuses,
-    url: `http://127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return { ...doors, statuses, ...(await listenOnLoopback(server)) }
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {

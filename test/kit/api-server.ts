@@ -1,11 +1,11 @@
 // The HTTP API on the loopback, as the gateway carries it: checks tokens, makes events, answers. For clients that are to be tested.
 
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { answerApi } from '../../lib/compose/api.ts'
 import type { ApiDeps } from '../../lib/compose/api-call.ts'
 import { requestOfGateway } from '../../lib/wire/api/http.ts'
+import { listenOnLoopback } from './loopback.ts'
 
 export type ApiServer = AsyncDisposable & {
   readonly url: string
@@ -41,17 +41,7 @@ export async function openApiServer(deps: ApiDeps, tokens: Readonly<Record<strin
     }
     answer().catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    asked,
-    fates,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return { asked, fates, ...(await listenOnLoopback(server)) }
 }
 
 /** Payload format 2.0: bodies in Base64, as the gateway may send them. */

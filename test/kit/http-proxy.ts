@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { listenOnLoopback } from './loopback.ts'
 
 export type Call = {
   /** From 1, over all calls. */
@@ -36,16 +37,12 @@ export async function openHttpProxy(target: string, mishaps: Mishaps): Promise<H
       .finally(() => running.delete(work))
     running.add(work)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy listens on no port')
+  const listening = await listenOnLoopback(server)
   return {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint: listening.url,
     async [Symbol.asyncDispose]() {
       await Promise.all(running)
-      server.closeAllConnections()
-      await new Promise<void>((closed) => server.close(() => closed()))
+      await listening[Symbol.asyncDispose]()
     },
   }
 }

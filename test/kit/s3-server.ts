@@ -5,6 +5,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { TEST_CREDENTIALS, TEST_REGION } from './aws/identity.ts'
+import { listenOnLoopback } from './loopback.ts'
 import type { S3Call, S3Fault } from './s3-server-calls.ts'
 import { badRequest, errorReply, notImplemented, S3Error, type S3Reply } from './s3-server-replies.ts'
 import { operationOf, refuseUnknown, runOperation } from './s3-server-routes.ts'
@@ -63,11 +64,9 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-  const address = http.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const listening = await listenOnLoopback(http)
+  const { url: endpoint, port } = listening
   const credentials: Sigv4Credentials = settings.credentials[0] ?? TEST_CREDENTIALS
-  const endpoint = `http://127.0.0.1:${port}`
   const server: S3Server = {
     endpoint,
     port,
@@ -91,11 +90,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
       buckets.set(name, bucket)
       return bucket
     },
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        http.close(() => resolve())
-        http.closeAllConnections()
-      }),
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }
   http.on('connection', (socket) => server.onConnection(socket.remotePort))
   return server

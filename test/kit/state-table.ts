@@ -1,7 +1,6 @@
 // A state table as the stack makes it, on dynalite in this process or on DynamoDB Local where
 // COLDFRAME_TEST_DYNAMODB_ENDPOINT says where it listens. Between client and server, tests may lose answers and refuse requests.
 
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { createRequire } from 'node:module'
@@ -18,6 +17,7 @@ import type { Clock } from '../../lib/base/clock.ts'
 import { systemClock } from '../../lib/base/clock.ts'
 import { type Random, systemRandom } from '../../lib/base/random.ts'
 import { type Mishaps, openHttpProxy } from './http-proxy.ts'
+import { type Loopback, listenOnLoopback } from './loopback.ts'
 
 export type OpenedTable = AsyncDisposable & {
   readonly name: string
@@ -52,7 +52,7 @@ let tables = 0
 export async function openTable({ mishaps, clock, random }: TableSettings = {}): Promise<OpenedTable> {
   await using open = new AsyncDisposableStack()
   const given = process.env['COLDFRAME_TEST_DYNAMODB_ENDPOINT']
-  const direct = given ?? (await startDynalite(open))
+  const direct = given ?? open.use(await openDynalite()).url
   const endpoint = mishaps === undefined ? direct : open.use(await openHttpProxy(direct, mishaps)).endpoint
   const connect = (to: string) => dynamoClient({ endpoint: to, region: 'eu-central-1', credentials: PEER_CREDENTIALS })
   const [plain, client] = [connect(direct), connect(endpoint)]
@@ -66,15 +66,7 @@ export async function openTable({ mishaps, clock, random }: TableSettings = {}):
   return { name, endpoint, client: plain, table, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-async function startDynalite(open: AsyncDisposableStack): Promise<string> {
-  const server = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  open.defer(async () => {
-    server.closeAllConnections()
-    await new Promise<void>((closed) => server.close(() => closed()))
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('dynalite listens on no port')
-  return `http://127.0.0.1:${address.port}`
+/** An empty one, in this process. */
+export function openDynalite(): Promise<Loopback> {
+  return listenOnLoopback(dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 }))
 }

@@ -3,9 +3,9 @@
 
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { NormalizedSchema } from '@smithy/core/schema'
 import type { StaticOperationSchema } from '@smithy/types'
+import { listenOnLoopback } from '../loopback.ts'
 import { checkSigv4 } from '../sigv4-check.ts'
 import { ApiError } from './api-error.ts'
 import { TEST_CREDENTIALS, TEST_REGION } from './identity.ts'
@@ -71,8 +71,7 @@ export async function openApiServer(api: Api): Promise<ApiServer> {
       reply(response, api, new ApiError('TestServerBroken', String(error), 400))
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { url: endpoint, ...listening } = await listenOnLoopback(server)
   return {
     endpoint,
     client: { endpoint, region: TEST_REGION, credentials: TEST_CREDENTIALS },
@@ -80,11 +79,7 @@ export async function openApiServer(api: Api): Promise<ApiServer> {
     strike: (next) => {
       choose = next
     },
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }
 }
 
