@@ -20,7 +20,7 @@ import type { Secrets } from '../ports/secrets.ts'
 import type { Tasks } from '../ports/tasks.ts'
 import type { Vsphere } from '../ports/vsphere.ts'
 import type { Repository } from '../repository/repository.ts'
-import { type AwsSettings, needed, neededQueue, parseAwsSettings, placementsOf } from '../wire/aws-settings.ts'
+import { type AwsSettings, needed, neededQueue, parseAwsSettings, placesOf } from '../wire/aws-settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -105,7 +105,7 @@ function lazyTasks(settings: AwsSettings): Tasks {
     return ecsTasks(needed(settings, 'tasks'), patience)
   })
   return {
-    placements: settings.tasks === null ? 1 : placementsOf(settings.tasks),
+    placements: settings.tasks === null ? 1 : placesOf(settings.tasks).length,
     start: async (request, cancel) => (await tasks()).start(request, cancel),
     find: async (request, cancel) => (await tasks()).find(request, cancel),
     describe: async (taskId, cancel) => (await tasks()).describe(taskId, cancel),

@@ -28,6 +28,9 @@ export type AwsTasks = {
   readonly capacity: readonly Capacity[]
 }
 
+/** One place where a task may be started. */
+export type TaskPlace = { readonly capacity: Capacity; readonly subnet: string | null }
+
 export type AwsScheduler = {
   readonly group: string
   /** ARN of the role that the scheduler takes. */
@@ -127,9 +130,11 @@ export function needed<Part extends keyof AwsParts>(settings: AwsSettings, part:
   return value
 }
 
-/** In how many places a task may be started: each capacity in each subnet; a machine of one's own needs none. */
-export function placementsOf({ capacity, subnets }: AwsTasks): number {
-  return capacity.reduce((count, one) => count + (one === 'EXTERNAL' ? 1 : subnets.length), 0)
+/** Where a task may be started, capacities in the order given: each in each subnet; a machine of one's own needs none. */
+export function placesOf({ capacity, subnets }: AwsTasks): readonly TaskPlace[] {
+  return capacity.flatMap((one): readonly TaskPlace[] =>
+    one === 'EXTERNAL' ? [{ capacity: one, subnet: null }] : subnets.map((subnet) => ({ capacity: one, subnet })),
+  )
 }
 
 /** @throws BackupError `settings-faulty` (kind usage), naming the variable */

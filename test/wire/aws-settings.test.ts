@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { BackupError } from '../../lib/base/errors.ts'
 import { STAGE_KINDS } from '../../lib/model/message.ts'
-import { needed, neededQueue, parseAwsSettings, placementsOf, queueVariable } from '../../lib/wire/aws-settings.ts'
+import { needed, neededQueue, parseAwsSettings, placesOf, queueVariable } from '../../lib/wire/aws-settings.ts'
 
 const whole = {
   AWS_REGION: 'eu-central-1',
@@ -86,7 +86,7 @@ describe('parseAwsSettings()', () => {
     const settings = parseAwsSettings({ ...rest, COLDFRAME_REPOSITORY: 's3:backups' })
     expect(settings.repository).toMatchObject({ kind: 's3', bucket: 'backups', prefix: '', region: 'eu-central-1' })
     expect(settings.tasks?.capacity).toEqual(['FARGATE'])
-    expect(placementsOf(settings.tasks ?? expect.fail())).toBe(2)
+    expect(placesOf(settings.tasks ?? expect.fail())).toHaveLength(2)
   })
 
   it('needs no network for tasks on machines of one’s own', () => {

@@ -14,28 +14,18 @@ import { assert, BackupError, quote } from '../../base/errors.ts'
 import type { Cancel } from '../../base/time-limit.ts'
 import { argumentsOf, type TaskWork } from '../../model/task-work.ts'
 import type { TaskRequest, TaskState, Tasks } from '../../ports/tasks.ts'
-import type { Capacity } from '../../wire/aws-settings.ts'
+import { type AwsTasks, placesOf, type TaskPlace } from '../../wire/aws-settings.ts'
 import { startedByOf } from '../../wire/started-by.ts'
 import { type AwsPatience, type AwsPlace, callAws, clientSettings, codeOf } from './call.ts'
 
-export type EcsTasksSettings = {
-  readonly cluster: string
-  readonly taskDefinition: string
-  readonly subnets: readonly string[]
-  readonly securityGroups: readonly string[]
-  readonly capacity: readonly Capacity[]
-  /** The container of the task definition that is told what to do. */
-  readonly container?: string
-}
-
-/** The name of the container in our task definitions. */
+/** The container of our task definitions that is told what to do. */
 export const TASK_CONTAINER = 'task'
 
 /**
  * Each capacity in each subnet is one placement, capacities in the order given; a machine of one's own needs no subnet. ECS keeps a
  * client token for 24 hours: the same start again gives the task that it made.
  */
-export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & AwsPlace): Tasks {
+export function ecsTasks(settings: AwsTasks, patience: AwsPatience & AwsPlace): Tasks {
   const client = new ECSClient(clientSettings(patience))
   const asked: Asked = { client, settings, patience }
   const places = placesOf(settings)
@@ -77,7 +67,7 @@ export function ecsTasks(settings: EcsTasksSettings, patience: AwsPatience & Aws
 
 type Asked = {
   readonly client: ECSClient
-  readonly settings: EcsTasksSettings
+  readonly settings: AwsTasks
   readonly patience: AwsPatience
 }
 
@@ -108,7 +98,7 @@ async function describeTask(taskId: string, { client, settings, patience }: Aske
     cancel,
   )
   const [task] = tasks
-  if (task !== undefined) return stateOf(task, settings.container ?? TASK_CONTAINER)
+  if (task !== undefined) return stateOf(task)
   const reasons = failures.map(({ reason = 'no reason' }) => reason)
   if (reasons.length > 0 && reasons.every((reason) => reason === 'MISSING')) return { kind: 'unknown' }
   throw new BackupError(`Cannot look at task ${quote(taskId)}: ${reasons.join(', ') || 'ECS says nothing of it'}`, {
@@ -133,19 +123,11 @@ async function stopTask(taskId: string, { client, settings, patience }: Asked, c
   await callAws({ what: `stop task ${quote(taskId)}`, send }, patience, cancel)
 }
 
-type Place = { readonly capacity: Capacity; readonly subnet: string | null }
-
-function placesOf({ capacity, subnets }: EcsTasksSettings): readonly Place[] {
-  return capacity.flatMap((one): readonly Place[] =>
-    one === 'EXTERNAL' ? [{ capacity: one, subnet: null }] : subnets.map((subnet) => ({ capacity: one, subnet })),
-  )
-}
-
 function runTaskInput(
   request: TaskRequest,
-  { settings, place }: { readonly settings: EcsTasksSettings; readonly place: Place },
+  { settings, place }: { readonly settings: AwsTasks; readonly place: TaskPlace },
 ): RunTaskCommandInput {
-  const { cluster, taskDefinition, securityGroups, container = TASK_CONTAINER } = settings
+  const { cluster, taskDefinition, securityGroups } = settings
   const command = [...argumentsOf(request.work)]
   return {
     ...{ cluster, taskDefinition, clientToken: request.clientToken, count: 1 },
@@ -165,7 +147,7 @@ function runTaskInput(
         }),
     startedBy: startedByOf(request),
     propagateTags: 'TASK_DEFINITION',
-    overrides: { containerOverrides: [{ name: container, command }] },
+    overrides: { containerOverrides: [{ name: TASK_CONTAINER, command }] },
   }
 }
 
@@ -175,7 +157,7 @@ function runTaskInput(
  */
 function startedTask(
   { tasks = [], failures = [] }: RunTaskCommandOutput,
-  { request, place }: { readonly request: TaskRequest; readonly place: Place },
+  { request, place }: { readonly request: TaskRequest; readonly place: TaskPlace },
 ): string {
   const taskArn = tasks[0]?.taskArn
   if (taskArn !== undefined) return taskArn
@@ -213,10 +195,10 @@ function tokenUsed(request: TaskRequest): BackupError {
   )
 }
 
-function stateOf({ lastStatus, containers = [], stoppedReason, stopCode }: Task, container: string): TaskState {
+function stateOf({ lastStatus, containers = [], stoppedReason, stopCode }: Task): TaskState {
   // DEPROVISIONING comes before: its containers have ended, but only STOPPED is the end.
   if (lastStatus !== 'STOPPED') return { kind: 'running' }
-  const own = containers.find(({ name }) => name === container)
+  const own = containers.find(({ name }) => name === TASK_CONTAINER)
   const words = [stoppedReason, own?.reason, stopCode === undefined ? undefined : `(${stopCode})`].filter(Boolean)
   return { kind: 'stopped', exitCode: own?.exitCode ?? null, reason: words.join(' ') || 'ECS gives no reason' }
 }
@@ -236,6 +218,6 @@ function nameOf(work: TaskWork): string {
   return work.kind === 'move' ? `job "${work.jobId}"` : `operation "${work.operationId}"`
 }
 
-function wordsOf({ capacity, subnet }: Place): string {
+function wordsOf({ capacity, subnet }: TaskPlace): string {
   return subnet === null ? capacity : `${capacity}, subnet "${subnet}"`
 }
