@@ -2,9 +2,10 @@
 
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware'
 import middy from '@middy/core'
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
+import type { APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
 import type { AlarmDoorsAnswer } from '../lib/compose/alarm-doors.ts'
 import type { LambdaFrame } from '../lib/compose/lambda.ts'
+import { requestOfGateway } from '../lib/wire/api/http.ts'
 import { deadlineOf } from './_deadline.ts'
 import { openTelemetry } from './_telemetry.ts'
 
@@ -12,15 +13,10 @@ import { openTelemetry } from './_telemetry.ts'
 export function alarmHandler(open: (frame: LambdaFrame) => AlarmDoorsAnswer) {
   const telemetry = openTelemetry('webhook')
   const answer = open(telemetry)
-  return middy(async (event: APIGatewayProxyEventV2, context: Context): Promise<APIGatewayProxyStructuredResultV2> => {
-    const { requestContext, rawPath, headers, body, isBase64Encoded } = event
-    const request = {
-      dialect: /\/alarms\/([^/]+)\/?$/.exec(rawPath)?.[1] ?? '',
-      method: requestContext.http.method,
-      // API Gateway sends them in lower case; whoever invokes the function by hand may not.
-      headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-      body: new Uint8Array(Buffer.from(body ?? '', isBase64Encoded ? 'base64' : 'utf8')),
-    }
+  return middy(async (event: unknown, context: Context): Promise<APIGatewayProxyStructuredResultV2> => {
+    const { method, path, headers, body } = requestOfGateway(event)
+    const dialect = /\/alarms\/([^/]+)\/?$/.exec(path)?.[1] ?? ''
+    const request = { dialect, method, headers, body: body ?? new Uint8Array() }
     const { status, headers: told, body: said } = await answer(request, deadlineOf(context))
     return { statusCode: status, headers: { ...told }, body: JSON.stringify(said) }
   }).use(injectLambdaContext(telemetry.logger))
