@@ -4,7 +4,6 @@ import { guestNetwork } from '../adapters/guest/network.ts'
 import { localNetworkProbe } from '../adapters/local/network-probe.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
 import { openVsphere } from '../adapters/vsphere/vsphere.ts'
-import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Policy } from '../model/policy.ts'
 import { type DoctorDeps, doctorLimits } from '../operate/doctor/deps.ts'
@@ -17,6 +16,7 @@ import { machineLooks } from './doctor-looks.ts'
 import { vddkLooks } from './doctor-vddk.ts'
 import { localStageLimits } from './local.ts'
 import { openTransports, transportSettingsOf } from './transports.ts'
+import { unset } from './unset.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 export type LocalDoctor = {
@@ -32,8 +32,7 @@ export type LocalDoctor = {
 export async function localDoctor(doctor: LocalDoctor, cancel: Cancel): Promise<DoctorDeps> {
   const { settings, policy, around, jobStore, guests, say } = doctor
   const { vcenter, secretsFolder, vddk } = settings
-  if (vcenter === null)
-    throw new BackupError('Cannot start: COLDFRAME_VCENTER is not set', { code: 'settings-faulty', kind: 'usage' })
+  if (vcenter === null) throw unset('COLDFRAME_VCENTER')
   const secrets = localSecrets({ references: {}, environment: around.environment, folder: secretsFolder })
   const { hostname, port } = new URL(vcenter.url)
   const guestAccount: DoctorDeps['guestAccount'] = async (name, within) =>

@@ -3,8 +3,6 @@
 
 import { kmsWrapper } from '../adapters/aws/kms.ts'
 import { type BucketFinding, lookAtBucket } from '../adapters/aws/s3-bucket-look.ts'
-import { passphraseWrapper } from '../adapters/local/passphrase.ts'
-import { localSecrets } from '../adapters/local/secrets.ts'
 import { hexOf } from '../base/bytes.ts'
 import { BackupError, hasCode, malformed } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
@@ -17,6 +15,7 @@ import type { Settings } from '../wire/settings.ts'
 import { openBucketClient } from './bucket-store.ts'
 import { createLocalRepository } from './local.ts'
 import { openObjectStore } from './object-stores.ts'
+import { passphraseKey } from './passphrase-key.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 export type InitRequest = {
@@ -52,9 +51,7 @@ export async function initRepository(request: InitRequest, around: Surroundings,
   const bucket = place.kind === 's3' ? await lookAtBucket(openBucketClient(place, around), cancel) : null
   if (place.kind === 's3' && place.lock !== null) refuseUnlocked(place.bucket, bucket ?? [])
   const store = openObjectStore(place, around)
-  const { random, environment } = around
-  const secrets = localSecrets({ references: { passphrase }, environment })
-  const own = passphraseWrapper({ passphrase: await secrets.read('passphrase', cancel), random })
+  const own = await passphraseKey(passphrase, around, cancel)
   const before = await isThere(store, own, cancel)
   const repository = await createLocalRepository(settings, around, cancel)
   const state = cloud === null ? null : await addWrap({ repository, own, added: cloud }, cancel)

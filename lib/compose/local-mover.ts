@@ -1,12 +1,9 @@
 // The mover of one machine: state in SQLite, the repository in a folder, region workers in threads.
 
 import { sqliteJobStore } from '../adapters/local/job-store.ts'
-import { passphraseWrapper } from '../adapters/local/passphrase.ts'
-import { localSecrets } from '../adapters/local/secrets.ts'
 import { openState } from '../adapters/local/state.ts'
 import { memoryMeter } from '../adapters/memory/meter.ts'
 import { meteredStore } from '../adapters/wrap/metered-store.ts'
-import { BackupError } from '../base/errors.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { AttemptResult } from '../mover/hold.ts'
 import type { MoveRequest } from '../mover/move.ts'
@@ -16,6 +13,8 @@ import type { Settings } from '../wire/settings.ts'
 import { statePathOf } from './local-places.ts'
 import { type MoverParts, type MoverProgram, runMover } from './mover.ts'
 import { openObjectStore, type StoreSettings } from './object-stores.ts'
+import { passphraseKey } from './passphrase-key.ts'
+import { unset } from './unset.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 /** @throws what runMover() throws; BackupError when state or repository are unusable */
@@ -27,7 +26,7 @@ export async function runLocalMover(
   const { around } = program
   const { clock, random } = around
   const { vcenter, vddk, admission } = settings
-  if (vcenter === null) throw missing('COLDFRAME_VCENTER')
+  if (vcenter === null) throw unset('COLDFRAME_VCENTER')
   using state = await openState({ path: statePathOf(settings.home), clock, random }, cancel)
 
   const meter = memoryMeter({ functionGb: 0 })
@@ -49,19 +48,13 @@ export async function openLocalRepository(
   around: Surroundings,
   cancel: Cancel,
 ): Promise<Repository> {
-  if (settings.passphrase === null) throw missing('COLDFRAME_PASSPHRASE')
-  const secrets = localSecrets({ references: { passphrase: settings.passphrase }, environment: around.environment })
-  const passphrase = await secrets.read('passphrase', cancel)
-  const store = openObjectStore(storeOf(settings), around)
-  return openRepository({ store, wrappers: [passphraseWrapper({ passphrase, random: around.random })] }, cancel)
+  if (settings.passphrase === null) throw unset('COLDFRAME_PASSPHRASE')
+  const wrapper = await passphraseKey(settings.passphrase, around, cancel)
+  return openRepository({ store: openObjectStore(storeOf(settings), around), wrappers: [wrapper] }, cancel)
 }
 
 /** Where the repository of these settings lies. @throws BackupError `settings-faulty` */
 export function storeOf({ repository }: Settings): StoreSettings {
-  if (repository === null) throw missing('COLDFRAME_REPOSITORY')
+  if (repository === null) throw unset('COLDFRAME_REPOSITORY')
   return repository
-}
-
-function missing(name: string): BackupError {
-  return new BackupError(`Cannot start: ${name} is not set`, { code: 'settings-faulty', kind: 'usage' })
 }

@@ -8,7 +8,6 @@ import { sqliteJobStore } from '../adapters/local/job-store.ts'
 import { knownRepositories } from '../adapters/local/known-repositories.ts'
 import { fileLines, lineLog, logMetrics } from '../adapters/local/log.ts'
 import { lineNotifier } from '../adapters/local/notifier.ts'
-import { passphraseWrapper } from '../adapters/local/passphrase.ts'
 import { resetReceipts, sqliteQueue } from '../adapters/local/queue.ts'
 import { localSecrets } from '../adapters/local/secrets.ts'
 import { openState, type State } from '../adapters/local/state.ts'
@@ -41,8 +40,10 @@ import {
   statePathOf,
 } from './local-places.ts'
 import { openObjectStore } from './object-stores.ts'
+import { passphraseKey } from './passphrase-key.ts'
 import { programPath } from './programs.ts'
 import { proveConditions } from './prove-conditions.ts'
+import { unset } from './unset.ts'
 import { type Surroundings, vsphereSettingsOf } from './vsphere-settings.ts'
 
 /** A message that failed this often ends in abandon. */
@@ -100,9 +101,8 @@ export async function createLocalRepository(
 ): Promise<Repository> {
   const { repository, passphrase } = settings
   if (repository === null || passphrase === null) throw unset('COLDFRAME_REPOSITORY or its passphrase')
-  const { clock, random, environment } = around
-  const secrets = localSecrets({ references: { passphrase }, environment })
-  const wrapper = passphraseWrapper({ passphrase: await secrets.read('passphrase', cancel), random })
+  const { clock, random } = around
+  const wrapper = await passphraseKey(passphrase, around, cancel)
   const options = { store: openObjectStore(repository, around), wrappers: [wrapper], clock, random }
   const known = knownRepositories(knownRepositoriesOf(settings.home))
   const place = placeName(repository)
@@ -232,8 +232,4 @@ function ownMachine(): Pick<StageDeps, 'meter' | 'prices'> {
 async function countSnapshotHolders(jobStore: JobStore, cancel: Cancel): Promise<number> {
   const open = await jobStore.dueJobs({ beforeMs: Number.MAX_SAFE_INTEGER, limit: 1_000 }, cancel)
   return open.filter(({ value }) => value.owes.some(({ kind }) => kind === 'snapshot')).length
-}
-
-function unset(name: string): BackupError {
-  return new BackupError(`Cannot start: ${name} is not set`, { code: 'settings-faulty', kind: 'usage' })
 }
