@@ -1,6 +1,5 @@
 // The task of an operation of a stack: a restore or a check in a container on ECS.
 
-import { availableParallelism } from 'node:os'
 import { memoryMeter } from '../adapters/memory/meter.ts'
 import type { Cancel } from '../base/time-limit.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -8,11 +7,8 @@ import type { Log } from '../ports/log.ts'
 import type { HoldOperation } from '../restore/operation-hold.ts'
 import { runOperation } from '../restore/run-operation.ts'
 import { type AwsSettings, needed } from '../wire/aws-settings.ts'
-import { parseAllowedTargets } from '../wire/restore-targets.ts'
 import { openAwsRepository, openAwsState } from './aws-repository.ts'
-import { bucketImages } from './bucket-image.ts'
-import { operationDeps } from './operation-task.ts'
-import { threadReaders } from './restore-threads.ts'
+import { programOperationDeps } from './operation-task.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 export type AwsOperation = {
@@ -32,13 +28,7 @@ export async function runAwsOperation(
   const place = needed(settings, 'repository')
   const meter = memoryMeter({ functionGb: 0 })
   const repository = await openAwsRepository(settings, { around, meter }, cancel)
-  const count = Math.min(4, availableParallelism())
-  const deps = operationDeps({
-    jobStore: openAwsState(settings, { around, meter }),
-    ...{ repository, place, around, log },
-    openBucketImage: bucketImages(around),
-    targets: parseAllowedTargets(around.environment['COLDFRAME_RESTORE_TARGETS']),
-    readers: threadReaders(readerEntry, { store: place, count }),
-  })
+  const jobStore = openAwsState(settings, { around, meter })
+  const deps = programOperationDeps({ jobStore, repository, place, around, readerEntry, log })
   return runOperation(request, deps, cancel)
 }

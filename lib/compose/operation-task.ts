@@ -1,6 +1,7 @@
 // The task of an operation: what runOperation() acts through, built from a repository and the records of state.
 
 import { mkdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { openRawFileTarget } from '../adapters/disk/raw-target.ts'
 import { BackupError } from '../base/errors.ts'
@@ -19,8 +20,9 @@ import { OPERATION_TIMES, type OperationTimes } from '../restore/operation-hold.
 import type { RangeReaders } from '../restore/restore-disk.ts'
 import type { MeantPoint, OperationDeps } from '../restore/run-operation.ts'
 import type { RepositoryPlace } from '../wire/repository-place.ts'
-import { refuseOtherTargets, refuseRepository, targetText } from '../wire/restore-targets.ts'
-import type { BucketImage } from './bucket-image.ts'
+import { parseAllowedTargets, refuseOtherTargets, refuseRepository, targetText } from '../wire/restore-targets.ts'
+import { type BucketImage, bucketImages } from './bucket-image.ts'
+import { threadReaders } from './restore-threads.ts'
 import type { Surroundings } from './vsphere-settings.ts'
 
 export type OperationTask = {
@@ -35,6 +37,23 @@ export type OperationTask = {
   readonly around: Pick<Surroundings, 'clock'>
   readonly log: Log
   readonly times?: OperationTimes
+}
+
+/** Of a program of its own: into buckets and folders that its environment allows, read in threads that its entry starts. */
+export function programOperationDeps(
+  program: Pick<OperationTask, 'jobStore' | 'repository' | 'place' | 'log'> & {
+    readonly around: Surroundings
+    readonly readerEntry: URL
+  },
+): OperationDeps {
+  const { readerEntry, ...task } = program
+  const { around, place } = task
+  return operationDeps({
+    ...task,
+    targets: parseAllowedTargets(around.environment['COLDFRAME_RESTORE_TARGETS']),
+    openBucketImage: bucketImages(around),
+    readers: threadReaders(readerEntry, { store: place, count: Math.min(4, availableParallelism()) }),
+  })
 }
 
 export function operationDeps(task: OperationTask): OperationDeps {
